@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The command line: commands with tables of options, from which parsing and help follow. Names of options must be
+ * given in full, since an abbreviation that is unique today may not be tomorrow.
+ */
+#ifndef INT4Q_CLI_H
+#define INT4Q_CLI_H
+
+#include "int4q/error.h"
+#include "int4q/selection.h"
+
+#include <stddef.h>
+
+/* What an option does to the field of the command's arguments at its offset. */
+enum i4q_option_kind {
+    I4Q_OPTION_FLAG,   /* bool: true */
+    I4Q_OPTION_STRING, /* const char *: the value; the last one counts */
+    I4Q_OPTION_NUMBER, /* struct i4q_number */
+    I4Q_OPTION_LIST,   /* struct i4q_patterns: one more */
+};
+
+struct i4q_number {
+    bool given;
+    size_t value;
+};
+
+struct i4q_option {
+    char letter; /* 0: none */
+    const char *name;
+    const char *argument; /* how help calls the value; NULL: takes none */
+    enum i4q_option_kind kind;
+    size_t offset; /* of the field */
+    const char *help;
+};
+
+/* A command's arguments begin with these. */
+struct i4q_common {
+    struct i4q_arena *arena; /* for lists */
+    const char *model;       /* the operand */
+    bool help, quiet, verbose;
+};
+
+/* Rows of every command's table. */
+#define I4Q_COMMON_OPTIONS                                                                                           \
+    {'q', "quiet", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, quiet), "print errors only"},                    \
+        {'v', "verbose", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, verbose), "tell more on standard error"}, \
+        {'h', "help", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, help), "print this text"}
+
+struct i4q_command {
+    const char *name;
+    const char *summary; /* one line */
+    const struct i4q_option *options;
+    size_t n_options;
+    const char *epilogue; /* of its help */
+    int (*run)(const struct i4q_command *command, int argc, char **argv); /* gives the exit status */
+};
+
+extern const struct i4q_command i4q_cmd_rewrite, i4q_cmd_inspect;
+
+/* Reads argv (without the command's name) into `arguments`, whose first member is a struct i4q_common with its arena
+ * set. Errors are I4Q_USAGE. With --help the rest is not looked at. */
+bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, void *arguments,
+                   struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Prints the help of a command to standard output. */
+void i4q_cli_help(const struct i4q_command *command);
+
+/* A whole decimal number; `what` names it in the error (I4Q_USAGE). */
+bool i4q_cli_number(const char *what, const char *text, size_t *value, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Reports an error about `path` and gives the exit status for it. */
+int i4q_cli_fail(const char *path, const struct i4q_error *error);
+
+/* Flushes standard output; its errors (a full disk, say) are errors of the command. Gives the exit status. */
+int i4q_cli_finish(int status);
+
+#endif

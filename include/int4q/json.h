@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What reports in JSON need beyond jansson: text from outside, figures that may not exist, writing a file. */
+#ifndef INT4Q_JSON_H
+#define INT4Q_JSON_H
+
+#include "int4q/error.h"
+
+#include <jansson.h>
+
+/* A string; bytes that are not UTF-8 become U+FFFD. NULL gives null. The result belongs to the caller; it is NULL
+ * only when memory runs out. */
+json_t *i4q_json_text(const char *text);
+
+/* A number, or null where it is not finite. */
+json_t *i4q_json_real(double value);
+
+/* A count or a size in bytes. */
+json_t *i4q_json_size(size_t value);
+
+/* An array of `rank` dimensions; null when dims is NULL. */
+json_t *i4q_json_dims(const int64_t *dims, size_t rank);
+
+/* Writes the document to `path` ("-" is standard output), replacing what is there; takes `document`, which may be
+ * NULL for one that memory did not suffice for. */
+bool i4q_json_write(json_t *document, const char *path, struct i4q_error *error) I4Q_MUST_CHECK;
+
+#endif

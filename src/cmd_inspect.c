@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/* int4q inspect: load → inspect → check requirements → report. Writes no model. */
+#include "int4q/cli.h"
+#include "int4q/inspection.h"
+#include "int4q/json.h"
+#include "int4q/log.h"
+#include "int4q/report_inspect.h"
+#include "int4q/requirement.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct arguments {
+    struct i4q_common common;
+    const char *json;
+    struct i4q_patterns require;
+};
+
+#define FIELD(name) offsetof(struct arguments, name)
+
+static const struct i4q_option options[] = {
+    {0, "require", "EXPR", I4Q_OPTION_LIST, FIELD(require),
+     "fail (exit 4) unless it holds: int4>=82, float==36, size<9M, opset>=21, ir>=10, valid; repeatable"},
+    {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),
+     "the result as JSON; '-' is standard output, and then there is no text"},
+    I4Q_COMMON_OPTIONS,
+};
+
+static const char epilogue[] = "examples:\n"
+                               "  int4q inspect out.onnx\n"
+                               "  int4q inspect -q out.onnx --require valid --require 'int4>=82' || exit\n";
+
+struct run {
+    struct arguments *arguments;
+    struct i4q_arena arena;
+    struct i4q_requirement *requirements;
+    struct i4q_model model;
+    struct i4q_inspection inspection;
+    const char *subject; /* what an error is about */
+    struct i4q_error *error;
+};
+
+static bool parse_requirements(struct run *run)
+{
+    const struct i4q_patterns *texts = &run->arguments->require;
+    run->requirements = i4q_arena_alloc(&run->arena, texts->count, sizeof *run->requirements);
+    if (!run->requirements)
+        return i4q_fail_memory(run->error);
+    for (size_t i = 0; i < texts->count; i++)
+        if (!i4q_requirement_parse(texts->items[i], &run->requirements[i], run->error))
+            return false;
+    return true;
+}
+
+static bool inspect(struct run *run)
+{
+    const struct i4q_kernels *kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), run->error);
+    if (!kernels)
+        return false;
+    run->subject = run->arguments->common.model;
+    if (!i4q_model_load(&run->model, run->subject, run->error) ||
+        !i4q_inspect(&run->model, kernels, &run->inspection, run->error))
+        return false;
+    for (size_t i = 0; i < run->arguments->require.count; i++)
+        i4q_requirement_check(&run->requirements[i], &run->inspection, run->model.input.bytes.size);
+    return true;
+}
+
+static bool tell(struct run *run)
+{
+    const struct arguments *a = run->arguments;
+    const struct i4q_inspect_report report = {
+        .inspection = &run->inspection,
+        .path = a->common.model,
+        .bytes = run->model.input.bytes.size,
+        .requirements = run->requirements,
+        .n_requirements = a->require.count,
+    };
+    bool to_stdout = a->json && strcmp(a->json, "-") == 0;
+    if (a->json) {
+        run->subject = a->json;
+        if (!i4q_json_write(i4q_inspect_json(&report), a->json, run->error))
+            return false;
+    }
+    if (!to_stdout && i4q_log_verbosity() > I4Q_QUIET)
+        i4q_inspect_text(&report, stdout);
+    run->subject = a->common.model;
+    return true;
+}
+
+/* Problems come first: of a broken model the figures say little. */
+static bool check_outcome(struct run *run)
+{
+    const struct i4q_patterns *problems = &run->inspection.problems;
+    if (problems->count)
+        return i4q_fail(run->error, I4Q_MODEL, "%s%s", problems->items[0],
+                        problems->count > 1 ? " (and more problems)" : "");
+    char failed[512] = "";
+    for (size_t i = 0; i < run->arguments->require.count; i++) {
+        size_t length = strlen(failed);
+        if (!run->requirements[i].holds)
+            snprintf(failed + length, sizeof failed - length, "%s%s (it is %.0f)", length ? ", " : "",
+                     run->requirements[i].text, run->requirements[i].value);
+    }
+    return !*failed || i4q_fail(run->error, I4Q_UNMET, "does not hold: %s", failed);
+}
+
+static int run_inspect(const struct i4q_command *command, int argc, char **argv)
+{
+    struct i4q_error error = {0};
+    struct arguments arguments = {0};
+    struct run run = {.arguments = &arguments, .subject = command->name, .error = &error};
+    i4q_arena_init(&run.arena, SIZE_MAX / 2);
+    arguments.common.arena = &run.arena;
+    bool ok = i4q_cli_parse(command, argc, argv, &arguments, &error);
+    if (ok && arguments.common.help)
+        i4q_cli_help(command);
+    else
+        ok = ok && parse_requirements(&run) && inspect(&run) && tell(&run) && check_outcome(&run);
+    i4q_model_free(&run.model);
+    i4q_arena_free(&run.arena);
+    return ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+}
+
+const struct i4q_command i4q_cmd_inspect = {
+    .name = "inspect",
+    .summary = "say what each Conv's weight is stored as; writes no model",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .epilogue = epilogue,
+    .run = run_inspect,
+};

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/conv.h"
+
+#include <string.h>
+
+static const struct i4q_conv_op op_table[] = {
+    {"Conv", .weight_input = 1, .channel_axis = 0},
+    {"ConvInteger", .weight_input = 1, .channel_axis = 0, .integer = true},
+    {"QLinearConv", .weight_input = 3, .channel_axis = 0, .integer = true},
+};
+
+/* Steps through nodes towards the source of a weight; a longer chain, or a cycle, counts as computed. */
+enum { MAX_CHAIN = 64 };
+
+static const struct i4q_conv_op *find_op(const Onnx__NodeProto *node)
+{
+    for (size_t i = 0; i < sizeof op_table / sizeof *op_table; i++)
+        if (i4q_node_is(node, op_table[i].op_type))
+            return &op_table[i];
+    return NULL;
+}
+
+const char *i4q_node_label(const Onnx__NodeProto *node)
+{
+    if (*i4q_text(node->name))
+        return node->name;
+    return node->n_output ? node->output[0] : "";
+}
+
+/* The value that input 0 of the value's producer names; NULL when there is none. */
+static struct i4q_value *first_operand(const struct i4q_value *value)
+{
+    const struct i4q_node *node = value->producer;
+    return node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
+}
+
+static struct i4q_value *behind_identities(struct i4q_value *value)
+{
+    for (int i = 0; i < MAX_CHAIN && value->producer && i4q_node_is(value->producer->proto, "Identity"); i++) {
+        struct i4q_value *operand = first_operand(value);
+        if (!operand)
+            break;
+        value = operand;
+    }
+    return value;
+}
+
+static bool is_float(int32_t type)
+{
+    return type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 ||
+           type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE || type == ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16;
+}
+
+Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value)
+{
+    if (value->initializer || !value->producer || !i4q_node_is(value->producer->proto, "Constant"))
+        return value->initializer;
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(value->producer->proto, "value");
+    return attribute ? attribute->t : NULL;
+}
+
+/* DequantizeLinear, also the one of ONNX Runtime's domain. */
+static bool is_dequantize(const Onnx__NodeProto *node)
+{
+    return strcmp(i4q_text(node->op_type), "DequantizeLinear") == 0 &&
+           (i4q_is_standard_domain(node->domain) || strcmp(node->domain, "com.microsoft") == 0);
+}
+
+/* Whether the node turns stored integers into floats: DequantizeLinear, or a Cast of an integer tensor. */
+static bool decodes(const struct i4q_value *value)
+{
+    const Onnx__NodeProto *node = value->producer->proto;
+    if (is_dequantize(node))
+        return true;
+    const struct i4q_value *operand = i4q_node_is(node, "Cast") ? first_operand(value) : NULL;
+    const Onnx__TensorProto *tensor = operand ? i4q_value_tensor(operand) : NULL;
+    return tensor && !is_float(tensor->data_type);
+}
+
+/* The node that decodes the weight, up the chain of first operands; NULL when there is none. */
+static const struct i4q_node *find_decoder(const struct i4q_value *value)
+{
+    for (int i = 0; i < MAX_CHAIN && value && value->producer; i++, value = first_operand(value))
+        if (decodes(value))
+            return value->producer;
+    return NULL;
+}
+
+static void classify(struct i4q_conv *conv)
+{
+    const struct i4q_value *weight = conv->weight;
+    conv->tensor = i4q_value_tensor(weight);
+    conv->decoder = conv->tensor ? NULL : find_decoder(weight);
+    bool sparse_constant = weight->producer && i4q_node_is(weight->producer->proto, "Constant") &&
+                           i4q_node_attribute(weight->producer->proto, "sparse_value");
+    conv->source = conv->tensor                        ? I4Q_SOURCE_STORED
+                   : weight->sparse || sparse_constant ? I4Q_SOURCE_SPARSE
+                   : conv->decoder                     ? I4Q_SOURCE_DECODED
+                   : weight->producer                  ? I4Q_SOURCE_COMPUTED
+                                                       : I4Q_SOURCE_INPUT;
+}
+
+static bool find_weight(struct i4q_conv *conv, struct i4q_error *error)
+{
+    const Onnx__NodeProto *node = conv->node->proto;
+    const char *name = node->n_input > conv->op->weight_input ? node->input[conv->op->weight_input] : "";
+    if (!*name)
+        return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): it has no weight", i4q_node_label(node), node->op_type);
+    struct i4q_value *value = i4q_scope_resolve(conv->node->scope, name);
+    if (value)
+        value = behind_identities(value);
+    if (!value || !(value->initializer || value->sparse || value->producer || value->is_input))
+        return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): nothing defines its weight '%s'", i4q_node_label(node),
+                        node->op_type, name);
+    conv->weight = value;
+    classify(conv);
+    return true;
+}
+
+bool i4q_convs_find(struct i4q_model *model, struct i4q_conv **convs, size_t *count, struct i4q_error *error)
+{
+    size_t n = 0;
+    for (const struct i4q_node *node = model->nodes; node; node = node->next)
+        n += find_op(node->proto) != NULL;
+    *convs = i4q_arena_alloc(&model->arena, n, sizeof **convs);
+    if (!*convs)
+        return i4q_fail_memory(error);
+    *count = 0;
+    for (const struct i4q_node *node = model->nodes; node; node = node->next) {
+        struct i4q_conv conv = {.node = node, .op = find_op(node->proto)};
+        if (!conv.op)
+            continue;
+        if (!find_weight(&conv, error))
+            return false;
+        (*convs)[(*count)++] = conv;
+    }
+    return true;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/cpu.h"
+
+#include <stdatomic.h>
+
+enum { DETECTED = 1 << 30 };
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+
+/* Bits of XCR0: the operating system saves xmm and the upper halves of ymm. */
+enum { XCR0_YMM = 0x6 };
+
+static unsigned long long read_xcr0(void)
+{
+    unsigned low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (unsigned long long)high << 32 | low;
+}
+
+static unsigned detect(void)
+{
+    unsigned a, b, c, d, features = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || (read_xcr0() & XCR0_YMM) != XCR0_YMM)
+        return 0;
+    if (c & bit_F16C)
+        features |= I4Q_CPU_F16C;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2))
+        features |= I4Q_CPU_AVX2;
+    return features;
+}
+#else
+static unsigned detect(void)
+{
+    return 0;
+}
+#endif
+
+unsigned i4q_cpu_features(void)
+{
+    static _Atomic unsigned cached;
+    unsigned features = atomic_load_explicit(&cached, memory_order_relaxed);
+    if (!features) { /* two threads may both get here; they find the same */
+        features = detect() | DETECTED;
+        atomic_store_explicit(&cached, features, memory_order_relaxed);
+    }
+    return features & ~(unsigned)DETECTED;
+}

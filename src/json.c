@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/json.h"
+
+#include "int4q/output.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPLACEMENT = 3, PRECISION = 9 }; /* bytes of U+FFFD in UTF-8; digits that tell any two floats apart */
+
+/* Length of the UTF-8 sequence at `text`, 0 when there is none (Unicode, table 3-7: well-formed byte sequences). */
+static size_t sequence_length(const unsigned char *text)
+{
+    static const struct {
+        unsigned char first, last, second_low, second_high;
+        size_t length;
+    } forms[] = {
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (text[0] < forms[i].first || text[0] > forms[i].last)
+            continue;
+        if (forms[i].length > 1 && (text[1] < forms[i].second_low || text[1] > forms[i].second_high))
+            return 0;
+        for (size_t b = 2; b < forms[i].length; b++)
+            if ((text[b] & 0xc0) != 0x80)
+                return 0;
+        return forms[i].length;
+    }
+    return 0;
+}
+
+json_t *i4q_json_text(const char *text)
+{
+    if (!text)
+        return json_null();
+    char *clean = malloc(strlen(text) * REPLACEMENT + 1), *out = clean;
+    if (!clean)
+        return NULL;
+    for (const char *in = text; *in;) {
+        size_t length = sequence_length((const unsigned char *)in);
+        memcpy(out, length ? in : "\xef\xbf\xbd", length ? length : REPLACEMENT);
+        out += length ? length : REPLACEMENT;
+        in += length ? length : 1;
+    }
+    json_t *string = json_stringn(clean, (size_t)(out - clean));
+    free(clean);
+    return string;
+}
+
+json_t *i4q_json_real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *i4q_json_size(size_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+json_t *i4q_json_dims(const int64_t *dims, size_t rank)
+{
+    if (!dims)
+        return json_null();
+    json_t *array = json_array();
+    for (size_t i = 0; i < rank; i++)
+        json_array_append_new(array, json_integer(dims[i]));
+    return array;
+}
+
+bool i4q_json_write(json_t *document, const char *path, struct i4q_error *error)
+{
+    char *text = document ? json_dumps(document, JSON_INDENT(1) | JSON_REAL_PRECISION(PRECISION)) : NULL;
+    json_decref(document);
+    if (!text)
+        return i4q_fail_memory(error);
+    struct i4q_output output;
+    bool ok = i4q_output_open(&output, path, I4Q_OUTPUT_REPLACE, error);
+    if (ok) {
+        i4q_output_append(&output, text, strlen(text));
+        i4q_output_append(&output, "\n", 1);
+        ok = i4q_output_commit(&output, error);
+    }
+    free(text);
+    if (!ok)
+        i4q_error_prefix(error, path);
+    return ok;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/kernels.h"
+
+#include "int4q/cpu.h"
+#include "kernels_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct i4q_kernels *const i4q_kernel_sets[] = {
+#if defined(__x86_64__)
+    &i4q_kernels_avx2,
+#endif
+    &i4q_kernels_scalar,
+    NULL,
+};
+
+bool i4q_kernels_supported(const struct i4q_kernels *kernels)
+{
+    return (kernels->needs & ~i4q_cpu_features()) == 0;
+}
+
+static const struct i4q_kernels *best(void)
+{
+    const struct i4q_kernels *const *set = i4q_kernel_sets;
+    while (!i4q_kernels_supported(*set)) /* the scalar one needs nothing */
+        set++;
+    return *set;
+}
+
+static const struct i4q_kernels *unknown(const char *name, struct i4q_error *error)
+{
+    char known[128] = "";
+    for (const struct i4q_kernels *const *set = i4q_kernel_sets; *set; set++) {
+        size_t length = strlen(known);
+        snprintf(known + length, sizeof known - length, "%s%s", length ? ", " : "", (*set)->name);
+    }
+    i4q_fail(error, I4Q_USAGE, "unknown kernel set '%s' (this build has %s)", name, known);
+    return NULL;
+}
+
+const struct i4q_kernels *i4q_kernels_choose(const char *name, struct i4q_error *error)
+{
+    if (!name || !*name)
+        return best();
+    for (const struct i4q_kernels *const *set = i4q_kernel_sets; *set; set++) {
+        if (strcmp((*set)->name, name) != 0)
+            continue;
+        if (i4q_kernels_supported(*set))
+            return *set;
+        i4q_fail(error, I4Q_USAGE, "kernel set '%s' cannot run on this CPU", name);
+        return NULL;
+    }
+    return unknown(name, error);
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/* int4q: the commands, and what is the same for all of them: signals, the environment, --help and --version. */
+#include "int4q/cli.h"
+#include "int4q/kernels.h"
+#include "int4q/log.h"
+#include "int4q/output.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct i4q_command *const commands[] = {&i4q_cmd_rewrite, &i4q_cmd_inspect};
+
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+/* Leaves no temporary file behind, then dies by the same signal, so that the shell sees the true cause. The handler
+ * was reset when it was called. */
+static void die(int signal_number)
+{
+    i4q_output_remove_temporaries();
+    raise(signal_number);
+}
+
+/* A signal that is ignored (nohup) stays so. */
+static void handle_signals(void)
+{
+    static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT};
+    struct sigaction action = {.sa_handler = die, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
+        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(deadly[i], &action, NULL);
+}
+
+static void print_help(void)
+{
+    printf("usage: int4q COMMAND MODEL [options]\n\n"
+           "Stores the Conv weights of ONNX models in 4 bits, and says what it did.\n\ncommands:\n");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    printf("\n'int4q COMMAND --help' tells the options of a command, 'int4q --version' version and kernels.\n"
+           "exit status: 0 done, 1 could not do it, 2 wrong usage, 3 model or JSON malformed or unsupported,\n"
+           "4 nothing to quantize or a --require that does not hold\n");
+}
+
+static int print_version(void)
+{
+    struct i4q_error error = {0};
+    const struct i4q_kernels *chosen = i4q_kernels_choose(getenv("INT4Q_CPU"), &error);
+    if (!chosen)
+        return i4q_cli_fail("INT4Q_CPU", &error);
+    printf("int4q %s\nkernels:", INT4Q_VERSION);
+    for (const struct i4q_kernels *const *set = i4q_kernel_sets; *set; set++)
+        if (i4q_kernels_supported(*set))
+            printf(" %s", (*set)->name);
+    printf(" (using %s)\n", chosen->name);
+    return I4Q_OK;
+}
+
+static int run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(argv[1], commands[i]->name) == 0)
+            return commands[i]->run(commands[i], argc - 2, argv + 2);
+    i4q_log_error("unknown %s '%s'; 'int4q --help' lists the commands", *argv[1] == '-' ? "option" : "command",
+                  argv[1]);
+    return I4Q_USAGE;
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2) {
+        i4q_log_error("no command given; 'int4q --help' lists them");
+        return I4Q_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help();
+        return I4Q_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+        return print_version();
+    return run_command(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    handle_signals();
+    return i4q_cli_finish(run(argc, argv));
+}

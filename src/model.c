@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/model.h"
+
+#include "int4q/wire.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* A protobuf message holds at most 2 GiB; the messages of a model without its payloads take a small multiple of
+ * their bytes, and 4 GiB is far beyond any model that is not built to exhaust memory. */
+static const size_t MODEL_LIMIT = INT32_MAX;
+static const size_t ARENA_LIMIT = (size_t)4 << 30;
+
+static const struct i4q_wire_payload RAW_DATA = {&onnx__tensor_proto__descriptor, 9};
+
+const char *i4q_text(const char *string)
+{
+    return string ? string : "";
+}
+
+bool i4q_is_standard_domain(const char *domain)
+{
+    return !*i4q_text(domain) || strcmp(domain, "ai.onnx") == 0;
+}
+
+bool i4q_node_is(const Onnx__NodeProto *node, const char *op_type)
+{
+    return strcmp(i4q_text(node->op_type), op_type) == 0 && i4q_is_standard_domain(node->domain);
+}
+
+Onnx__AttributeProto *i4q_node_attribute(const Onnx__NodeProto *node, const char *name)
+{
+    for (size_t i = 0; i < node->n_attribute; i++)
+        if (strcmp(i4q_text(node->attribute[i]->name), name) == 0)
+            return node->attribute[i];
+    return NULL;
+}
+
+int64_t i4q_opset_version(Onnx__OperatorSetIdProto *const *imports, size_t n)
+{
+    int64_t version = 0;
+    for (size_t i = 0; i < n; i++)
+        if (i4q_is_standard_domain(imports[i]->domain) && imports[i]->version > version)
+            version = imports[i]->version;
+    return version;
+}
+
+/* ---- payloads: every tensor of the model, wherever the schema allows one */
+
+static bool link_payloads(ProtobufCMessage *message, const struct i4q_wire *wire, struct i4q_error *error);
+
+static bool link_tensor(Onnx__TensorProto *tensor, const struct i4q_wire *wire, struct i4q_error *error)
+{
+    if (tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
+        return i4q_fail(error, I4Q_MODEL, "tensor '%s': external data is not supported yet", i4q_text(tensor->name));
+    if (tensor->has_raw_data) {
+        struct i4q_view payload = wire->payloads[i4q_wire_index(&tensor->raw_data)];
+        tensor->raw_data.data = (uint8_t *)payload.data; /* never written to: the arena's free does nothing */
+        tensor->raw_data.len = payload.size;
+    }
+    return true;
+}
+
+/* The messages that one field of `message` holds: their number, and the first of them. */
+static size_t field_messages(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+                             ProtobufCMessage *const **first)
+{
+    const char *base = (const char *)message;
+    const void *place = base + field->offset;
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+        *first = *(ProtobufCMessage **const *)place;
+        return *(const size_t *)(base + field->quantifier_offset);
+    }
+    *first = place;
+    if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
+        return *(const uint32_t *)(base + field->quantifier_offset) == field->id;
+    return **first != NULL;
+}
+
+/* Recursion is as deep as the wire pass allowed. */
+static bool link_payloads(ProtobufCMessage *message, const struct i4q_wire *wire, struct i4q_error *error)
+{
+    const ProtobufCMessageDescriptor *type = message->descriptor;
+    if (type == RAW_DATA.message)
+        return link_tensor((Onnx__TensorProto *)message, wire, error);
+    for (unsigned f = 0; f < type->n_fields; f++) {
+        if (type->fields[f].type != PROTOBUF_C_TYPE_MESSAGE)
+            continue;
+        ProtobufCMessage *const *items;
+        size_t n = field_messages(message, &type->fields[f], &items);
+        for (size_t i = 0; i < n; i++)
+            if (!link_payloads(items[i], wire, error))
+                return false;
+    }
+    return true;
+}
+
+/* ---- index */
+
+struct indexer {
+    struct i4q_model *model;
+    struct i4q_scope **last_scope;
+    const struct i4q_node **last_node;
+    struct i4q_error *error;
+};
+
+static bool take_name(struct indexer *indexer, const char *name)
+{
+    void **taken = *i4q_text(name) ? i4q_table_at(&indexer->model->names, name) : (void *[]){NULL};
+    if (!taken)
+        return i4q_fail_memory(indexer->error);
+    if (!*taken)
+        *taken = (void *)1;
+    return true;
+}
+
+/* The value `name` of this very scope, made when it is new. */
+static struct i4q_value *value_at(struct indexer *indexer, struct i4q_scope *scope, const char *name)
+{
+    void **slot = take_name(indexer, name) ? i4q_table_at(&scope->values, name) : NULL;
+    if (!slot) {
+        i4q_fail_memory(indexer->error);
+        return NULL;
+    }
+    if (*slot)
+        return *slot;
+    struct i4q_value *value = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *value);
+    if (!value) {
+        i4q_fail_memory(indexer->error);
+        return NULL;
+    }
+    *value = (struct i4q_value){.name = name, .scope = scope, .last_use = &value->uses};
+    *slot = value;
+    return value;
+}
+
+static bool defined_twice(struct indexer *indexer, const char *what, const char *name)
+{
+    return i4q_fail(indexer->error, I4Q_MODEL, "two %s are named '%s'", what, name);
+}
+
+static bool index_initializers(struct indexer *indexer, struct i4q_scope *scope, const Onnx__GraphProto *graph)
+{
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        const char *name = i4q_text(graph->initializer[i]->name);
+        struct i4q_value *value = value_at(indexer, scope, name);
+        if (!value)
+            return false;
+        if (value->initializer)
+            return defined_twice(indexer, "initializers", name);
+        value->initializer = graph->initializer[i];
+    }
+    for (size_t i = 0; i < graph->n_sparse_initializer; i++) {
+        const Onnx__TensorProto *values = graph->sparse_initializer[i]->values;
+        const char *name = values ? i4q_text(values->name) : "";
+        struct i4q_value *value = value_at(indexer, scope, name);
+        if (!value)
+            return false;
+        if (value->initializer || value->sparse)
+            return defined_twice(indexer, "initializers", name);
+        value->sparse = graph->sparse_initializer[i];
+    }
+    return true;
+}
+
+/* graph.input, graph.output and value_info all tell the types of values. */
+static bool index_types(struct indexer *indexer, struct i4q_scope *scope, Onnx__ValueInfoProto *const *infos, size_t n,
+                        bool inputs, bool outputs)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *name = i4q_text(infos[i]->name);
+        /* value_info and outputs of a body may speak of a value of an enclosing graph; inputs are its own. */
+        struct i4q_value *value = inputs ? NULL : i4q_scope_resolve(scope, name);
+        if (!value)
+            value = value_at(indexer, scope, name);
+        if (!value)
+            return false;
+        value->is_input |= inputs;
+        value->is_output |= outputs;
+        if (infos[i]->type && (!value->type || value->scope == scope))
+            value->type = infos[i]->type;
+    }
+    return true;
+}
+
+static bool index_outputs(struct indexer *indexer, struct i4q_scope *scope, const struct i4q_node *node)
+{
+    for (size_t i = 0; i < node->proto->n_output; i++) {
+        const char *name = node->proto->output[i];
+        if (!*name)
+            continue;
+        struct i4q_value *value = value_at(indexer, scope, name);
+        if (!value)
+            return false;
+        if (value->producer || value->initializer || value->sparse || value->is_input)
+            return defined_twice(indexer, "values", name);
+        value->producer = node;
+    }
+    return take_name(indexer, node->proto->name);
+}
+
+/* All nodes of a scope, before any of their inputs: files need not be sorted. */
+static struct i4q_node *index_nodes(struct indexer *indexer, struct i4q_scope *scope, Onnx__NodeProto **protos,
+                                    size_t n)
+{
+    struct i4q_node *nodes = i4q_arena_alloc(&indexer->model->arena, n, sizeof *nodes);
+    if (!nodes)
+        i4q_fail_memory(indexer->error);
+    for (size_t i = 0; nodes && i < n; i++) {
+        nodes[i] = (struct i4q_node){.proto = protos[i], .scope = scope};
+        if (!index_outputs(indexer, scope, &nodes[i]))
+            return NULL;
+    }
+    return nodes;
+}
+
+static bool index_inputs(struct indexer *indexer, const struct i4q_node *node)
+{
+    for (size_t i = 0; i < node->proto->n_input; i++) {
+        const char *name = node->proto->input[i];
+        struct i4q_value *value = *name ? i4q_scope_resolve(node->scope, name) : NULL;
+        if (!value)
+            continue;
+        struct i4q_use *use = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *use);
+        if (!use)
+            return i4q_fail_memory(indexer->error);
+        *use = (struct i4q_use){.node = node, .input = i};
+        *value->last_use = use;
+        value->last_use = &use->next;
+    }
+    return true;
+}
+
+static bool index_graph(struct indexer *indexer, struct i4q_scope *parent, Onnx__GraphProto *graph);
+
+static bool index_bodies(struct indexer *indexer, const struct i4q_node *node)
+{
+    for (size_t a = 0; a < node->proto->n_attribute; a++) {
+        Onnx__AttributeProto *attribute = node->proto->attribute[a];
+        if (attribute->g && !index_graph(indexer, node->scope, attribute->g))
+            return false;
+        for (size_t i = 0; i < attribute->n_graphs; i++)
+            if (!index_graph(indexer, node->scope, attribute->graphs[i]))
+                return false;
+    }
+    return true;
+}
+
+static bool index_uses(struct indexer *indexer, struct i4q_node *nodes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        *indexer->last_node = &nodes[i];
+        indexer->last_node = &nodes[i].next;
+        if (!index_inputs(indexer, &nodes[i]) || !index_bodies(indexer, &nodes[i]))
+            return false;
+    }
+    return true;
+}
+
+static struct i4q_scope *add_scope(struct indexer *indexer, struct i4q_scope *parent)
+{
+    struct i4q_scope *scope = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *scope);
+    if (!scope) {
+        i4q_fail_memory(indexer->error);
+        return NULL;
+    }
+    scope->parent = parent;
+    i4q_table_init(&scope->values, &indexer->model->arena);
+    *indexer->last_scope = scope;
+    indexer->last_scope = &scope->next;
+    return scope;
+}
+
+/* Recursion through bodies is as deep as the wire pass allowed. */
+static bool index_graph(struct indexer *indexer, struct i4q_scope *parent, Onnx__GraphProto *graph)
+{
+    struct i4q_scope *scope = add_scope(indexer, parent);
+    if (!scope)
+        return false;
+    scope->graph = graph;
+    if (!index_initializers(indexer, scope, graph) ||
+        !index_types(indexer, scope, graph->input, graph->n_input, true, false))
+        return false;
+    struct i4q_node *nodes = index_nodes(indexer, scope, graph->node, graph->n_node);
+    return nodes && index_types(indexer, scope, graph->value_info, graph->n_value_info, false, false) &&
+           index_types(indexer, scope, graph->output, graph->n_output, false, true) &&
+           index_uses(indexer, nodes, graph->n_node);
+}
+
+static bool index_function(struct indexer *indexer, Onnx__FunctionProto *function)
+{
+    struct i4q_scope *scope = add_scope(indexer, NULL);
+    if (!scope)
+        return false;
+    scope->function = function;
+    for (size_t i = 0; i < function->n_input; i++) {
+        struct i4q_value *value = value_at(indexer, scope, function->input[i]);
+        if (!value)
+            return false;
+        value->is_input = true;
+    }
+    struct i4q_node *nodes = index_nodes(indexer, scope, function->node, function->n_node);
+    return nodes && index_types(indexer, scope, function->value_info, function->n_value_info, false, false) &&
+           index_uses(indexer, nodes, function->n_node);
+}
+
+static bool index_model(struct i4q_model *model, struct i4q_error *error)
+{
+    struct indexer indexer = {model, &model->scopes, &model->nodes, error};
+    i4q_table_init(&model->names, &model->arena);
+    if (!index_graph(&indexer, NULL, model->proto->graph))
+        return false;
+    for (size_t i = 0; i < model->proto->n_functions; i++)
+        if (!index_function(&indexer, model->proto->functions[i]))
+            return false;
+    return true;
+}
+
+struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *name)
+{
+    for (; scope; scope = scope->parent) {
+        struct i4q_value *value = i4q_table_get(&scope->values, name);
+        if (value)
+            return value;
+    }
+    return NULL;
+}
+
+char *i4q_model_new_name(struct i4q_model *model, const char *base)
+{
+    char *name = i4q_arena_format(&model->arena, "%s", base);
+    void **first = name ? i4q_table_at(&model->names, name) : NULL;
+    if (!first)
+        return NULL;
+    /* The entry of `base` counts: 0 is free, n means that base_n is the next to try. */
+    uintptr_t suffix = (uintptr_t)*first;
+    *first = (void *)(suffix + 1);
+    if (suffix == 0)
+        return name;
+    for (;; suffix++) {
+        name = i4q_arena_format(&model->arena, "%s_%" PRIuPTR, base, suffix);
+        void **slot = name ? i4q_table_at(&model->names, name) : NULL;
+        if (!slot)
+            return NULL;
+        if (!*slot) {
+            *slot = (void *)1;
+            return name;
+        }
+    }
+}
+
+/* ---- loading */
+
+static bool check(const Onnx__ModelProto *proto, struct i4q_error *error)
+{
+    if (!proto->graph)
+        return i4q_fail(error, I4Q_MODEL, "not an ONNX model: it has no graph");
+    if (!proto->has_ir_version)
+        return i4q_fail(error, I4Q_MODEL, "not an ONNX model: it has no ir_version");
+    if (proto->n_training_info)
+        return i4q_fail(error, I4Q_MODEL, "models with training_info are not supported");
+    return true;
+}
+
+/* protobuf-c does not say why it gives up; the wire pass left it little reason but memory. */
+static bool unpack(struct i4q_model *model, const struct i4q_wire *wire, struct i4q_error *error)
+{
+    ProtobufCAllocator allocator = i4q_arena_protobuf(&model->arena);
+    model->proto = onnx__model_proto__unpack(&allocator, wire->skeleton.size, wire->skeleton.data);
+    if (!model->proto)
+        return i4q_fail(error, I4Q_FAILED, "cannot unpack the model: out of memory, or not as protobuf-c wants it");
+    return link_payloads(&model->proto->base, wire, error);
+}
+
+static bool load(struct i4q_model *model, struct i4q_view bytes, struct i4q_error *error)
+{
+    if (bytes.size == 0)
+        return i4q_fail(error, I4Q_MODEL, "not an ONNX model: it is empty");
+    struct i4q_wire wire;
+    if (!i4q_wire_scan(bytes, &onnx__model_proto__descriptor, RAW_DATA, &wire, error))
+        return false;
+    bool ok = unpack(model, &wire, error) && check(model->proto, error) && index_model(model, error);
+    i4q_wire_free(&wire);
+    return ok;
+}
+
+bool i4q_model_load_bytes(struct i4q_model *model, struct i4q_view bytes, struct i4q_error *error)
+{
+    *model = (struct i4q_model){.path = ""};
+    i4q_arena_init(&model->arena, ARENA_LIMIT);
+    bool ok = load(model, bytes, error);
+    if (!ok)
+        i4q_model_free(model);
+    return ok;
+}
+
+bool i4q_model_load(struct i4q_model *model, const char *path, struct i4q_error *error)
+{
+    struct i4q_input input;
+    *model = (struct i4q_model){0};
+    if (!i4q_input_open(&input, path, MODEL_LIMIT, error))
+        return false;
+    if (!i4q_model_load_bytes(model, input.bytes, error)) {
+        i4q_input_close(&input);
+        return false;
+    }
+    model->path = path;
+    model->input = input;
+    return true;
+}
+
+void i4q_model_free(struct i4q_model *model)
+{
+    i4q_arena_free(&model->arena);
+    i4q_input_close(&model->input);
+    *model = (struct i4q_model){0};
+}

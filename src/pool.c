@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+enum { MAX_THREADS = 256 };
+
+struct work {
+    i4q_chunk_fn *chunk;
+    void *context;
+    size_t count;
+    atomic_size_t next; /* the first index that nobody has taken */
+};
+
+unsigned i4q_processors(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count > 0 ? (unsigned)count : 1;
+}
+
+static void *take_chunks(void *argument)
+{
+    struct work *work = argument;
+    for (size_t i; (i = atomic_fetch_add(&work->next, 1)) < work->count;)
+        work->chunk(work->context, i);
+    return NULL;
+}
+
+void i4q_parallel_for(unsigned threads, size_t count, i4q_chunk_fn *chunk, void *context)
+{
+    struct work work = {chunk, context, count, 0};
+    pthread_t helpers[MAX_THREADS];
+    size_t wanted = threads ? threads : i4q_processors(), started = 0;
+    wanted = wanted > count ? count : wanted;
+    wanted = wanted > MAX_THREADS ? MAX_THREADS : wanted;
+    while (started + 1 < wanted && pthread_create(&helpers[started], NULL, take_chunks, &work) == 0)
+        started++;
+    take_chunks(&work);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(helpers[i], NULL);
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/report.h"
+
+#include "int4q/json.h"
+#include "int4q/storage.h"
+#include "int4q/text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* One Conv, ready to be told. */
+struct told {
+    struct i4q_storage before; /* as it was in the input */
+    const char *storage;       /* as it is in the output */
+    size_t bytes_before, bytes_after;
+    double sqnr_db, max_error; /* NAN where there is none */
+};
+
+static struct told tell(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    struct told told = {.sqnr_db = NAN, .max_error = NAN};
+    i4q_storage_describe(row->conv, &told.before);
+    told.storage = told.before.name;
+    told.bytes_before = told.bytes_after = told.before.bytes;
+    if (!row->reason) {
+        told.storage = plan->format->name;
+        told.bytes_after = row->weight->bytes_after;
+        told.sqnr_db = row->weight->job->sqnr_db;
+        told.max_error = row->weight->job->max_error;
+    }
+    return told;
+}
+
+/* Weights of all Convs, one that several share counted once. */
+static void count_weights(const struct i4q_plan *plan, size_t *all, size_t *quantized)
+{
+    *all = *quantized = 0;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        *all += plan->weights[i].tensor.count;
+        *quantized += plan->weights[i].quantized ? plan->weights[i].tensor.count : 0;
+    }
+}
+
+/* ---- text */
+
+static void print_row(const struct i4q_plan *plan, const struct i4q_plan_row *row, int name_width, FILE *stream)
+{
+    struct told told = tell(plan, row);
+    char name[I4Q_TEXT_NAME], shape[I4Q_TEXT_SHAPE], sqnr[32] = "-", kept[64];
+    snprintf(kept, sizeof kept, "%s (%s)", told.storage, row->reason ? i4q_reasons[row->reason].word : "");
+    if (isfinite(told.sqnr_db))
+        snprintf(sqnr, sizeof sqnr, "%.2f", told.sqnr_db);
+    fprintf(stream, "%-*s  %-15s %9zu  %-26s %10zu -> %9zu  %7s\n", name_width,
+            i4q_text_name(row->conv->node->proto, name), i4q_text_shape(&told.before, shape), told.before.count,
+            row->reason ? kept : told.storage, told.bytes_before, told.bytes_after, sqnr);
+}
+
+static void print_rows(const struct i4q_plan *plan, FILE *stream)
+{
+    int width = i4q_text_name_width(plan->convs, plan->n_rows);
+    fprintf(stream, "%-*s  %-15s %9s  %-26s %10s -> %9s  %7s\n", width, "conv", "shape", "weights", "stored as",
+            "bytes", "bytes", "SQNR dB");
+    for (size_t i = 0; i < plan->n_rows; i++)
+        print_row(plan, &plan->rows[i], width, stream);
+}
+
+static void print_reasons(const struct i4q_plan *plan, FILE *stream)
+{
+    size_t counts[I4Q_REASONS] = {0};
+    for (size_t i = 0; i < plan->n_rows; i++)
+        counts[plan->rows[i].reason]++;
+    for (size_t r = 1; r < I4Q_REASONS; r++)
+        if (counts[r])
+            fprintf(stream, "           %zu %s: %s\n", counts[r], i4q_reasons[r].word, i4q_reasons[r].meaning);
+}
+
+/* "8 Split, 1 ReduceMax", in the order of their first use. */
+static void print_upgrades(const struct i4q_upgrade *upgrades, FILE *stream)
+{
+    const char *separator = "upgraded   ";
+    for (const struct i4q_upgrade *first = upgrades; first; first = first->next) {
+        bool seen = false;
+        size_t count = 0;
+        for (const struct i4q_upgrade *other = upgrades; other != first && !seen; other = other->next)
+            seen = strcmp(other->op, first->op) == 0;
+        for (const struct i4q_upgrade *other = first; other && !seen; other = other->next)
+            count += strcmp(other->op, first->op) == 0;
+        if (!seen) {
+            fprintf(stream, "%s%zu %s", separator, count, first->op);
+            separator = ", ";
+        }
+    }
+    if (upgrades)
+        fputc('\n', stream);
+}
+
+static void print_topk(const struct i4q_report *report, FILE *stream)
+{
+    const struct i4q_plan *plan = report->plan;
+    const struct i4q_sensitivity *sensitivity = &plan->sensitivity;
+    if (!plan->has_sensitivity)
+        return;
+    char path[I4Q_TEXT_NAME];
+    fprintf(stream, "topk       %s: %zu entries", i4q_text_mask(report->topk_path, path), sensitivity->entries);
+    if (plan->has_keep)
+        fprintf(stream, ", the %zu most sensitive stay as they are", plan->keep);
+    fputc('\n', stream);
+    for (size_t i = 0; i < sensitivity->unmatched.count; i++) {
+        char name[I4Q_TEXT_NAME];
+        fprintf(stream, "           matches no Conv: %s\n", i4q_text_mask(sensitivity->unmatched.items[i], name));
+    }
+}
+
+static void print_notes(const struct i4q_plan *plan, FILE *stream)
+{
+    for (size_t i = 0; i < plan->notes.count; i++) {
+        char note[I4Q_TEXT_NAME];
+        fprintf(stream, "note       %s\n", i4q_text_mask(plan->notes.items[i], note));
+    }
+}
+
+static const char HINT[] =
+    "hint       ONNX Runtime (1.19 and later) decodes these weights again on every run: small memory, fast load.\n"
+    "           With the session option session.disable_quant_qdq=1 it decodes once at load: float speed and memory.\n";
+
+static void print_files(const struct i4q_report *report, FILE *stream)
+{
+    const struct i4q_rewrite *rewrite = report->rewrite;
+    char path[I4Q_TEXT_NAME];
+    fprintf(stream, "file       %zu -> %zu bytes, 1/%.2f of the input\n", report->input_bytes, rewrite->bytes,
+            (double)report->input_bytes / (double)rewrite->bytes);
+    fprintf(stream, "opset      %" PRId64 " -> %" PRId64 ", IR version %" PRId64 " -> %" PRId64 "\n", rewrite->opset[0],
+            rewrite->opset[1], rewrite->ir_version[0], rewrite->ir_version[1]);
+    print_upgrades(rewrite->upgrades, stream);
+    if (rewrite->inputs_dropped)
+        fprintf(stream, "inputs     %zu initializers left graph.input: they are constants\n",
+                rewrite->inputs_dropped);
+    fprintf(stream, report->written   ? "written    %s\n"
+                    : report->dry_run ? "dry run    nothing written to %s\n"
+                                      : "           nothing written to %s\n",
+            i4q_text_mask(report->output_path, path));
+}
+
+void i4q_report_text(const struct i4q_report *report, FILE *stream)
+{
+    const struct i4q_plan *plan = report->plan;
+    size_t weights, quantized;
+    count_weights(plan, &weights, &quantized);
+    print_rows(plan, stream);
+    fprintf(stream, "\nconvs      %zu of %zu quantized to %s, %zu kept\n", plan->n_quantized, plan->n_rows,
+            plan->format->name, plan->n_rows - plan->n_quantized);
+    print_reasons(plan, stream);
+    fprintf(stream, "weights    %zu of %zu quantized\n", quantized, weights);
+    print_topk(report, stream);
+    print_notes(plan, stream);
+    if (plan->n_quantized) {
+        print_files(report, stream);
+        fputs(HINT, stream);
+    }
+}
+
+/* ---- JSON */
+
+/* A size of what is stored; null where it is not known what is. */
+static json_t *stored(const struct told *told, size_t value)
+{
+    return told->before.codes ? i4q_json_size(value) : json_null();
+}
+
+static json_t *row_json(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    const struct i4q_conv *conv = row->conv;
+    struct told told = tell(plan, row);
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",                           //
+                     "node", i4q_json_text(i4q_text(conv->node->proto->name)), "op", conv->op->op_type,         //
+                     "weight", i4q_json_text(conv->weight->name), "shape", i4q_json_dims(told.before.dims, told.before.rank),            //
+                     "weights", stored(&told, told.before.count), "storage", told.storage,                            //
+                     "reason", i4q_json_text(i4q_reasons[row->reason].word),                                    //
+                     "sensitivity",
+                     i4q_json_real(row->measurement.present && plan->sensitivity.scored ? row->measurement.score : NAN), //
+                     "bytes_before", stored(&told, told.bytes_before), "bytes_after", stored(&told, told.bytes_after),      //
+                     "sqnr_db", i4q_json_real(told.sqnr_db), "max_error", i4q_json_real(told.max_error));
+}
+
+static json_t *rows_json(const struct i4q_plan *plan)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < plan->n_rows; i++)
+        json_array_append_new(rows, row_json(plan, &plan->rows[i]));
+    return rows;
+}
+
+static json_t *strings_json(const struct i4q_patterns *strings)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < strings->count; i++)
+        json_array_append_new(array, i4q_json_text(strings->items[i]));
+    return array;
+}
+
+static json_t *topk_json(const struct i4q_report *report)
+{
+    const struct i4q_plan *plan = report->plan;
+    if (!plan->has_sensitivity)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o}", "path", i4q_json_text(report->topk_path), "entries",
+                     i4q_json_size(plan->sensitivity.entries), "keep", plan->has_keep ? i4q_json_size(plan->keep) : json_null(),
+                     "unmatched", strings_json(&plan->sensitivity.unmatched));
+}
+
+static json_t *upgrades_json(const struct i4q_upgrade *upgrade)
+{
+    json_t *array = json_array();
+    for (; upgrade; upgrade = upgrade->next)
+        json_array_append_new(array, json_pack("{s:o, s:s, s:I, s:I}", "node", i4q_json_text(upgrade->node), "op",
+                                               upgrade->op, "from", (json_int_t)upgrade->from, "to",
+                                               (json_int_t)upgrade->to));
+    return array;
+}
+
+static json_t *file_json(const char *path, json_t *bytes, int64_t ir_version, int64_t opset)
+{
+    return json_pack("{s:o, s:o, s:I, s:I}", "path", i4q_json_text(path), "bytes", bytes, "ir_version",
+                     (json_int_t)ir_version, "opset", (json_int_t)opset);
+}
+
+static json_t *options_json(const struct i4q_plan *plan)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "format", plan->format->name, "method", "absmax", "decode",
+                     "dq", "dq_domain", "ai.onnx", "block", 0, "keep_format", "float");
+}
+
+static json_t *totals_json(const struct i4q_plan *plan)
+{
+    size_t weights, quantized;
+    count_weights(plan, &weights, &quantized);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "convs", i4q_json_size(plan->n_rows), "quantized",
+                     i4q_json_size(plan->n_quantized), "kept", i4q_json_size(plan->n_rows - plan->n_quantized), "weights",
+                     i4q_json_size(weights), "weights_quantized", i4q_json_size(quantized));
+}
+
+json_t *i4q_report_json(const struct i4q_report *report)
+{
+    const struct i4q_plan *plan = report->plan;
+    const struct i4q_rewrite *rewrite = report->rewrite;
+    json_t *output_bytes = plan->n_quantized ? i4q_json_size(rewrite->bytes) : json_null();
+    return json_pack(
+        "{s:i, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", 1, "command", "rewrite",
+        "version", INT4Q_VERSION, "dry_run", (int)report->dry_run, "written", (int)report->written, "input",
+        file_json(report->input_path, i4q_json_size(report->input_bytes), rewrite->ir_version[0], rewrite->opset[0]),
+        "output", file_json(report->output_path, output_bytes, rewrite->ir_version[1], rewrite->opset[1]), "options",
+        options_json(plan), "convs", rows_json(plan), "totals", totals_json(plan), "topk", topk_json(report),
+        "upgrades", upgrades_json(rewrite->upgrades), "inputs_dropped", i4q_json_size(rewrite->inputs_dropped), "notes",
+        strings_json(&plan->notes));
+}

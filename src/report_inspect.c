@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/report_inspect.h"
+
+#include "int4q/json.h"
+#include "int4q/text.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+/* ---- text */
+
+static void print_row(const struct i4q_inspected *row, int name_width, FILE *stream)
+{
+    const struct i4q_storage *storage = &row->storage;
+    const char *granularity = i4q_granularity_name(storage->granularity);
+    char name[I4Q_TEXT_NAME], shape[I4Q_TEXT_SHAPE], scales[64] = "-";
+    if (isfinite(row->scale_min))
+        snprintf(scales, sizeof scales, "%.3g .. %.3g", row->scale_min, row->scale_max);
+    fprintf(stream, "%-*s  %-15s %-8s  %-11s  %-10s %9zu  %s\n", name_width,
+            i4q_text_name(row->conv->node->proto, name), i4q_text_shape(storage, shape), storage->name,
+            granularity ? granularity : "-", storage->scale ? i4q_zero_point_name(row->zero_point) : "-",
+            storage->bytes, scales);
+}
+
+static void print_totals(const struct i4q_inspection *inspection, FILE *stream)
+{
+    const char *separator = "convs     ";
+    for (enum i4q_kind kind = 0; kind < I4Q_KINDS; kind++) {
+        if (!inspection->totals[kind])
+            continue;
+        fprintf(stream, "%s %zu %s", separator, inspection->totals[kind], i4q_kind_names[kind]);
+        separator = ",";
+    }
+    fputs(inspection->n_rows ? "\n" : "convs      none\n", stream);
+}
+
+void i4q_inspect_text(const struct i4q_inspect_report *report, FILE *stream)
+{
+    const struct i4q_inspection *inspection = report->inspection;
+    int width = i4q_text_name_width(inspection->convs, inspection->n_rows);
+    char text[I4Q_TEXT_NAME];
+    fprintf(stream, "%-*s  %-15s %-8s  %-11s  %-10s %9s  %s\n", width, "conv", "shape", "stored", "scales",
+            "zero point", "bytes", "scale range");
+    for (size_t i = 0; i < inspection->n_rows; i++)
+        print_row(&inspection->rows[i], width, stream);
+    fputc('\n', stream);
+    print_totals(inspection, stream);
+    fprintf(stream, "file       %zu bytes, opset %" PRId64 ", IR version %" PRId64 "\n", report->bytes,
+            inspection->opset, inspection->model->proto->ir_version);
+    for (size_t i = 0; i < inspection->problems.count; i++)
+        fprintf(stream, "problem    %s\n", i4q_text_mask(inspection->problems.items[i], text));
+    for (size_t i = 0; i < report->n_requirements; i++)
+        fprintf(stream, "require    %s: %s (%.0f)\n", i4q_text_mask(report->requirements[i].text, text),
+                report->requirements[i].holds ? "holds" : "does not hold", report->requirements[i].value);
+}
+
+/* ---- JSON */
+
+static json_t *row_json(const struct i4q_inspected *row)
+{
+    const struct i4q_storage *storage = &row->storage;
+    const Onnx__NodeProto *node = row->conv->node->proto;
+    bool has_zero = storage->scale || storage->zero_point;
+    return json_pack("{s:o, s:s, s:o, s:o, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:n, s:n, s:n}",                     //
+                     "node", i4q_json_text(i4q_text(node->name)), "op", row->conv->op->op_type,                       //
+                     "weight", i4q_json_text(row->conv->weight->name), "shape", i4q_json_dims(storage->dims, storage->rank),              //
+                     "storage", storage->name, "granularity",                                                         //
+                     i4q_json_text(i4q_granularity_name(storage->granularity)), "block", (json_int_t)storage->block,  //
+                     "zero_point", i4q_json_text(has_zero ? i4q_zero_point_name(row->zero_point) : NULL),             //
+                     "bytes", storage->codes ? i4q_json_size(storage->bytes) : json_null(),                                 //
+                     "scale_min", i4q_json_real(row->scale_min), "scale_max", i4q_json_real(row->scale_max),          //
+                     "zero_channels", row->has_zero_channels ? i4q_json_size(row->zero_channels) : json_null(),             //
+                     "histogram", "sqnr_db", "max_error");
+}
+
+static json_t *rows_json(const struct i4q_inspection *inspection)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < inspection->n_rows; i++)
+        json_array_append_new(rows, row_json(&inspection->rows[i]));
+    return rows;
+}
+
+static json_t *model_json(const struct i4q_inspect_report *report)
+{
+    const Onnx__ModelProto *proto = report->inspection->model->proto;
+    json_t *opsets = json_object();
+    for (size_t i = 0; i < proto->n_opset_import; i++) {
+        const char *domain = i4q_text(proto->opset_import[i]->domain);
+        json_t *key = i4q_json_text(*domain ? domain : "ai.onnx");
+        if (key)
+            json_object_set_new(opsets, json_string_value(key), json_integer(proto->opset_import[i]->version));
+        json_decref(key);
+    }
+    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:[]}", "path", i4q_json_text(report->path), "bytes",
+                     i4q_json_size(report->bytes), "ir_version", (json_int_t)proto->ir_version, "opsets", opsets, "producer",
+                     i4q_json_text(i4q_text(proto->producer_name)), "external");
+}
+
+static json_t *totals_json(const struct i4q_inspection *inspection)
+{
+    json_t *totals = json_object();
+    for (enum i4q_kind kind = 0; kind < I4Q_KINDS; kind++)
+        json_object_set_new(totals, i4q_kind_names[kind], i4q_json_size(inspection->totals[kind]));
+    json_object_set_new(totals, "float_bytes", i4q_json_size(inspection->float_bytes));
+    return totals;
+}
+
+static json_t *problems_json(const struct i4q_inspection *inspection)
+{
+    json_t *problems = json_array();
+    for (size_t i = 0; i < inspection->problems.count; i++)
+        json_array_append_new(problems, i4q_json_text(inspection->problems.items[i]));
+    return problems;
+}
+
+static json_t *requirements_json(const struct i4q_inspect_report *report)
+{
+    json_t *requirements = json_array();
+    for (size_t i = 0; i < report->n_requirements; i++) {
+        const struct i4q_requirement *requirement = &report->requirements[i];
+        json_array_append_new(requirements,
+                              json_pack("{s:o, s:b, s:I}", "expr", i4q_json_text(requirement->text), "holds",
+                                        (int)requirement->holds, "value", (json_int_t)requirement->value));
+    }
+    return requirements;
+}
+
+json_t *i4q_inspect_json(const struct i4q_inspect_report *report)
+{
+    const struct i4q_inspection *inspection = report->inspection;
+    return json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:[]}", "schema", 1, "command", "inspect", "version",
+                     INT4Q_VERSION, "model", model_json(report), "convs", rows_json(inspection), "totals",
+                     totals_json(inspection), "problems", problems_json(inspection), "requirements",
+                     requirements_json(report), "differences");
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/storage.h"
+
+#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+static const struct kind {
+    int32_t type;
+    const char *name;
+    bool is_float;
+} kinds[] = {
+    {TYPE(FLOAT), "float32", true}, {TYPE(FLOAT16), "float16", true}, {TYPE(BFLOAT16), "bfloat16", true},
+    {TYPE(DOUBLE), "float64", true}, {TYPE(INT4), "int4", false},     {TYPE(UINT4), "uint4", false},
+    {TYPE(INT8), "int8", false},     {TYPE(UINT8), "uint8", false},
+};
+
+static const struct kind other_kind = {0, "other", false};
+
+static const struct kind *find_kind(int32_t type)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].type == type)
+            return &kinds[i];
+    return &other_kind;
+}
+
+const char *i4q_granularity_name(enum i4q_granularity granularity)
+{
+    static const char *const names[] = {
+        [I4Q_PER_TENSOR] = "per-tensor", [I4Q_PER_CHANNEL] = "per-channel", [I4Q_BLOCK] = "block"};
+    return names[granularity];
+}
+
+/* A tensor with a sound shape, else NULL; its size in `bytes` is added. */
+static const Onnx__TensorProto *take_tensor(const Onnx__TensorProto *proto, struct i4q_tensor *tensor, size_t *bytes)
+{
+    struct i4q_error ignored = {0};
+    *tensor = (struct i4q_tensor){0};
+    if (!proto || !i4q_tensor_describe(proto, tensor, &ignored))
+        return NULL;
+    *bytes += tensor->bytes;
+    return proto;
+}
+
+static const Onnx__TensorProto *input_tensor(const struct i4q_node *node, size_t input)
+{
+    if (input >= node->proto->n_input || !*node->proto->input[input])
+        return NULL;
+    const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[input]);
+    return value ? i4q_value_tensor(value) : NULL;
+}
+
+static int64_t int_attribute(const Onnx__NodeProto *node, const char *name, int64_t otherwise)
+{
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
+    return attribute ? attribute->i : otherwise;
+}
+
+/* The granularity follows from the shapes alone (ONNX operator DequantizeLinear). */
+static void set_granularity(struct i4q_storage *storage, const struct i4q_tensor *codes,
+                            const struct i4q_tensor *scale)
+{
+    int64_t axis = storage->axis < 0 ? storage->axis + (int64_t)codes->rank : storage->axis;
+    bool is_axis = axis >= 0 && axis < (int64_t)codes->rank;
+    storage->axis = axis;
+    if (scale->rank > 1)
+        storage->granularity = I4Q_BLOCK;
+    else if (scale->rank == 1 && is_axis && codes->dims[axis] == scale->dims[0])
+        storage->granularity = I4Q_PER_CHANNEL;
+    else
+        storage->granularity = scale->count == 1 ? I4Q_PER_TENSOR : I4Q_PER_CHANNEL;
+    if (storage->granularity != I4Q_BLOCK)
+        storage->block = 0;
+}
+
+static void describe_integers(struct i4q_storage *storage, const Onnx__TensorProto *codes_proto,
+                              const Onnx__TensorProto *scale_proto, const Onnx__TensorProto *zero_proto)
+{
+    struct i4q_tensor codes, scale, zero;
+    storage->codes = take_tensor(codes_proto, &codes, &storage->bytes);
+    storage->scale = take_tensor(scale_proto, &scale, &storage->bytes);
+    storage->zero_point = take_tensor(zero_proto, &zero, &storage->bytes);
+    if (!storage->codes)
+        return;
+    const struct kind *kind = find_kind(codes.type);
+    storage->name = kind->name;
+    storage->is_float = kind->is_float;
+    storage->dims = codes.dims;
+    storage->rank = codes.rank;
+    storage->count = codes.count;
+    if (storage->scale)
+        set_granularity(storage, &codes, &scale);
+}
+
+/* Inputs of DequantizeLinear: codes, scale, zero point. */
+static void describe_decoded(const struct i4q_conv *conv, struct i4q_storage *storage)
+{
+    const struct i4q_node *node = conv->decoder;
+    storage->axis = int_attribute(node->proto, "axis", 1);
+    storage->block = int_attribute(node->proto, "block_size", 0);
+    describe_integers(storage, input_tensor(node, 0), input_tensor(node, 1), input_tensor(node, 2));
+}
+
+/* Inputs: QLinearConv x, x_scale, x_zero_point, w, w_scale, w_zero_point, ...; ConvInteger x, w, x_zero_point,
+ * w_zero_point, without a scale. */
+static void describe_operand(const struct i4q_conv *conv, struct i4q_storage *storage)
+{
+    size_t input = conv->op->weight_input;
+    bool has_scale = i4q_node_is(conv->node->proto, "QLinearConv");
+    describe_integers(storage, conv->tensor, has_scale ? input_tensor(conv->node, input + 1) : NULL,
+                      input_tensor(conv->node, input + 2));
+}
+
+/* Of a weight that is not stored, its declared type may tell the kind. */
+static void describe_declared(const struct i4q_conv *conv, struct i4q_storage *storage)
+{
+    const Onnx__TypeProto *type = conv->weight->type;
+    if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+        return;
+    const struct kind *kind = find_kind(type->tensor_type->elem_type);
+    storage->name = kind->name;
+    storage->is_float = kind->is_float;
+}
+
+void i4q_storage_describe(const struct i4q_conv *conv, struct i4q_storage *storage)
+{
+    *storage = (struct i4q_storage){.name = other_kind.name};
+    if (conv->op->integer)
+        describe_operand(conv, storage);
+    else if (conv->source == I4Q_SOURCE_STORED)
+        describe_integers(storage, conv->tensor, NULL, NULL);
+    else if (conv->source == I4Q_SOURCE_DECODED)
+        describe_decoded(conv, storage);
+    else
+        describe_declared(conv, storage);
+}
