@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# quickstart.sh [MODEL [SENS]]: sets up, builds int4q, and takes a YOLOv10m through it. Without MODEL, one with
+# synthetic weights is made.
+set -eu -o pipefail
+# shellcheck source=scripts/setup.sh
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+run() {
+    echo "+ $*"
+    "$@"
+}
+
+echo "building int4q"
+build_tree release -DCMAKE_BUILD_TYPE=Release -DINT4Q_TESTS=OFF
+int4q=$root/build/release/int4q
+
+model=${1:+$(realpath "$1")}
+sens=${2:+$(realpath "$2")}
+work=$root/tmp/quickstart
+mkdir -p "$work"
+cd "$work"
+if [ -z "$model" ]; then
+    model=yolov10m.onnx
+    sens=sens.json
+    run "$python" "$root/scripts/make_yolov10.py" --size m --head e2e -o "$model" --sens "$sens"
+fi
+
+run "$int4q" rewrite "$model" ${sens:+--topk "$sens"} -f
+run "$int4q" inspect out.onnx
+run "$int4q" inspect -q out.onnx --require valid --require 'int4>=1'
+run "$python" "$root/scripts/check_model.py" out.onnx
+
+before=$(stat -c %s "$model")
+after=$(stat -c %s out.onnx)
+cat <<END
+
+made     $work/out.onnx
+         $after bytes, from $before: $((after * 1000 / before / 10)).$((after * 1000 / before % 10)) %
+tool     $int4q
+
+next:    $int4q rewrite YOUR_MODEL.onnx -o out.onnx
+         $int4q rewrite --help
+END

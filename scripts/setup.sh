@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what building and testing need: Debian packages, and Python packages into .venv. Does nothing, and takes no
+# time, where all of it is there. Sourced by the other scripts: sets `root` and `python`.
+set -eu -o pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=$root/.venv/bin/python
+
+packages=(build-essential cmake ninja-build pkg-config protobuf-c-compiler protobuf-compiler libprotobuf-c-dev
+    libjansson-dev libcmocka-dev python3 python3-venv)
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+missing_packages() {
+    local package
+    for package in "${packages[@]}"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+    done
+}
+
+install_packages() {
+    local missing
+    mapfile -t missing < <(missing_packages)
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    echo "installing: ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+        >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+}
+
+# The environment is made anew when the list of its packages has changed. The Python of Debian is asked for by its path,
+# since another one may come first in PATH.
+install_python() {
+    local stamp=$root/.venv/requirements.txt
+    if ! cmp -s "$root/scripts/requirements.txt" "$stamp"; then
+        echo "installing Python packages into .venv"
+        rm -rf "$root/.venv"
+        /usr/bin/python3 -m venv "$root/.venv"
+        "$python" -m pip install -q --disable-pip-version-check -r "$root/scripts/requirements.txt"
+        cp "$root/scripts/requirements.txt" "$stamp"
+    fi
+}
+
+# Configures and builds one tree: build_tree NAME [cmake options]
+build_tree() {
+    local tree=$root/build/$1
+    shift
+    cmake -S "$root" -B "$tree" -G Ninja "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+    cmake --build "$tree" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install_packages
+install_python
