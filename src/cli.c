@@ -176,10 +176,20 @@ void i4q_cli_help(const struct i4q_command *command)
 
 /* ---- ending */
 
-int i4q_cli_fail(const char *path, const struct i4q_error *error)
+int i4q_cli_fail(const char *subject, const struct i4q_error *error)
 {
-    i4q_log_error("%s: %s", strcmp(path, "-") == 0 ? "standard input" : path, error->message);
+    i4q_log_error("%s: %s", error->file ? i4q_cli_input_name(error->file) : subject, error->message);
     return (int)error->code;
+}
+
+const char *i4q_cli_input_name(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+const char *i4q_cli_output_name(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard output" : path;
 }
 
 int i4q_cli_finish(int status)

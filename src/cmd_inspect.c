@@ -58,8 +58,9 @@ static bool inspect(struct run *run)
     const struct i4q_kernels *kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), run->error);
     if (!kernels)
         return false;
-    run->subject = run->arguments->common.model;
-    if (!i4q_model_load(&run->model, run->subject, run->error) ||
+    const char *path = run->arguments->common.model;
+    run->subject = i4q_cli_input_name(path);
+    if (!i4q_model_load(&run->model, path, run->error) ||
         !i4q_inspect(&run->model, kernels, &run->inspection, run->error))
         return false;
     for (size_t i = 0; i < run->arguments->require.count; i++)
@@ -79,13 +80,13 @@ static bool tell(struct run *run)
     };
     bool to_stdout = a->json && strcmp(a->json, "-") == 0;
     if (a->json) {
-        run->subject = a->json;
+        run->subject = i4q_cli_output_name(a->json);
         if (!i4q_json_write(i4q_inspect_json(&report), a->json, run->error))
             return false;
     }
     if (!to_stdout && i4q_log_verbosity() > I4Q_QUIET)
         i4q_inspect_text(&report, stdout);
-    run->subject = a->common.model;
+    run->subject = i4q_cli_input_name(a->common.model);
     return true;
 }
 

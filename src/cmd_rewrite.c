@@ -150,7 +150,7 @@ static bool read_pattern_files(struct run *run, const struct i4q_patterns *files
 {
     for (size_t i = 0; i < files->count; i++) {
         struct i4q_input input;
-        run->subject = files->items[i];
+        run->subject = i4q_cli_input_name(files->items[i]);
         if (!i4q_input_open(&input, files->items[i], SMALL_FILE_LIMIT, run->error))
             return false;
         bool ok = i4q_patterns_add_lines(&run->arena, patterns, input.bytes, run->error);
@@ -170,6 +170,8 @@ static bool read_options(struct run *run)
                                              .has_count = a->keep.given,
                                              .count = a->keep.value,
                                              .min_weights = a->min_weights.value};
+    if (a->quantize && !parse_quantize(a->quantize, &run->options, run->error))
+        return false;
     if (!read_pattern_files(run, &a->include_from, &a->include) ||
         !read_pattern_files(run, &a->exclude_from, &a->exclude))
         return false;
@@ -177,15 +179,14 @@ static bool read_options(struct run *run)
     run->options.exclude = a->exclude;
     /* An include file without a pattern in it includes nothing, rather than everything. */
     run->options.only_included = a->include.count || a->include_from.count;
-    run->subject = run->arguments->common.model;
-    return !a->quantize || parse_quantize(a->quantize, &run->options, run->error);
+    return true;
 }
 
 static bool read_topk(struct run *run)
 {
     if (!run->arguments->topk)
         return true;
-    run->subject = run->arguments->topk;
+    run->subject = i4q_cli_input_name(run->arguments->topk);
     if (!i4q_input_open(&run->topk, run->arguments->topk, SMALL_FILE_LIMIT, run->error))
         return false;
     run->options.topk_json = run->topk.bytes;
@@ -195,7 +196,7 @@ static bool read_topk(struct run *run)
 static bool open_output(struct run *run)
 {
     const struct arguments *a = run->arguments;
-    run->subject = a->output;
+    run->subject = i4q_cli_output_name(a->output);
     return a->dry_run || i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW,
                                          run->error);
 }
@@ -203,7 +204,7 @@ static bool open_output(struct run *run)
 static bool decide(struct run *run)
 {
     struct arguments *a = run->arguments;
-    run->subject = a->common.model;
+    run->subject = i4q_cli_input_name(a->common.model);
     if (!i4q_model_load(&run->model, a->common.model, run->error))
         return false;
     i4q_log_verbose("%s: loaded, %zu bytes", a->common.model, run->model.input.bytes.size);
@@ -217,7 +218,7 @@ static bool decide(struct run *run)
 
 static bool write_model(struct run *run)
 {
-    run->subject = run->arguments->output;
+    run->subject = i4q_cli_output_name(run->arguments->output);
     onnx__model_proto__pack_to_buffer(run->model.proto, &run->output.base);
     if (!i4q_output_commit(&run->output, run->error))
         return false;
@@ -239,9 +240,11 @@ static bool tell(struct run *run, bool written)
         .dry_run = a->dry_run,
         .written = written,
     };
-    run->subject = a->json;
-    if (a->json && !i4q_json_write(i4q_report_json(&report), a->json, run->error))
-        return false;
+    if (a->json) {
+        run->subject = i4q_cli_output_name(a->json);
+        if (!i4q_json_write(i4q_report_json(&report), a->json, run->error))
+            return false;
+    }
     if (!is_dash(a->json) && i4q_log_verbosity() > I4Q_QUIET)
         i4q_report_text(&report, is_dash(a->output) ? stderr : stdout);
     return true;
@@ -281,7 +284,7 @@ static bool finish(struct run *run)
     bool sound = check_outcome(run, &outcome), write = sound && !run->arguments->dry_run;
     if ((write && !write_model(run)) || !tell(run, write))
         return false;
-    run->subject = run->arguments->common.model;
+    run->subject = i4q_cli_input_name(run->arguments->common.model);
     return sound || i4q_fail(run->error, outcome.code, "%s", outcome.message);
 }
 

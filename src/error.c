@@ -40,11 +40,3 @@ bool i4q_fail_memory(struct i4q_error *error)
 {
     return i4q_fail(error, I4Q_FAILED, "out of memory");
 }
-
-void i4q_error_prefix(struct i4q_error *error, const char *context)
-{
-    struct i4q_error inner = *error;
-    snprintf(error->message, sizeof error->message, "%s: ", context);
-    size_t length = strlen(error->message);
-    snprintf(error->message + length, sizeof error->message - length, "%s", inner.message);
-}

@@ -85,7 +85,5 @@ bool i4q_json_write(json_t *document, const char *path, struct i4q_error *error)
         ok = i4q_output_commit(&output, error);
     }
     free(text);
-    if (!ok)
-        i4q_error_prefix(error, path);
     return ok;
 }

@@ -187,12 +187,14 @@ static bool apply_sensitivity(struct planner *planner, const struct i4q_name_ind
         weights[i] = plan->rows[i].conv->weight;
     if (!i4q_sensitivity_read(&planner->model->arena, options->topk_json, index, weights, &plan->sensitivity,
                               planner->error)) {
-        i4q_error_prefix(planner->error, options->topk);
+        planner->error->file = options->topk;
         return false;
     }
-    if (!plan->sensitivity.scored && options->has_count)
-        return i4q_fail(planner->error, I4Q_USAGE, "%s: it lists layers without scores: %s cannot be used with it",
-                        options->topk, options->rank == I4Q_RANK_KEEP ? "--keep" : "--quantize");
+    if (!plan->sensitivity.scored && options->has_count) {
+        planner->error->file = options->topk;
+        return i4q_fail(planner->error, I4Q_USAGE, "it lists layers without scores: %s cannot be used with it",
+                        options->rank == I4Q_RANK_KEEP ? "--keep" : "--quantize");
+    }
     for (size_t i = 0; i < plan->n_rows; i++)
         plan->rows[i].measurement = plan->sensitivity.convs[i];
     plan->has_sensitivity = true;

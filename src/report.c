@@ -128,7 +128,7 @@ static void print_files(const struct i4q_report *report, FILE *stream)
 {
     const struct i4q_rewrite *rewrite = report->rewrite;
     char path[I4Q_TEXT_NAME];
-    fprintf(stream, "file       %zu -> %zu bytes, 1/%.2f of the input\n", report->input_bytes, rewrite->bytes,
+    fprintf(stream, "file       %zu -> %zu bytes, ratio %.2f\n", report->input_bytes, rewrite->bytes,
             (double)report->input_bytes / (double)rewrite->bytes);
     fprintf(stream, "opset      %" PRId64 " -> %" PRId64 ", IR version %" PRId64 " -> %" PRId64 "\n", rewrite->opset[0],
             rewrite->opset[1], rewrite->ir_version[0], rewrite->ir_version[1]);

@@ -68,8 +68,12 @@ void i4q_cli_help(const struct i4q_command *command);
 /* A whole decimal number; `what` names it in the error (I4Q_USAGE). */
 bool i4q_cli_number(const char *what, const char *text, size_t *value, struct i4q_error *error) I4Q_MUST_CHECK;
 
-/* Reports an error about `path` and gives the exit status for it. */
-int i4q_cli_fail(const char *path, const struct i4q_error *error);
+/* Reports an error, about error->file or else about `subject`, and gives the exit status for it. */
+int i4q_cli_fail(const char *subject, const struct i4q_error *error);
+
+/* How messages call a file that is read from or written to, "-" among them. */
+const char *i4q_cli_input_name(const char *path);
+const char *i4q_cli_output_name(const char *path);
 
 /* Flushes standard output; its errors (a full disk, say) are errors of the command. Gives the exit status. */
 int i4q_cli_finish(int status);

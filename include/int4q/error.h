@@ -25,6 +25,7 @@ enum i4q_code {
 
 struct i4q_error {
     enum i4q_code code; /* I4Q_OK while nothing has failed */
+    const char *file;   /* that it is about, borrowed; NULL: the one that the caller is at work on */
     char message[1024]; /* one line: object, what is wrong, with the numbers; no capital, no full stop */
 };
 
@@ -35,8 +36,5 @@ bool i4q_fail_errno(struct i4q_error *error, const char *format, ...) I4Q_PRINTF
 
 /* The usual words for an allocation that failed. */
 bool i4q_fail_memory(struct i4q_error *error);
-
-/* Puts "context: " in front of a message that is there; for callers that know which file an error is about. */
-void i4q_error_prefix(struct i4q_error *error, const char *context);
 
 #endif

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+. "$TESTS/functions.sh"
+# Where the result goes, and what is never touched.
+model good-detector
+echo precious >out.onnx
+fails 1 int4q rewrite good-detector.onnx
+cat out.onnx
+int4q rewrite -q good-detector.onnx -f
+int4q inspect -q out.onnx --require int4==3
+fails 1 int4q rewrite good-detector.onnx -o missing/out.onnx
+fails 1 int4q rewrite -q good-detector.onnx -f -o .
+fails 1 int4q rewrite good-detector.onnx -f -o /dev/full
+int4q rewrite -q good-detector.onnx -o /dev/null
+# over the input itself
+cp good-detector.onnx again.onnx
+int4q rewrite -q again.onnx -o again.onnx -f
+cmp again.onnx out.onnx
+ls -A

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+. "$TESTS/functions.sh"
+# A signal ends the program as shells expect, and leaves no temporary file.
+for signal in INT TERM HUP; do
+    mkfifo pipe
+    env --default-signal="$signal" int4q rewrite pipe -o out.onnx & # the shell ignores INT for it
+    pid=$!
+    exec 3>pipe # now int4q has opened its output and waits for the model
+    until ls -A | grep -q tmp; do :; done
+    kill -s "$signal" "$pid"
+    wait "$pid" 2>/dev/null
+    echo "$signal $(kill -l $?)"
+    exec 3>&-
+    rm pipe
+    ls -A
+done

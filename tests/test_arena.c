@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "testing.h"
+
+#include "int4q/arena.h"
+
+static void allocations_are_zeroed_aligned_and_apart(void **state)
+{
+    (void)state;
+    struct i4q_arena arena;
+    i4q_arena_init(&arena, 1 << 24);
+    unsigned char *before = NULL;
+    for (size_t size = 0; size < 3000; size += 7) {
+        unsigned char *now = i4q_arena_alloc(&arena, size, 1);
+        assert_non_null(now);
+        assert_int_equal((uintptr_t)now % sizeof(max_align_t) % 16, 0);
+        for (size_t i = 0; i < size; i++)
+            assert_int_equal(now[i], 0);
+        memset(now, 0xff, size);
+        assert_ptr_not_equal(now, before);
+        before = size ? now : before;
+    }
+    i4q_arena_free(&arena);
+}
+
+static void limit_and_overflow_fail(void **state)
+{
+    (void)state;
+    struct i4q_arena arena;
+    i4q_arena_init(&arena, 1000);
+    assert_non_null(i4q_arena_alloc(&arena, 1, 500));
+    assert_null(i4q_arena_alloc(&arena, 1, 600));
+    assert_non_null(i4q_arena_alloc(&arena, 1, 400));
+    assert_null(i4q_arena_alloc(&arena, SIZE_MAX / 2, 3));
+    assert_null(i4q_arena_alloc(&arena, SIZE_MAX, 1));
+    assert_true(arena.used <= arena.limit);
+    i4q_arena_free(&arena);
+}
+
+static void large_allocation_leaves_the_block_in_use(void **state)
+{
+    (void)state;
+    struct i4q_arena arena;
+    i4q_arena_init(&arena, SIZE_MAX / 2);
+    char *a = i4q_arena_alloc(&arena, 16, 1);
+    assert_non_null(i4q_arena_alloc(&arena, 1 << 23, 1));
+    char *b = i4q_arena_alloc(&arena, 16, 1);
+    assert_ptr_equal(a + 16, b);
+    i4q_arena_free(&arena);
+}
+
+static void format_makes_strings(void **state)
+{
+    (void)state;
+    struct i4q_arena arena;
+    i4q_arena_init(&arena, 1 << 20);
+    assert_string_equal(i4q_arena_format(&arena, "%s_%d", "scale", 7), "scale_7");
+    i4q_arena_free(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allocations_are_zeroed_aligned_and_apart),
+        cmocka_unit_test(limit_and_overflow_fail),
+        cmocka_unit_test(large_allocation_leaves_the_block_in_use),
+        cmocka_unit_test(format_makes_strings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
