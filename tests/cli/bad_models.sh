@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 . "$TESTS/functions.sh"
 # Models that are none, or not sound: one line that says what is wrong, exit 3, no output.

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 . "$TESTS/functions.sh"
 # Nothing to quantize is exit 4 with a report; a requirement that does not hold as well.

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 . "$TESTS/functions.sh"
 # --include and --exclude: by node, weight and module name, exactly or as a glob.

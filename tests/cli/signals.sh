@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 . "$TESTS/functions.sh"
 # A signal ends the program as shells expect, and leaves no temporary file.

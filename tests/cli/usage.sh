@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 . "$TESTS/functions.sh"
 # Wrong usage: one line that names the word, exit 2.
