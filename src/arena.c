@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Blocks grow with the arena, so that their number stays logarithmic and the unused rest of the last one small. */
+/* Blocks grow with the arena, so that their number stays logarithmic and the unused rest of the last one
+ * small. */
 enum { FIRST_BLOCK = 1 << 16, LAST_BLOCK = 1 << 22 };
 
 struct i4q_arena_block {
@@ -33,12 +34,14 @@ void i4q_arena_free(struct i4q_arena *arena)
 
 static size_t block_size(const struct i4q_arena *arena, size_t needed)
 {
-    size_t size = arena->used < FIRST_BLOCK ? FIRST_BLOCK : arena->used < LAST_BLOCK ? arena->used : LAST_BLOCK;
+    size_t size = arena->used < FIRST_BLOCK  ? FIRST_BLOCK
+                  : arena->used < LAST_BLOCK ? arena->used
+                                             : LAST_BLOCK;
     return needed > size ? needed : size;
 }
 
-/* A new block with room for `needed` bytes. One for a large allocation goes behind the block in use, whose rest is
- * not lost then. calloc gives zeroed pages without touching them. */
+/* A new block with room for `needed` bytes. One for a large allocation goes behind the block in use, whose
+ * rest is not lost then. calloc gives zeroed pages without touching them. */
 static struct i4q_arena_block *add_block(struct i4q_arena *arena, size_t needed)
 {
     size_t size = block_size(arena, needed), bytes;

@@ -23,7 +23,8 @@ bool i4q_cli_number(const char *what, const char *text, size_t *value, struct i4
     return true;
 }
 
-static bool set_option(const struct i4q_option *option, void *arguments, const char *value, struct i4q_error *error)
+static bool set_option(const struct i4q_option *option, void *arguments, const char *value,
+                       struct i4q_error *error)
 {
     void *field = (char *)arguments + option->offset;
     struct i4q_number *number = field;
@@ -40,7 +41,8 @@ static bool set_option(const struct i4q_option *option, void *arguments, const c
         number->given = true;
         return i4q_cli_number(what, value, &number->value, error);
     case I4Q_OPTION_LIST:
-        return i4q_patterns_add(((struct i4q_common *)arguments)->arena, field, value) || i4q_fail_memory(error);
+        return i4q_patterns_add(((struct i4q_common *)arguments)->arena, field, value) ||
+               i4q_fail_memory(error);
     }
     return false;
 }
@@ -55,7 +57,8 @@ struct parser {
     struct i4q_error *error;
 };
 
-static bool take_value(struct parser *parser, const struct i4q_option *option, const char *shown, const char *attached)
+static bool take_value(struct parser *parser, const struct i4q_option *option, const char *shown,
+                       const char *attached)
 {
     if (!option->argument) {
         if (attached)
@@ -64,7 +67,8 @@ static bool take_value(struct parser *parser, const struct i4q_option *option, c
     }
     if (!attached && parser->at == parser->argc)
         return i4q_fail(parser->error, I4Q_USAGE, "option '%s' needs a value (%s)", shown, option->argument);
-    return set_option(option, parser->arguments, attached ? attached : parser->argv[parser->at++], parser->error);
+    return set_option(option, parser->arguments, attached ? attached : parser->argv[parser->at++],
+                      parser->error);
 }
 
 /* --name, --name=value, --name value */
@@ -162,8 +166,8 @@ static void print_wrapped(const char *text, int column)
 
 void i4q_cli_help(const struct i4q_command *command)
 {
-    printf("usage: int4q %s MODEL [options]\n\n%s\nMODEL may be '-', standard input.\n\noptions:\n", command->name,
-           command->summary);
+    printf("usage: int4q %s MODEL [options]\n\n%s\nMODEL may be '-', standard input.\n\noptions:\n",
+           command->name, command->summary);
     for (size_t i = 0; i < command->n_options; i++) {
         const struct i4q_option *option = &command->options[i];
         int column = option->letter ? printf("  -%c, ", option->letter) : printf("      ");

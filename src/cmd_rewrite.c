@@ -34,15 +34,16 @@ static const struct i4q_option options[] = {
     {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
     {'n', "dry-run", NULL, I4Q_OPTION_FLAG, FIELD(dry_run), "do everything but the writing"},
     {0, "include", "PATTERN", I4Q_OPTION_LIST, FIELD(include),
-     "quantize only these Convs; repeatable. Matched against node, weight and torch module names, as plain text, or as "
-     "a shell glob if no Conv has that very name"},
+     "quantize only these Convs; repeatable. Matched against node, weight and torch module names, as plain "
+     "text, or as a shell glob if no Conv has that very name"},
     {0, "exclude", "PATTERN", I4Q_OPTION_LIST, FIELD(exclude), "leave these Convs alone; repeatable, wins"},
     {0, "include-from", "FILE", I4Q_OPTION_LIST, FIELD(include_from),
      "one pattern a line, '#' begins a comment, '-' is standard input"},
     {0, "exclude-from", "FILE", I4Q_OPTION_LIST, FIELD(exclude_from), "the same"},
     {0, "allow-unmatched", NULL, I4Q_OPTION_FLAG, FIELD(allow_unmatched),
      "a pattern that matches no Conv is a note, not an error"},
-    {0, "topk", "FILE", I4Q_OPTION_STRING, FIELD(topk), "sensitivity JSON: the K most sensitive Convs stay float"},
+    {0, "topk", "FILE", I4Q_OPTION_STRING, FIELD(topk),
+     "sensitivity JSON: the K most sensitive Convs stay float"},
     {0, "keep", "K", I4Q_OPTION_NUMBER, FIELD(keep), "how many (default: the file's k, else 10)"},
     {0, "quantize", "N", I4Q_OPTION_STRING, FIELD(quantize),
      "quantize only the N (or N%) least sensitive measured Convs"},
@@ -57,7 +58,7 @@ static const struct i4q_option options[] = {
 };
 
 static const char epilogue[] =
-    "Weights become INT4, one scale for each output channel, with a DequantizeLinear in front of their Convs.\n"
+    "Weights become INT4, one scale an output channel, with a DequantizeLinear in front of their Convs.\n"
     "examples:\n"
     "  int4q rewrite yolov10m.onnx --topk sens.json -o yolov10m-int4.onnx\n"
     "  int4q rewrite yolov10m.onnx --exclude 'model.23.*' --dry-run --json - | jq .totals\n";
@@ -124,7 +125,8 @@ static bool check_usage(const struct arguments *a, struct i4q_error *error)
     if ((a->keep.given || a->quantize) && !a->topk)
         return i4q_fail(error, I4Q_USAGE, "%s needs --topk", a->keep.given ? "--keep" : "--quantize");
     if (a->opset.given && (a->opset.value == 0 || a->opset.value > I4Q_OPSET_MAX))
-        return i4q_fail(error, I4Q_USAGE, "--opset: %zu is not between 1 and %d", a->opset.value, I4Q_OPSET_MAX);
+        return i4q_fail(error, I4Q_USAGE, "--opset: %zu is not between 1 and %d", a->opset.value,
+                        I4Q_OPSET_MAX);
     return true;
 }
 
@@ -146,7 +148,8 @@ static bool parse_quantize(const char *text, struct i4q_plan_options *plan, stru
 
 /* ---- the steps; each tells in run->subject what its errors are about */
 
-static bool read_pattern_files(struct run *run, const struct i4q_patterns *files, struct i4q_patterns *patterns)
+static bool read_pattern_files(struct run *run, const struct i4q_patterns *files,
+                               struct i4q_patterns *patterns)
 {
     for (size_t i = 0; i < files->count; i++) {
         struct i4q_input input;
@@ -197,8 +200,8 @@ static bool open_output(struct run *run)
 {
     const struct arguments *a = run->arguments;
     run->subject = i4q_cli_output_name(a->output);
-    return a->dry_run || i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW,
-                                         run->error);
+    return a->dry_run || i4q_output_open(&run->output, a->output,
+                                         a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error);
 }
 
 static bool decide(struct run *run)
@@ -211,8 +214,8 @@ static bool decide(struct run *run)
     if (!i4q_plan_make(&run->model, &run->options, &run->plan, run->error) ||
         !i4q_plan_quantize(&run->model, &run->plan, run->kernels, 0, run->error))
         return false;
-    i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", a->common.model, run->plan.n_quantized,
-                    run->plan.n_rows, run->kernels->name);
+    i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", a->common.model,
+                    run->plan.n_quantized, run->plan.n_rows, run->kernels->name);
     return i4q_rewrite_apply(&run->model, &run->plan, (int64_t)a->opset.value, &run->rewrite, run->error);
 }
 

@@ -36,7 +36,8 @@ static struct i4q_value *first_operand(const struct i4q_value *value)
 
 static struct i4q_value *behind_identities(struct i4q_value *value)
 {
-    for (int i = 0; i < MAX_CHAIN && value->producer && i4q_node_is(value->producer->proto, "Identity"); i++) {
+    for (int i = 0; i < MAX_CHAIN && value->producer && i4q_node_is(value->producer->proto, "Identity");
+         i++) {
         struct i4q_value *operand = first_operand(value);
         if (!operand)
             break;
@@ -105,13 +106,14 @@ static bool find_weight(struct i4q_conv *conv, struct i4q_error *error)
     const Onnx__NodeProto *node = conv->node->proto;
     const char *name = node->n_input > conv->op->weight_input ? node->input[conv->op->weight_input] : "";
     if (!*name)
-        return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): it has no weight", i4q_node_label(node), node->op_type);
+        return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): it has no weight", i4q_node_label(node),
+                        node->op_type);
     struct i4q_value *value = i4q_scope_resolve(conv->node->scope, name);
     if (value)
         value = behind_identities(value);
     if (!value || !(value->initializer || value->sparse || value->producer || value->is_input))
-        return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): nothing defines its weight '%s'", i4q_node_label(node),
-                        node->op_type, name);
+        return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): nothing defines its weight '%s'",
+                        i4q_node_label(node), node->op_type, name);
     conv->weight = value;
     classify(conv);
     return true;

@@ -70,7 +70,8 @@ bool i4q_edit_add_string(struct i4q_model *model, Onnx__NodeProto *node, const c
     return true;
 }
 
-bool i4q_edit_add_tensor(struct i4q_model *model, Onnx__NodeProto *node, const char *name, Onnx__TensorProto *value)
+bool i4q_edit_add_tensor(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                         Onnx__TensorProto *value)
 {
     Onnx__AttributeProto *attribute = add_attribute(model, node, name, ATTRIBUTE_TYPE(TENSOR));
     if (attribute)
@@ -102,8 +103,8 @@ bool i4q_edit_set_input(struct i4q_model *model, Onnx__NodeProto *node, size_t i
     return true;
 }
 
-Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, int32_t data_type, const int64_t *dims,
-                                   size_t n_dims, const void *data, size_t size)
+Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, int32_t data_type,
+                                   const int64_t *dims, size_t n_dims, const void *data, size_t size)
 {
     Onnx__TensorProto *tensor = i4q_arena_alloc(&model->arena, 1, sizeof *tensor);
     int64_t *own_dims = i4q_arena_alloc(&model->arena, n_dims, sizeof *own_dims);

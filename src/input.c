@@ -25,7 +25,8 @@ static bool map(struct i4q_input *input, int fd, size_t size, struct i4q_error *
     return true;
 }
 
-/* Makes room for at least one more byte, never for more than limit + 1: that one more tells that it is too large. */
+/* Makes room for at least one more byte, never for more than limit + 1: that one more tells that it is too
+ * large. */
 static bool make_room(uint8_t **data, size_t used, size_t *capacity, size_t limit, struct i4q_error *error)
 {
     if (used < *capacity)
@@ -71,7 +72,8 @@ static bool from_descriptor(struct i4q_input *input, int fd, size_t limit, struc
     struct stat status;
     if (fstat(fd, &status) != 0)
         return i4q_fail_errno(error, "cannot read");
-    /* An empty file cannot be mapped; one that was partly read already (standard input) is read from there on. */
+    /* An empty file cannot be mapped; one that was partly read already (standard input) is read from there
+     * on. */
     bool whole = S_ISREG(status.st_mode) && status.st_size > 0 && lseek(fd, 0, SEEK_CUR) == 0;
     if (!whole)
         return read_all(input, fd, limit, error);

@@ -14,8 +14,8 @@
 enum { TILE = 4096 }; /* codes unpacked at once; even */
 
 const char *const i4q_kind_names[I4Q_KINDS] = {
-    [I4Q_KIND_INT4] = "int4", [I4Q_KIND_UINT4] = "uint4", [I4Q_KIND_INT8] = "int8", [I4Q_KIND_PACKED_U8] = "packed-u8",
-    [I4Q_KIND_FLOAT] = "float", [I4Q_KIND_OTHER] = "other",
+    [I4Q_KIND_INT4] = "int4",           [I4Q_KIND_UINT4] = "uint4", [I4Q_KIND_INT8] = "int8",
+    [I4Q_KIND_PACKED_U8] = "packed-u8", [I4Q_KIND_FLOAT] = "float", [I4Q_KIND_OTHER] = "other",
 };
 
 /* The integer types of codes, and the code that is 0 when they are symmetric. */
@@ -24,8 +24,10 @@ static const struct code_type {
     unsigned bits;
     bool is_signed;
     int centre;
-} code_types[] = {
-    {TYPE(INT4), 4, true, 0}, {TYPE(UINT4), 4, false, 8}, {TYPE(INT8), 8, true, 0}, {TYPE(UINT8), 8, false, 128}};
+} code_types[] = {{TYPE(INT4), 4, true, 0},
+                  {TYPE(UINT4), 4, false, 8},
+                  {TYPE(INT8), 8, true, 0},
+                  {TYPE(UINT8), 8, false, 128}};
 
 struct inspector {
     struct i4q_model *model;
@@ -61,15 +63,16 @@ static bool problem(struct inspector *inspector, const struct i4q_inspected *row
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    char *text = i4q_arena_format(&inspector->model->arena, "node '%s': %s", i4q_node_label(row->conv->node->proto),
-                                  what);
+    char *text = i4q_arena_format(&inspector->model->arena, "node '%s': %s",
+                                  i4q_node_label(row->conv->node->proto), what);
     return (text && i4q_patterns_add(&inspector->model->arena, &inspector->result->problems, text)) ||
            i4q_fail_memory(inspector->error);
 }
 
-/* The elements of a tensor, or a problem and an empty view. Types that no weight can have are not looked into. */
-static bool read_payload(struct inspector *inspector, const struct i4q_inspected *row, const Onnx__TensorProto *tensor,
-                         struct i4q_view *payload)
+/* The elements of a tensor, or a problem and an empty view. Types that no weight can have are not looked
+ * into. */
+static bool read_payload(struct inspector *inspector, const struct i4q_inspected *row,
+                         const Onnx__TensorProto *tensor, struct i4q_view *payload)
 {
     struct i4q_error found = {0};
     char buffer[16];
@@ -109,7 +112,10 @@ static double element(int32_t type, const uint8_t *data, size_t i)
 
 static size_t element_size(int32_t type)
 {
-    return type == TYPE(DOUBLE) ? 8 : type == TYPE(FLOAT) ? 4 : type == TYPE(FLOAT16) || type == TYPE(BFLOAT16) ? 2 : 0;
+    return type == TYPE(DOUBLE)                              ? 8
+           : type == TYPE(FLOAT)                             ? 4
+           : type == TYPE(FLOAT16) || type == TYPE(BFLOAT16) ? 2
+                                                             : 0;
 }
 
 static bool check_scales(struct inspector *inspector, struct i4q_inspected *row)
@@ -136,7 +142,8 @@ static bool check_scales(struct inspector *inspector, struct i4q_inspected *row)
 
 static bool same_dims(const Onnx__TensorProto *a, const Onnx__TensorProto *b)
 {
-    return a->n_dims == b->n_dims && (!a->n_dims || memcmp(a->dims, b->dims, a->n_dims * sizeof *a->dims) == 0);
+    return a->n_dims == b->n_dims &&
+           (!a->n_dims || memcmp(a->dims, b->dims, a->n_dims * sizeof *a->dims) == 0);
 }
 
 static bool block_fits(const struct i4q_storage *storage)
@@ -160,7 +167,8 @@ static bool scale_fits(const struct i4q_storage *storage)
         return true;
     if (storage->granularity == I4Q_BLOCK)
         return block_fits(storage);
-    return storage->axis >= 0 && storage->axis < (int64_t)codes->n_dims && codes->dims[storage->axis] == scale->dims[0];
+    return storage->axis >= 0 && storage->axis < (int64_t)codes->n_dims &&
+           codes->dims[storage->axis] == scale->dims[0];
 }
 
 static bool check_shapes(struct inspector *inspector, const struct i4q_inspected *row)
@@ -274,12 +282,13 @@ static size_t count_zero_channels(const struct codes *codes, const struct i4q_ke
     return unused;
 }
 
-/* Channels along the axis of the scale, or of the Conv where all share one. Blocks have zero points of their own,
- * and are not told apart here. */
+/* Channels along the axis of the scale, or of the Conv where all share one. Blocks have zero points of their
+ * own, and are not told apart here. */
 static bool check_codes(struct inspector *inspector, struct i4q_inspected *row, struct i4q_view zero_points)
 {
     const struct i4q_storage *storage = &row->storage;
-    struct codes codes = {.type = find_code_type(storage->codes), .zero_points = zero_points, .count = storage->count};
+    struct codes codes = {
+        .type = find_code_type(storage->codes), .zero_points = zero_points, .count = storage->count};
     if (!storage->codes || !read_payload(inspector, row, storage->codes, &codes.payload))
         return !storage->codes;
     if (!codes.type || !codes.payload.size || storage->granularity == I4Q_BLOCK || !storage->rank)
@@ -327,8 +336,8 @@ static bool inspect_row(struct inspector *inspector, const struct i4q_conv *conv
            check_zero_point(inspector, row, &zero_points) && check_codes(inspector, row, zero_points);
 }
 
-bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, struct i4q_inspection *inspection,
-                 struct i4q_error *error)
+bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels,
+                 struct i4q_inspection *inspection, struct i4q_error *error)
 {
     struct inspector inspector = {model, kernels, inspection, error};
     *inspection = (struct i4q_inspection){

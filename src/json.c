@@ -9,7 +9,8 @@
 
 enum { REPLACEMENT = 3, PRECISION = 9 }; /* bytes of U+FFFD in UTF-8; digits that tell any two floats apart */
 
-/* Length of the UTF-8 sequence at `text`, 0 when there is none (Unicode, table 3-7: well-formed byte sequences). */
+/* Length of the UTF-8 sequence at `text`, 0 when there is none (Unicode, table 3-7: well-formed byte
+ * sequences). */
 static size_t sequence_length(const unsigned char *text)
 {
     static const struct {
@@ -69,6 +70,16 @@ json_t *i4q_json_dims(const int64_t *dims, size_t rank)
     for (size_t i = 0; i < rank; i++)
         json_array_append_new(array, json_integer(dims[i]));
     return array;
+}
+
+void i4q_json_put(json_t **object, const char *key, json_t *value)
+{
+    if (*object && json_object_set_new(*object, key, value) == 0)
+        return;
+    if (!*object)
+        json_decref(value);
+    json_decref(*object);
+    *object = NULL;
 }
 
 bool i4q_json_write(json_t *document, const char *path, struct i4q_error *error)

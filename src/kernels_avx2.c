@@ -21,8 +21,8 @@ static __m256 magnitude(__m256 x)
 
 static float absmax(const void *weights, size_t n)
 {
-    /* Compared as integers: without their sign, binary32 numbers order like their bits, infinity above the finite
-     * ones and NaN above infinity, so none of the two can get lost. Two registers hide the latency. */
+    /* Compared as integers: without their sign, binary32 numbers order like their bits, infinity above the
+     * finite ones and NaN above infinity, so none of the two can get lost. Two registers hide the latency. */
     __m256i mask = _mm256_set1_epi32(0x7fffffff), a = _mm256_setzero_si256(), b = a;
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
@@ -42,7 +42,8 @@ static float absmax(const void *weights, size_t n)
     return result;
 }
 
-/* Eight codes as 32-bit integers. The clamp comes before the conversion, which would not survive large values. */
+/* Eight codes as 32-bit integers. The clamp comes before the conversion, which would not survive large
+ * values. */
 static __m256i quantize8(const float *weights, __m256 scale, __m256 limit)
 {
     __m256 code = _mm256_div_ps(_mm256_loadu_ps(weights), scale);
@@ -58,9 +59,10 @@ static void quantize(const void *weights, size_t n, float scale, int qmax, int8_
     __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     size_t i = 0;
     for (; i + 32 <= n; i += 32) {
-        __m256i ab = _mm256_packs_epi32(quantize8(at(weights, i), s, limit), quantize8(at(weights, i + 8), s, limit));
-        __m256i cd =
-            _mm256_packs_epi32(quantize8(at(weights, i + 16), s, limit), quantize8(at(weights, i + 24), s, limit));
+        __m256i ab =
+            _mm256_packs_epi32(quantize8(at(weights, i), s, limit), quantize8(at(weights, i + 8), s, limit));
+        __m256i cd = _mm256_packs_epi32(quantize8(at(weights, i + 16), s, limit),
+                                        quantize8(at(weights, i + 24), s, limit));
         __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(ab, cd), order);
         _mm256_storeu_si256((void *)(codes + i), bytes);
     }
@@ -75,8 +77,10 @@ static void pack4(const int8_t *codes, size_t n, uint8_t *packed)
     for (; i + 64 <= n; i += 64) {
         __m256i a = _mm256_and_si256(low, _mm256_loadu_si256((const void *)(codes + i)));
         __m256i b = _mm256_and_si256(low, _mm256_loadu_si256((const void *)(codes + i + 32)));
-        __m256i pairs = _mm256_packus_epi16(_mm256_maddubs_epi16(a, weights), _mm256_maddubs_epi16(b, weights));
-        _mm256_storeu_si256((void *)(packed + i / 2), _mm256_permute4x64_epi64(pairs, _MM_SHUFFLE(3, 1, 2, 0)));
+        __m256i pairs =
+            _mm256_packus_epi16(_mm256_maddubs_epi16(a, weights), _mm256_maddubs_epi16(b, weights));
+        _mm256_storeu_si256((void *)(packed + i / 2),
+                            _mm256_permute4x64_epi64(pairs, _MM_SHUFFLE(3, 1, 2, 0)));
     }
     tail->pack4(codes + i, n - i, packed + i / 2);
 }
@@ -84,8 +88,8 @@ static void pack4(const int8_t *codes, size_t n, uint8_t *packed)
 static void unpack4(const void *packed, size_t n, int8_t *codes)
 {
     /* One table look-up extends the sign of all nibbles. */
-    const __m256i table = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1));
+    const __m256i table =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1));
     const __m128i low = _mm_set1_epi8(15);
     const uint8_t *bytes = packed;
     size_t i = 0;
@@ -152,7 +156,8 @@ static void widen16(const void *halves, size_t n, float *weights)
 {
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
-        _mm256_storeu_ps(weights + i, _mm256_cvtph_ps(_mm_loadu_si128((const void *)((const char *)halves + 2 * i))));
+        _mm256_storeu_ps(weights + i,
+                         _mm256_cvtph_ps(_mm_loadu_si128((const void *)((const char *)halves + 2 * i))));
     tail->widen16((const char *)halves + 2 * i, n - i, weights + i);
 }
 

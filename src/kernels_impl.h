@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The kernel sets by name; for kernels.c, which lists them, and for the tails of the vector sets, which call the
- * scalar functions. */
+/* The kernel sets by name; for kernels.c, which lists them, and for the tails of the vector sets, which call
+ * the scalar functions. */
 #ifndef INT4Q_KERNELS_IMPL_H
 #define INT4Q_KERNELS_IMPL_H
 

@@ -43,12 +43,12 @@ static void print(const char *level, const char *format, va_list arguments)
     (void)!write(STDERR_FILENO, line, length);
 }
 
-#define PRINT(level)                                                                                                  \
-    do {                                                                                                              \
-        va_list arguments;                                                                                            \
-        va_start(arguments, format);                                                                                  \
-        print(level, format, arguments);                                                                              \
-        va_end(arguments);                                                                                            \
+#define PRINT(level)                                                                                         \
+    do {                                                                                                     \
+        va_list arguments;                                                                                   \
+        va_start(arguments, format);                                                                         \
+        print(level, format, arguments);                                                                     \
+        va_end(arguments);                                                                                   \
     } while (0)
 
 void i4q_log_error(const char *format, ...)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* int4q: the commands, and what is the same for all of them: signals, the environment, --help and --version. */
+/* int4q: the commands, and what is the same for all of them: signals, the environment, --help and --version.
+ */
 #include "int4q/cli.h"
 #include "int4q/kernels.h"
 #include "int4q/log.h"
@@ -14,8 +15,8 @@ static const struct i4q_command *const commands[] = {&i4q_cmd_rewrite, &i4q_cmd_
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-/* Leaves no temporary file behind, then dies by the same signal, so that the shell sees the true cause. The handler
- * was reset when it was called. */
+/* Leaves no temporary file behind, then dies by the same signal, so that the shell sees the true cause. The
+ * handler was reset when it was called. */
 static void die(int signal_number)
 {
     i4q_output_remove_temporaries();
@@ -38,9 +39,10 @@ static void print_help(void)
            "Stores the Conv weights of ONNX models in 4 bits, and says what it did.\n\ncommands:\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
         printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    printf("\n'int4q COMMAND --help' tells the options of a command, 'int4q --version' version and kernels.\n"
-           "exit status: 0 done, 1 could not do it, 2 wrong usage, 3 model or JSON malformed or unsupported,\n"
-           "4 nothing to quantize or a --require that does not hold\n");
+    printf(
+        "\n'int4q COMMAND --help' tells the options of a command, 'int4q --version' version and kernels.\n"
+        "exit status: 0 done, 1 could not do it, 2 wrong usage, 3 model or JSON malformed or unsupported,\n"
+        "4 nothing to quantize or a --require that does not hold\n");
 }
 
 static int print_version(void)
@@ -62,8 +64,8 @@ static int run_command(int argc, char **argv)
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (strcmp(argv[1], commands[i]->name) == 0)
             return commands[i]->run(commands[i], argc - 2, argv + 2);
-    i4q_log_error("unknown %s '%s'; 'int4q --help' lists the commands", *argv[1] == '-' ? "option" : "command",
-                  argv[1]);
+    i4q_log_error("unknown %s '%s'; 'int4q --help' lists the commands",
+                  *argv[1] == '-' ? "option" : "command", argv[1]);
     return I4Q_USAGE;
 }
 

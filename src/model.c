@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A protobuf message holds at most 2 GiB; the messages of a model without its payloads take a small multiple of
- * their bytes, and 4 GiB is far beyond any model that is not built to exhaust memory. */
+/* A protobuf message holds at most 2 GiB; the messages of a model without its payloads take a small multiple
+ * of their bytes, and 4 GiB is far beyond any model that is not built to exhaust memory. */
 static const size_t MODEL_LIMIT = INT32_MAX;
 static const size_t ARENA_LIMIT = (size_t)4 << 30;
 
@@ -52,7 +52,8 @@ static bool link_payloads(ProtobufCMessage *message, const struct i4q_wire *wire
 static bool link_tensor(Onnx__TensorProto *tensor, const struct i4q_wire *wire, struct i4q_error *error)
 {
     if (tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
-        return i4q_fail(error, I4Q_MODEL, "tensor '%s': external data is not supported yet", i4q_text(tensor->name));
+        return i4q_fail(error, I4Q_MODEL, "tensor '%s': external data is not supported yet",
+                        i4q_text(tensor->name));
     if (tensor->has_raw_data) {
         struct i4q_view payload = wire->payloads[i4q_wire_index(&tensor->raw_data)];
         tensor->raw_data.data = (uint8_t *)payload.data; /* never written to: the arena's free does nothing */
@@ -68,7 +69,7 @@ static size_t field_messages(const ProtobufCMessage *message, const ProtobufCFie
     const char *base = (const char *)message;
     const void *place = base + field->offset;
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-        *first = *(ProtobufCMessage **const *)place;
+        *first = *(ProtobufCMessage * *const *)place;
         return *(const size_t *)(base + field->quantifier_offset);
     }
     *first = place;
@@ -139,7 +140,8 @@ static bool defined_twice(struct indexer *indexer, const char *what, const char 
     return i4q_fail(indexer->error, I4Q_MODEL, "two %s are named '%s'", what, name);
 }
 
-static bool index_initializers(struct indexer *indexer, struct i4q_scope *scope, const Onnx__GraphProto *graph)
+static bool index_initializers(struct indexer *indexer, struct i4q_scope *scope,
+                               const Onnx__GraphProto *graph)
 {
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const char *name = i4q_text(graph->initializer[i]->name);
@@ -164,8 +166,8 @@ static bool index_initializers(struct indexer *indexer, struct i4q_scope *scope,
 }
 
 /* graph.input, graph.output and value_info all tell the types of values. */
-static bool index_types(struct indexer *indexer, struct i4q_scope *scope, Onnx__ValueInfoProto *const *infos, size_t n,
-                        bool inputs, bool outputs)
+static bool index_types(struct indexer *indexer, struct i4q_scope *scope, Onnx__ValueInfoProto *const *infos,
+                        size_t n, bool inputs, bool outputs)
 {
     for (size_t i = 0; i < n; i++) {
         const char *name = i4q_text(infos[i]->name);
@@ -200,8 +202,8 @@ static bool index_outputs(struct indexer *indexer, struct i4q_scope *scope, cons
 }
 
 /* All nodes of a scope, before any of their inputs: files need not be sorted. */
-static struct i4q_node *index_nodes(struct indexer *indexer, struct i4q_scope *scope, Onnx__NodeProto **protos,
-                                    size_t n)
+static struct i4q_node *index_nodes(struct indexer *indexer, struct i4q_scope *scope,
+                                    Onnx__NodeProto **protos, size_t n)
 {
     struct i4q_node *nodes = i4q_arena_alloc(&indexer->model->arena, n, sizeof *nodes);
     if (!nodes)
@@ -368,7 +370,8 @@ static bool unpack(struct i4q_model *model, const struct i4q_wire *wire, struct 
     ProtobufCAllocator allocator = i4q_arena_protobuf(&model->arena);
     model->proto = onnx__model_proto__unpack(&allocator, wire->skeleton.size, wire->skeleton.data);
     if (!model->proto)
-        return i4q_fail(error, I4Q_FAILED, "cannot unpack the model: out of memory, or not as protobuf-c wants it");
+        return i4q_fail(error, I4Q_FAILED,
+                        "cannot unpack the model: out of memory, or not as protobuf-c wants it");
     return link_payloads(&model->proto->base, wire, error);
 }
 

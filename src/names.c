@@ -20,8 +20,8 @@ static bool repeats(const char *a, const char *a_end, const char *b, const char 
     return (size_t)(a_end - a) > length + 1 && memcmp(a, b, length) == 0 && a[length] == '.';
 }
 
-/* /model.8/m/m.0/cv1/cv1.0/conv/Conv → model.8.m.0.cv1.0.conv, written to `out`, which has room for all of `node`.
- * The last component is the operator. Leaves "" where the name is no path. */
+/* /model.8/m/m.0/cv1/cv1.0/conv/Conv → model.8.m.0.cv1.0.conv, written to `out`, which has room for all of
+ * `node`. The last component is the operator. Leaves "" where the name is no path. */
 static void write_module(const char *node, char *out)
 {
     char *end = out, *previous = out; /* where the last component written ends and begins */
@@ -56,7 +56,8 @@ bool i4q_names_make(struct i4q_arena *arena, const char *node, const char *weigh
         if (!module_alias(arena, node, &names->alias[3]))
             return false;
     }
-    if (names->alias[3] && !(names->alias[4] = i4q_arena_format(arena, "%s%s", names->alias[3], WEIGHT_SUFFIX)))
+    if (names->alias[3] &&
+        !(names->alias[4] = i4q_arena_format(arena, "%s%s", names->alias[3], WEIGHT_SUFFIX)))
         return false;
     if (!weight || !*weight)
         return true;
@@ -150,8 +151,9 @@ static bool match_one(const char **pattern, char c)
     return *(*pattern)++ == c;
 }
 
-/* Own code because fnmatch(3) depends on the locale, and in glibc it fails on text that is not valid there. Only the
- * last '*' needs to be taken back: whatever an earlier one could match, the last one can match as well. */
+/* Own code because fnmatch(3) depends on the locale, and in glibc it fails on text that is not valid there.
+ * Only the last '*' needs to be taken back: whatever an earlier one could match, the last one can match as
+ * well. */
 bool i4q_glob_match(const char *pattern, const char *text)
 {
     const char *star = NULL, *star_text = NULL;

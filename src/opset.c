@@ -30,8 +30,8 @@ static int64_t own_version(const struct i4q_opset_rule *rule, int64_t from)
     return own;
 }
 
-/* Applies the rules between two versions in their order. A rule may rename the operator (Upsample becomes Resize),
- * so each looks at what the node has become. */
+/* Applies the rules between two versions in their order. A rule may rename the operator (Upsample becomes
+ * Resize), so each looks at what the node has become. */
 static bool upgrade_node(struct i4q_upgrader *upgrader, Onnx__NodeProto *node, int64_t from, int64_t to,
                          struct i4q_upgrade *done)
 {
@@ -112,7 +112,8 @@ static int64_t scope_version(const struct i4q_model *model, const struct i4q_sco
     return i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import);
 }
 
-/* Sets the version in the first entry of the standard domain, whose spelling stays, and drops further ones. */
+/* Sets the version in the first entry of the standard domain, whose spelling stays, and drops further ones.
+ */
 static void set_import(Onnx__OperatorSetIdProto **imports, size_t *n, int64_t version)
 {
     bool found = false;
@@ -143,8 +144,8 @@ static bool check_start(int64_t from, struct i4q_error *error)
     if (from == 0)
         return i4q_fail(error, I4Q_MODEL, "the model does not import the operator set ai.onnx");
     if (from < I4Q_OPSET_MIN)
-        return i4q_fail(error, I4Q_MODEL, "opset %" PRId64 " cannot be upgraded, the oldest that can is %d", from,
-                        I4Q_OPSET_MIN);
+        return i4q_fail(error, I4Q_MODEL, "opset %" PRId64 " cannot be upgraded, the oldest that can is %d",
+                        from, I4Q_OPSET_MIN);
     return true;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The operators of ai.onnx whose meaning or form changed, from the operator changelog of the ONNX project and the
- * attributes and inputs in its schemas. Operators that only gained types, optional inputs or attributes whose
- * default keeps the old behaviour have no row.
+/* The operators of ai.onnx whose meaning or form changed, from the operator changelog of the ONNX project and
+ * the attributes and inputs in its schemas. Operators that only gained types, optional inputs or attributes
+ * whose default keeps the old behaviour have no row.
  *
  * A rule returns false when memory runs out or after i4q_opset_refuse. */
 #include "opset_rules.h"
@@ -91,7 +91,8 @@ static bool float_to_input(struct i4q_upgrader *u, Onnx__NodeProto *node, const 
         return UNCHANGED;
     int32_t type = i4q_up_type(u, node, 0);
     if (type != TYPE(FLOAT) && type != TYPE(FLOAT16) && type != TYPE(DOUBLE))
-        return i4q_opset_refuse(u, node, "the element type of its input is not known, which %s needs now", name);
+        return i4q_opset_refuse(u, node, "the element type of its input is not known, which %s needs now",
+                                name);
     const char *value = i4q_up_scalar(u, node, name, type, attribute->f);
     i4q_edit_remove_attribute(node, attribute);
     return value && i4q_edit_set_input(u->model, node, index, value) && done(u);
@@ -131,7 +132,8 @@ static bool dropout(struct i4q_upgrader *u, Onnx__NodeProto *node)
 static bool dropout_mask(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     if (node->n_output > 1 && *node->output[1])
-        return i4q_opset_refuse(u, node, "its output mask, of the type of the data so far, would become BOOL");
+        return i4q_opset_refuse(u, node,
+                                "its output mask, of the type of the data so far, would become BOOL");
     return UNCHANGED;
 }
 
@@ -178,7 +180,8 @@ static bool roi_align(struct i4q_upgrader *u, Onnx__NodeProto *node)
 
 static bool attribute_is(const Onnx__AttributeProto *attribute, const char *text)
 {
-    return attribute && attribute->s.len == strlen(text) && memcmp(attribute->s.data, text, attribute->s.len) == 0;
+    return attribute && attribute->s.len == strlen(text) &&
+           memcmp(attribute->s.data, text, attribute->s.len) == 0;
 }
 
 static bool grid_sample(struct i4q_upgrader *u, Onnx__NodeProto *node)
@@ -209,8 +212,8 @@ static bool scan(struct i4q_upgrader *u, Onnx__NodeProto *node)
 
 /* ---- Upsample and Resize */
 
-/* An empty `scales` beside `sizes` was how one was left out; now its name is empty, and some readers take the empty
- * tensor for a second instruction. */
+/* An empty `scales` beside `sizes` was how one was left out; now its name is empty, and some readers take the
+ * empty tensor for a second instruction. */
 static bool resize(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     if (attribute_is(i4q_node_attribute(node, "coordinate_transformation_mode"), "tf_half_pixel_for_nn"))
@@ -222,7 +225,8 @@ static bool resize(struct i4q_upgrader *u, Onnx__NodeProto *node)
     return i4q_edit_set_input(u->model, node, 2, "") && done(u);
 }
 
-/* The scales of Upsample or of a Resize up to opset 10: an attribute, or a constant input 1. False: neither. */
+/* The scales of Upsample or of a Resize up to opset 10: an attribute, or a constant input 1. False: neither.
+ */
 static bool find_scales(struct i4q_upgrader *u, const Onnx__NodeProto *node, struct i4q_view *scales)
 {
     const Onnx__AttributeProto *attribute = i4q_node_attribute(node, "scales");
@@ -236,8 +240,9 @@ static bool find_scales(struct i4q_upgrader *u, const Onnx__NodeProto *node, str
            i4q_tensor_payload(&u->model->arena, tensor, scales, &ignored);
 }
 
-/* Upsample, and Resize up to opset 10, took source pixels at x / scale: asymmetric. In ONNX Runtime, their mode
- * nearest rounds down when it enlarges and up when it shrinks. NULL: it does both, or the scales are not known. */
+/* Upsample, and Resize up to opset 10, took source pixels at x / scale: asymmetric. In ONNX Runtime, their
+ * mode nearest rounds down when it enlarges and up when it shrinks. NULL: it does both, or the scales are not
+ * known. */
 static const char *nearest_mode(struct i4q_upgrader *u, const Onnx__NodeProto *node)
 {
     struct i4q_view scales;
@@ -273,10 +278,12 @@ static bool to_resize(struct i4q_upgrader *u, Onnx__NodeProto *node)
     bool linear = attribute_is(i4q_node_attribute(node, "mode"), "linear");
     const char *nearest = linear ? NULL : nearest_mode(u, node);
     if (!linear && !nearest)
-        return i4q_opset_refuse(u, node, "its rounding follows from scales that are not constant or of both kinds");
+        return i4q_opset_refuse(u, node,
+                                "its rounding follows from scales that are not constant or of both kinds");
     const char *scales = scales_input(u, node);
     node->op_type = (char *)"Resize";
-    return scales && i4q_edit_set_input(u->model, node, 1, "") && i4q_edit_set_input(u->model, node, 2, scales) &&
+    return scales && i4q_edit_set_input(u->model, node, 1, "") &&
+           i4q_edit_set_input(u->model, node, 2, scales) &&
            i4q_edit_add_string(u->model, node, "coordinate_transformation_mode", "asymmetric") &&
            (linear || i4q_edit_add_string(u->model, node, "nearest_mode", nearest)) && done(u);
 }
@@ -297,7 +304,8 @@ static bool is_last_but_ones(const struct i4q_upgrader *u, const Onnx__NodeProto
     return true;
 }
 
-static bool set_axis(struct i4q_upgrader *u, Onnx__NodeProto *node, Onnx__AttributeProto *attribute, int64_t axis)
+static bool set_axis(struct i4q_upgrader *u, Onnx__NodeProto *node, Onnx__AttributeProto *attribute,
+                     int64_t axis)
 {
     if (!attribute)
         return i4q_edit_add_int(u->model, node, "axis", axis) && done(u);
@@ -308,8 +316,8 @@ static bool set_axis(struct i4q_upgrader *u, Onnx__NodeProto *node, Onnx__Attrib
     return done(u);
 }
 
-/* Flatten to the matrix that the old form worked on, and back. Flatten counts axes as the old form did, so the rank
- * need not be known. */
+/* Flatten to the matrix that the old form worked on, and back. Flatten counts axes as the old form did, so
+ * the rank need not be known. */
 static bool wrap_in_flatten(struct i4q_upgrader *u, Onnx__NodeProto *node, int64_t axis)
 {
     Onnx__NodeProto *flatten, *shape, *reshape;
@@ -337,21 +345,23 @@ static bool softmax(struct i4q_upgrader *u, Onnx__NodeProto *node)
         return set_axis(u, node, attribute, -1);
     if (is_last_but_ones(u, node, counted))
         return set_axis(u, node, attribute, counted);
-    return node->n_input && node->n_output && wrap_in_flatten(u, node, axis) && set_axis(u, node, attribute, -1) &&
-           done(u);
+    return node->n_input && node->n_output && wrap_in_flatten(u, node, axis) &&
+           set_axis(u, node, attribute, -1) && done(u);
 }
 
 /* ---- GroupNormalization: scale and bias for each channel instead of each group */
 
 /* [groups] → [channels], each element channels / groups times. `shape` is [groups, channels / groups]. */
-static const char *repeat(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *what, const char *value,
-                          const char *shape)
+static const char *repeat(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *what,
+                          const char *value, const char *shape)
 {
     static const int64_t column[] = {-1, 1}, row[] = {-1};
     Onnx__NodeProto *made;
-    const char *column_shape = i4q_up_ints(u, node, "column", column, 2), *row_shape = i4q_up_ints(u, node, "row", row, 1);
+    const char *column_shape = i4q_up_ints(u, node, "column", column, 2),
+               *row_shape = i4q_up_ints(u, node, "row", row, 1);
     const char *reshape[] = {value, column_shape};
-    const char *tall = column_shape ? i4q_up_emit(u, &u->nodes, node, "Reshape", what, reshape, 2, &made) : NULL;
+    const char *tall =
+        column_shape ? i4q_up_emit(u, &u->nodes, node, "Reshape", what, reshape, 2, &made) : NULL;
     const char *expand[] = {tall, shape};
     const char *wide = tall ? i4q_up_emit(u, &u->nodes, node, "Expand", what, expand, 2, &made) : NULL;
     const char *flatten[] = {wide, row_shape};
@@ -363,7 +373,8 @@ static const char *group_shape(struct i4q_upgrader *u, const Onnx__NodeProto *no
 {
     Onnx__NodeProto *shape, *made;
     const char *count = i4q_up_ints(u, node, "groups", &groups, 1);
-    const char *channels = i4q_up_emit(u, &u->nodes, node, "Shape", "channels", (const char **)&node->input[0], 1, &shape);
+    const char *channels =
+        i4q_up_emit(u, &u->nodes, node, "Shape", "channels", (const char **)&node->input[0], 1, &shape);
     if (!count || !channels || !i4q_edit_add_int(u->model, shape, "start", 1) ||
         !i4q_edit_add_int(u->model, shape, "end", 2))
         return NULL;
@@ -384,8 +395,8 @@ static bool group_normalization(struct i4q_upgrader *u, Onnx__NodeProto *node)
     const char *shape = group_shape(u, node, groups->i);
     const char *scale = shape ? repeat(u, node, "scale", node->input[1], shape) : NULL;
     const char *bias = scale ? repeat(u, node, "bias", node->input[2], shape) : NULL;
-    return bias && i4q_edit_set_input(u->model, node, 1, scale) && i4q_edit_set_input(u->model, node, 2, bias) &&
-           done(u);
+    return bias && i4q_edit_set_input(u->model, node, 1, scale) &&
+           i4q_edit_set_input(u->model, node, 2, bias) && done(u);
 }
 
 /* ---- the table */

@@ -18,7 +18,8 @@ enum {
     MAX_TRIES = 100,       /* for a free temporary name */
 };
 
-/* Temporary files to remove when the process dies of a signal. A slot is NULL whenever its file is not ours. */
+/* Temporary files to remove when the process dies of a signal. A slot is NULL whenever its file is not ours.
+ */
 static _Atomic(char *) temporaries[MAX_OPEN];
 
 void i4q_output_remove_temporaries(void)
@@ -118,7 +119,8 @@ static void append_from_protobuf(ProtobufCBuffer *base, size_t size, const uint8
     i4q_output_append((struct i4q_output *)base, data, size);
 }
 
-bool i4q_output_open(struct i4q_output *output, const char *path, enum i4q_output_mode mode, struct i4q_error *error)
+bool i4q_output_open(struct i4q_output *output, const char *path, enum i4q_output_mode mode,
+                     struct i4q_error *error)
 {
     *output = (struct i4q_output){
         .base.append = append_from_protobuf, .path = path, .mode = mode, .fd = -1, .slot = -1};
@@ -193,8 +195,8 @@ void i4q_output_abort(struct i4q_output *output)
     release(output);
 }
 
-/* Makes a new or replaced directory entry durable. A directory that cannot be opened or synced (some network file
- * systems) is no reason to call a finished file lost. */
+/* Makes a new or replaced directory entry durable. A directory that cannot be opened or synced (some network
+ * file systems) is no reason to call a finished file lost. */
 static void sync_directory(const char *path)
 {
     char *copy = strdup(path);
@@ -206,8 +208,8 @@ static void sync_directory(const char *path)
     free(copy);
 }
 
-/* Without -f the target must still not exist. File systems that cannot say so atomically are asked by link(2), which
- * never replaces anything. */
+/* Without -f the target must still not exist. File systems that cannot say so atomically are asked by
+ * link(2), which never replaces anything. */
 static bool rename_new(const struct i4q_output *output)
 {
     if (renameat2(AT_FDCWD, output->temporary, AT_FDCWD, output->path, RENAME_NOREPLACE) == 0)
@@ -219,7 +221,8 @@ static bool rename_new(const struct i4q_output *output)
 
 static bool close_file(struct i4q_output *output, struct i4q_error *error)
 {
-    /* Pipes and devices cannot be synced (EINVAL); a regular file must be before it takes the target's name. */
+    /* Pipes and devices cannot be synced (EINVAL); a regular file must be before it takes the target's name.
+     */
     if (output->temporary && fsync(output->fd) != 0)
         return i4q_fail_errno(error, "cannot write");
     int fd = output->fd;
@@ -233,7 +236,8 @@ static bool give_name(struct i4q_output *output, struct i4q_error *error)
 {
     if (!output->temporary)
         return true;
-    bool done = output->mode == I4Q_OUTPUT_NEW ? rename_new(output) : rename(output->temporary, output->path) == 0;
+    bool done =
+        output->mode == I4Q_OUTPUT_NEW ? rename_new(output) : rename(output->temporary, output->path) == 0;
     if (!done)
         return i4q_fail_errno(error, "cannot rename the finished file");
     sync_directory(output->path);

@@ -9,9 +9,10 @@
 
 enum {
     DEFAULT_KEEP = 10,
-    IR_INITIALIZERS_ARE_NO_INPUTS = 4, /* from this IR version on, an initializer need not be listed as an input */
-    DFL_MIN = 4,                       /* shorter runs 0, 1, ... are no projection but chance */
-    MAX_IDENTITIES = 64,               /* in a row; behind more, a weight counts as read by something else */
+    IR_INITIALIZERS_ARE_NO_INPUTS =
+        4,               /* from this IR version on, an initializer need not be listed as an input */
+    DFL_MIN = 4,         /* shorter runs 0, 1, ... are no projection but chance */
+    MAX_IDENTITIES = 64, /* in a row; behind more, a weight counts as read by something else */
 };
 
 const struct i4q_reason_row i4q_reasons[I4Q_REASONS] = {
@@ -22,8 +23,8 @@ const struct i4q_reason_row i4q_reasons[I4Q_REASONS] = {
     [I4Q_REASON_WEIGHT_COMPUTED] = {"weight-computed", "its weight is computed by nodes", true},
     [I4Q_REASON_WEIGHT_IS_INPUT] = {"weight-is-input", "its weight is a graph input", true},
     [I4Q_REASON_WEIGHT_IS_OUTPUT] = {"weight-is-output", "its weight is a graph output", true},
-    [I4Q_REASON_WEIGHT_SHARED_WITH_OTHER_OP] = {"weight-shared-with-other-op", "another operator reads its weight",
-                                                true},
+    [I4Q_REASON_WEIGHT_SHARED_WITH_OTHER_OP] = {"weight-shared-with-other-op",
+                                                "another operator reads its weight", true},
     [I4Q_REASON_SPARSE] = {"sparse", "its weight is sparse", true},
     [I4Q_REASON_DTYPE] = {"dtype", "its weight is neither FLOAT nor FLOAT16", true},
     [I4Q_REASON_SHAPE] = {"shape", "its weight has fewer than 3 dimensions", true},
@@ -58,8 +59,8 @@ static bool reads_as_weight(const struct i4q_use *use, const struct i4q_plan_row
 }
 
 /* Finds out who else reads a weight, through Identity nodes. */
-static void find_readers(struct i4q_weight *weight, const struct i4q_value *value, const struct i4q_plan_row *row,
-                         int depth)
+static void find_readers(struct i4q_weight *weight, const struct i4q_value *value,
+                         const struct i4q_plan_row *row, int depth)
 {
     if (!value)
         return;
@@ -75,7 +76,8 @@ static void find_readers(struct i4q_weight *weight, const struct i4q_value *valu
     }
 }
 
-static bool describe_weight(struct planner *planner, struct i4q_weight *weight, const struct i4q_plan_row *row)
+static bool describe_weight(struct planner *planner, struct i4q_weight *weight,
+                            const struct i4q_plan_row *row)
 {
     *weight = (struct i4q_weight){
         .value = row->conv->weight, .proto = row->conv->tensor, .channel_axis = row->conv->op->channel_axis};
@@ -120,8 +122,8 @@ static bool make_rows(struct planner *planner)
     return true;
 }
 
-/* Initializers that are listed as inputs are constants where the IR made that mandatory, or where all of them are
- * listed, as older exporters go on doing. */
+/* Initializers that are listed as inputs are constants where the IR made that mandatory, or where all of them
+ * are listed, as older exporters go on doing. */
 static bool inputs_are_constant(const struct i4q_model *model)
 {
     const struct i4q_scope *main_graph = model->scopes;
@@ -129,7 +131,8 @@ static bool inputs_are_constant(const struct i4q_model *model)
     if (model->proto->ir_version < IR_INITIALIZERS_ARE_NO_INPUTS)
         return true;
     for (size_t i = 0; i < graph->n_initializer; i++) {
-        const struct i4q_value *value = i4q_table_get(&main_graph->values, i4q_text(graph->initializer[i]->name));
+        const struct i4q_value *value =
+            i4q_table_get(&main_graph->values, i4q_text(graph->initializer[i]->name));
         if (!value->is_input)
             return false;
     }
@@ -165,7 +168,8 @@ static bool apply_patterns(struct planner *planner, const struct i4q_name_index 
     bool *exact = i4q_arena_alloc(arena, index->count, sizeof *exact);
     struct i4q_patterns unmatched = {0};
     if (!choices || !exact ||
-        !i4q_select(index, &options->include, options->only_included, &options->exclude, choices, exact, &unmatched))
+        !i4q_select(index, &options->include, options->only_included, &options->exclude, choices, exact,
+                    &unmatched))
         return i4q_fail_memory(planner->error);
     for (size_t i = 0; i < index->count; i++) {
         planner->plan->rows[i].choice = choices[i];
@@ -192,7 +196,8 @@ static bool apply_sensitivity(struct planner *planner, const struct i4q_name_ind
     }
     if (!plan->sensitivity.scored && options->has_count) {
         planner->error->file = options->topk;
-        return i4q_fail(planner->error, I4Q_USAGE, "it lists layers without scores: %s cannot be used with it",
+        return i4q_fail(planner->error, I4Q_USAGE,
+                        "it lists layers without scores: %s cannot be used with it",
                         options->rank == I4Q_RANK_KEEP ? "--keep" : "--quantize");
     }
     for (size_t i = 0; i < plan->n_rows; i++)
@@ -346,7 +351,8 @@ static void check_rows(const struct planner *planner)
 
 /* ---- ranking */
 
-/* The more sensitive first; of two alike, the earlier. Rows are elements of one array, so their addresses tell. */
+/* The more sensitive first; of two alike, the earlier. Rows are elements of one array, so their addresses
+ * tell. */
 static int compare_rows(const void *a, const void *b)
 {
     const struct i4q_plan_row *x = *(struct i4q_plan_row *const *)a, *y = *(struct i4q_plan_row *const *)b;
@@ -364,7 +370,7 @@ static size_t count_kept(struct planner *planner, size_t candidates, size_t meas
         return measured;
     if (!options->has_count || options->rank == I4Q_RANK_KEEP) {
         plan->has_keep = true;
-        plan->keep = options->has_count         ? options->count
+        plan->keep = options->has_count        ? options->count
                      : plan->sensitivity.has_k ? plan->sensitivity.k
                                                : DEFAULT_KEEP;
         return plan->keep < measured ? plan->keep : measured;
@@ -432,7 +438,8 @@ static bool make_job(struct i4q_model *model, const struct i4q_plan *plan, struc
 }
 
 /* The jobs of all weights that some row without a reason has, each once. */
-static bool make_jobs(struct i4q_model *model, struct i4q_plan *plan, struct i4q_quantize_job *jobs, size_t *count)
+static bool make_jobs(struct i4q_model *model, struct i4q_plan *plan, struct i4q_quantize_job *jobs,
+                      size_t *count)
 {
     *count = 0;
     for (size_t i = 0; i < plan->n_rows; i++) {

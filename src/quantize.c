@@ -9,10 +9,10 @@
 #include <string.h>
 
 enum {
-    TILE = 4096,          /* elements worked on at once: 16 KiB of floats stay in the first-level cache. Even, and a
-                           * multiple of I4Q_LANES, so that where a tile ends changes no figure. */
-    STAGE = 2 * TILE,     /* codes that wait for being packed */
-    CHUNK = 1 << 15,      /* elements that a thread takes at least, if the weight has as many */
+    TILE = 4096, /* elements worked on at once: 16 KiB of floats stay in the first-level cache. Even, and a
+                  * multiple of I4Q_LANES, so that where a tile ends changes no figure. */
+    STAGE = 2 * TILE, /* codes that wait for being packed */
+    CHUNK = 1 << 15,  /* elements that a thread takes at least, if the weight has as many */
 };
 
 static const float HALF_SMALLEST = 0x1p-24f; /* the smallest positive FLOAT16 */
@@ -108,7 +108,8 @@ static void round_to_half(float *values, size_t n)
         values[i] = i4q_half_to_float(i4q_half_from_float(values[i]));
 }
 
-static void quantize_tile(struct bench *bench, size_t start, size_t n, float scale, struct i4q_error_sums *sums)
+static void quantize_tile(struct bench *bench, size_t start, size_t n, float scale,
+                          struct i4q_error_sums *sums)
 {
     const struct i4q_kernels *kernels = bench->kernels;
     const void *weights = load(bench, start, n);
@@ -155,7 +156,8 @@ static void quantize_chunk(void *context, size_t index)
 
 /* ---- chunks */
 
-/* An even number of rows, so that every chunk begins with a whole byte of codes. Does not depend on the threads. */
+/* An even number of rows, so that every chunk begins with a whole byte of codes. Does not depend on the
+ * threads. */
 static size_t rows_per_chunk(const struct i4q_quantize_job *job)
 {
     size_t rows = CHUNK / job->columns + 1;
@@ -172,7 +174,8 @@ static void fill_chunks(struct i4q_quantize_job *job, struct chunk *chunks)
 {
     size_t step = rows_per_chunk(job);
     for (size_t row = 0; row < job->rows; row += step)
-        *chunks++ = (struct chunk){.job = job, .row = row, .rows = job->rows - row < step ? job->rows - row : step};
+        *chunks++ =
+            (struct chunk){.job = job, .row = row, .rows = job->rows - row < step ? job->rows - row : step};
 }
 
 /* ---- figures */
@@ -209,8 +212,8 @@ static const struct chunk *collect(struct i4q_quantize_job *job, const struct ch
     return chunk;
 }
 
-bool i4q_quantize(const struct i4q_kernels *kernels, unsigned threads, struct i4q_quantize_job *jobs, size_t count,
-                  struct i4q_error *error)
+bool i4q_quantize(const struct i4q_kernels *kernels, unsigned threads, struct i4q_quantize_job *jobs,
+                  size_t count, struct i4q_error *error)
 {
     size_t n_chunks = 0;
     for (size_t i = 0; i < count; i++)

@@ -44,7 +44,8 @@ static void count_weights(const struct i4q_plan *plan, size_t *all, size_t *quan
 
 /* ---- text */
 
-static void print_row(const struct i4q_plan *plan, const struct i4q_plan_row *row, int name_width, FILE *stream)
+static void print_row(const struct i4q_plan *plan, const struct i4q_plan_row *row, int name_width,
+                      FILE *stream)
 {
     struct told told = tell(plan, row);
     char name[I4Q_TEXT_NAME], shape[I4Q_TEXT_SHAPE], sqnr[32] = "-", kept[64];
@@ -52,15 +53,15 @@ static void print_row(const struct i4q_plan *plan, const struct i4q_plan_row *ro
     if (isfinite(told.sqnr_db))
         snprintf(sqnr, sizeof sqnr, "%.2f", told.sqnr_db);
     fprintf(stream, "%-*s  %-15s %9zu  %-26s %10zu -> %9zu  %7s\n", name_width,
-            i4q_text_name(row->conv->node->proto, name), i4q_text_shape(&told.before, shape), told.before.count,
-            row->reason ? kept : told.storage, told.bytes_before, told.bytes_after, sqnr);
+            i4q_text_name(row->conv->node->proto, name), i4q_text_shape(&told.before, shape),
+            told.before.count, row->reason ? kept : told.storage, told.bytes_before, told.bytes_after, sqnr);
 }
 
 static void print_rows(const struct i4q_plan *plan, FILE *stream)
 {
     int width = i4q_text_name_width(plan->convs, plan->n_rows);
-    fprintf(stream, "%-*s  %-15s %9s  %-26s %10s -> %9s  %7s\n", width, "conv", "shape", "weights", "stored as",
-            "bytes", "bytes", "SQNR dB");
+    fprintf(stream, "%-*s  %-15s %9s  %-26s %10s -> %9s  %7s\n", width, "conv", "shape", "weights",
+            "stored as", "bytes", "bytes", "SQNR dB");
     for (size_t i = 0; i < plan->n_rows; i++)
         print_row(plan, &plan->rows[i], width, stream);
 }
@@ -72,7 +73,8 @@ static void print_reasons(const struct i4q_plan *plan, FILE *stream)
         counts[plan->rows[i].reason]++;
     for (size_t r = 1; r < I4Q_REASONS; r++)
         if (counts[r])
-            fprintf(stream, "           %zu %s: %s\n", counts[r], i4q_reasons[r].word, i4q_reasons[r].meaning);
+            fprintf(stream, "           %zu %s: %s\n", counts[r], i4q_reasons[r].word,
+                    i4q_reasons[r].meaning);
 }
 
 /* "8 Split, 1 ReduceMax", in the order of their first use. */
@@ -102,13 +104,15 @@ static void print_topk(const struct i4q_report *report, FILE *stream)
     if (!plan->has_sensitivity)
         return;
     char path[I4Q_TEXT_NAME];
-    fprintf(stream, "topk       %s: %zu entries", i4q_text_mask(report->topk_path, path), sensitivity->entries);
+    fprintf(stream, "topk       %s: %zu entries", i4q_text_mask(report->topk_path, path),
+            sensitivity->entries);
     if (plan->has_keep)
         fprintf(stream, ", the %zu most sensitive stay as they are", plan->keep);
     fputc('\n', stream);
     for (size_t i = 0; i < sensitivity->unmatched.count; i++) {
         char name[I4Q_TEXT_NAME];
-        fprintf(stream, "           matches no Conv: %s\n", i4q_text_mask(sensitivity->unmatched.items[i], name));
+        fprintf(stream, "           matches no Conv: %s\n",
+                i4q_text_mask(sensitivity->unmatched.items[i], name));
     }
 }
 
@@ -121,8 +125,9 @@ static void print_notes(const struct i4q_plan *plan, FILE *stream)
 }
 
 static const char HINT[] =
-    "hint       ONNX Runtime (1.19 and later) decodes these weights again on every run: small memory, fast load.\n"
-    "           With the session option session.disable_quant_qdq=1 it decodes once at load: float speed and memory.\n";
+    "hint       ONNX Runtime (1.19 and later) decodes these weights again on every run: small memory, fast\n"
+    "           load. With the session option session.disable_quant_qdq=1 it decodes once, at load: float\n"
+    "           speed and float memory.\n";
 
 static void print_files(const struct i4q_report *report, FILE *stream)
 {
@@ -130,15 +135,16 @@ static void print_files(const struct i4q_report *report, FILE *stream)
     char path[I4Q_TEXT_NAME];
     fprintf(stream, "file       %zu -> %zu bytes, ratio %.2f\n", report->input_bytes, rewrite->bytes,
             (double)report->input_bytes / (double)rewrite->bytes);
-    fprintf(stream, "opset      %" PRId64 " -> %" PRId64 ", IR version %" PRId64 " -> %" PRId64 "\n", rewrite->opset[0],
-            rewrite->opset[1], rewrite->ir_version[0], rewrite->ir_version[1]);
+    fprintf(stream, "opset      %" PRId64 " -> %" PRId64 ", IR version %" PRId64 " -> %" PRId64 "\n",
+            rewrite->opset[0], rewrite->opset[1], rewrite->ir_version[0], rewrite->ir_version[1]);
     print_upgrades(rewrite->upgrades, stream);
     if (rewrite->inputs_dropped)
         fprintf(stream, "inputs     %zu initializers left graph.input: they are constants\n",
                 rewrite->inputs_dropped);
-    fprintf(stream, report->written   ? "written    %s\n"
-                    : report->dry_run ? "dry run    nothing written to %s\n"
-                                      : "           nothing written to %s\n",
+    fprintf(stream,
+            report->written   ? "written    %s\n"
+            : report->dry_run ? "dry run    nothing written to %s\n"
+                              : "           nothing written to %s\n",
             i4q_text_mask(report->output_path, path));
 }
 
@@ -171,16 +177,22 @@ static json_t *stored(const struct told *told, size_t value)
 static json_t *row_json(const struct i4q_plan *plan, const struct i4q_plan_row *row)
 {
     const struct i4q_conv *conv = row->conv;
-    struct told told = tell(plan, row);
-    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",                           //
-                     "node", i4q_json_text(i4q_text(conv->node->proto->name)), "op", conv->op->op_type,         //
-                     "weight", i4q_json_text(conv->weight->name), "shape", i4q_json_dims(told.before.dims, told.before.rank),            //
-                     "weights", stored(&told, told.before.count), "storage", told.storage,                            //
-                     "reason", i4q_json_text(i4q_reasons[row->reason].word),                                    //
-                     "sensitivity",
-                     i4q_json_real(row->measurement.present && plan->sensitivity.scored ? row->measurement.score : NAN), //
-                     "bytes_before", stored(&told, told.bytes_before), "bytes_after", stored(&told, told.bytes_after),      //
-                     "sqnr_db", i4q_json_real(told.sqnr_db), "max_error", i4q_json_real(told.max_error));
+    const struct told told = tell(plan, row);
+    bool scored = row->measurement.present && plan->sensitivity.scored;
+    json_t *json = json_object();
+    i4q_json_put(&json, "node", i4q_json_text(i4q_text(conv->node->proto->name)));
+    i4q_json_put(&json, "op", json_string(conv->op->op_type));
+    i4q_json_put(&json, "weight", i4q_json_text(conv->weight->name));
+    i4q_json_put(&json, "shape", i4q_json_dims(told.before.dims, told.before.rank));
+    i4q_json_put(&json, "weights", stored(&told, told.before.count));
+    i4q_json_put(&json, "storage", json_string(told.storage));
+    i4q_json_put(&json, "reason", i4q_json_text(i4q_reasons[row->reason].word));
+    i4q_json_put(&json, "sensitivity", i4q_json_real(scored ? row->measurement.score : NAN));
+    i4q_json_put(&json, "bytes_before", stored(&told, told.bytes_before));
+    i4q_json_put(&json, "bytes_after", stored(&told, told.bytes_after));
+    i4q_json_put(&json, "sqnr_db", i4q_json_real(told.sqnr_db));
+    i4q_json_put(&json, "max_error", i4q_json_real(told.max_error));
+    return json;
 }
 
 static json_t *rows_json(const struct i4q_plan *plan)
@@ -204,40 +216,66 @@ static json_t *topk_json(const struct i4q_report *report)
     const struct i4q_plan *plan = report->plan;
     if (!plan->has_sensitivity)
         return json_null();
-    return json_pack("{s:o, s:o, s:o, s:o}", "path", i4q_json_text(report->topk_path), "entries",
-                     i4q_json_size(plan->sensitivity.entries), "keep", plan->has_keep ? i4q_json_size(plan->keep) : json_null(),
-                     "unmatched", strings_json(&plan->sensitivity.unmatched));
+    json_t *json = json_object();
+    i4q_json_put(&json, "path", i4q_json_text(report->topk_path));
+    i4q_json_put(&json, "entries", i4q_json_size(plan->sensitivity.entries));
+    i4q_json_put(&json, "keep", plan->has_keep ? i4q_json_size(plan->keep) : json_null());
+    i4q_json_put(&json, "unmatched", strings_json(&plan->sensitivity.unmatched));
+    return json;
+}
+
+static json_t *upgrade_json(const struct i4q_upgrade *upgrade)
+{
+    json_t *json = json_object();
+    i4q_json_put(&json, "node", i4q_json_text(upgrade->node));
+    i4q_json_put(&json, "op", json_string(upgrade->op));
+    i4q_json_put(&json, "from", json_integer(upgrade->from));
+    i4q_json_put(&json, "to", json_integer(upgrade->to));
+    return json;
 }
 
 static json_t *upgrades_json(const struct i4q_upgrade *upgrade)
 {
     json_t *array = json_array();
     for (; upgrade; upgrade = upgrade->next)
-        json_array_append_new(array, json_pack("{s:o, s:s, s:I, s:I}", "node", i4q_json_text(upgrade->node), "op",
-                                               upgrade->op, "from", (json_int_t)upgrade->from, "to",
-                                               (json_int_t)upgrade->to));
+        json_array_append_new(array, upgrade_json(upgrade));
     return array;
 }
 
 static json_t *file_json(const char *path, json_t *bytes, int64_t ir_version, int64_t opset)
 {
-    return json_pack("{s:o, s:o, s:I, s:I}", "path", i4q_json_text(path), "bytes", bytes, "ir_version",
-                     (json_int_t)ir_version, "opset", (json_int_t)opset);
+    json_t *json = json_object();
+    i4q_json_put(&json, "path", i4q_json_text(path));
+    i4q_json_put(&json, "bytes", bytes);
+    i4q_json_put(&json, "ir_version", json_integer(ir_version));
+    i4q_json_put(&json, "opset", json_integer(opset));
+    return json;
 }
 
+/* What later versions let the user choose stands here too, so that readers find one set of keys. */
 static json_t *options_json(const struct i4q_plan *plan)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "format", plan->format->name, "method", "absmax", "decode",
-                     "dq", "dq_domain", "ai.onnx", "block", 0, "keep_format", "float");
+    json_t *json = json_object();
+    i4q_json_put(&json, "format", json_string(plan->format->name));
+    i4q_json_put(&json, "method", json_string("absmax"));
+    i4q_json_put(&json, "decode", json_string("dq"));
+    i4q_json_put(&json, "dq_domain", json_string("ai.onnx"));
+    i4q_json_put(&json, "block", json_integer(0));
+    i4q_json_put(&json, "keep_format", json_string("float"));
+    return json;
 }
 
 static json_t *totals_json(const struct i4q_plan *plan)
 {
     size_t weights, quantized;
     count_weights(plan, &weights, &quantized);
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "convs", i4q_json_size(plan->n_rows), "quantized",
-                     i4q_json_size(plan->n_quantized), "kept", i4q_json_size(plan->n_rows - plan->n_quantized), "weights",
-                     i4q_json_size(weights), "weights_quantized", i4q_json_size(quantized));
+    json_t *json = json_object();
+    i4q_json_put(&json, "convs", i4q_json_size(plan->n_rows));
+    i4q_json_put(&json, "quantized", i4q_json_size(plan->n_quantized));
+    i4q_json_put(&json, "kept", i4q_json_size(plan->n_rows - plan->n_quantized));
+    i4q_json_put(&json, "weights", i4q_json_size(weights));
+    i4q_json_put(&json, "weights_quantized", i4q_json_size(quantized));
+    return json;
 }
 
 json_t *i4q_report_json(const struct i4q_report *report)
@@ -245,12 +283,23 @@ json_t *i4q_report_json(const struct i4q_report *report)
     const struct i4q_plan *plan = report->plan;
     const struct i4q_rewrite *rewrite = report->rewrite;
     json_t *output_bytes = plan->n_quantized ? i4q_json_size(rewrite->bytes) : json_null();
-    return json_pack(
-        "{s:i, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", 1, "command", "rewrite",
-        "version", INT4Q_VERSION, "dry_run", (int)report->dry_run, "written", (int)report->written, "input",
-        file_json(report->input_path, i4q_json_size(report->input_bytes), rewrite->ir_version[0], rewrite->opset[0]),
-        "output", file_json(report->output_path, output_bytes, rewrite->ir_version[1], rewrite->opset[1]), "options",
-        options_json(plan), "convs", rows_json(plan), "totals", totals_json(plan), "topk", topk_json(report),
-        "upgrades", upgrades_json(rewrite->upgrades), "inputs_dropped", i4q_json_size(rewrite->inputs_dropped), "notes",
-        strings_json(&plan->notes));
+    json_t *json = json_object();
+    i4q_json_put(&json, "schema", json_integer(1));
+    i4q_json_put(&json, "command", json_string("rewrite"));
+    i4q_json_put(&json, "version", json_string(INT4Q_VERSION));
+    i4q_json_put(&json, "dry_run", json_boolean(report->dry_run));
+    i4q_json_put(&json, "written", json_boolean(report->written));
+    i4q_json_put(&json, "input",
+                 file_json(report->input_path, i4q_json_size(report->input_bytes), rewrite->ir_version[0],
+                           rewrite->opset[0]));
+    i4q_json_put(&json, "output",
+                 file_json(report->output_path, output_bytes, rewrite->ir_version[1], rewrite->opset[1]));
+    i4q_json_put(&json, "options", options_json(plan));
+    i4q_json_put(&json, "convs", rows_json(plan));
+    i4q_json_put(&json, "totals", totals_json(plan));
+    i4q_json_put(&json, "topk", topk_json(report));
+    i4q_json_put(&json, "upgrades", upgrades_json(rewrite->upgrades));
+    i4q_json_put(&json, "inputs_dropped", i4q_json_size(rewrite->inputs_dropped));
+    i4q_json_put(&json, "notes", strings_json(&plan->notes));
+    return json;
 }

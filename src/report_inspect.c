@@ -59,18 +59,25 @@ void i4q_inspect_text(const struct i4q_inspect_report *report, FILE *stream)
 static json_t *row_json(const struct i4q_inspected *row)
 {
     const struct i4q_storage *storage = &row->storage;
-    const Onnx__NodeProto *node = row->conv->node->proto;
     bool has_zero = storage->scale || storage->zero_point;
-    return json_pack("{s:o, s:s, s:o, s:o, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:n, s:n, s:n}",                     //
-                     "node", i4q_json_text(i4q_text(node->name)), "op", row->conv->op->op_type,                       //
-                     "weight", i4q_json_text(row->conv->weight->name), "shape", i4q_json_dims(storage->dims, storage->rank),              //
-                     "storage", storage->name, "granularity",                                                         //
-                     i4q_json_text(i4q_granularity_name(storage->granularity)), "block", (json_int_t)storage->block,  //
-                     "zero_point", i4q_json_text(has_zero ? i4q_zero_point_name(row->zero_point) : NULL),             //
-                     "bytes", storage->codes ? i4q_json_size(storage->bytes) : json_null(),                                 //
-                     "scale_min", i4q_json_real(row->scale_min), "scale_max", i4q_json_real(row->scale_max),          //
-                     "zero_channels", row->has_zero_channels ? i4q_json_size(row->zero_channels) : json_null(),             //
-                     "histogram", "sqnr_db", "max_error");
+    json_t *json = json_object();
+    i4q_json_put(&json, "node", i4q_json_text(i4q_text(row->conv->node->proto->name)));
+    i4q_json_put(&json, "op", json_string(row->conv->op->op_type));
+    i4q_json_put(&json, "weight", i4q_json_text(row->conv->weight->name));
+    i4q_json_put(&json, "shape", i4q_json_dims(storage->dims, storage->rank));
+    i4q_json_put(&json, "storage", json_string(storage->name));
+    i4q_json_put(&json, "granularity", i4q_json_text(i4q_granularity_name(storage->granularity)));
+    i4q_json_put(&json, "block", json_integer(storage->block));
+    i4q_json_put(&json, "zero_point", i4q_json_text(has_zero ? i4q_zero_point_name(row->zero_point) : NULL));
+    i4q_json_put(&json, "bytes", storage->codes ? i4q_json_size(storage->bytes) : json_null());
+    i4q_json_put(&json, "scale_min", i4q_json_real(row->scale_min));
+    i4q_json_put(&json, "scale_max", i4q_json_real(row->scale_max));
+    i4q_json_put(&json, "zero_channels",
+                 row->has_zero_channels ? i4q_json_size(row->zero_channels) : json_null());
+    i4q_json_put(&json, "histogram", json_null());
+    i4q_json_put(&json, "sqnr_db", json_null());
+    i4q_json_put(&json, "max_error", json_null());
+    return json;
 }
 
 static json_t *rows_json(const struct i4q_inspection *inspection)
@@ -89,12 +96,18 @@ static json_t *model_json(const struct i4q_inspect_report *report)
         const char *domain = i4q_text(proto->opset_import[i]->domain);
         json_t *key = i4q_json_text(*domain ? domain : "ai.onnx");
         if (key)
-            json_object_set_new(opsets, json_string_value(key), json_integer(proto->opset_import[i]->version));
+            json_object_set_new(opsets, json_string_value(key),
+                                json_integer(proto->opset_import[i]->version));
         json_decref(key);
     }
-    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:[]}", "path", i4q_json_text(report->path), "bytes",
-                     i4q_json_size(report->bytes), "ir_version", (json_int_t)proto->ir_version, "opsets", opsets, "producer",
-                     i4q_json_text(i4q_text(proto->producer_name)), "external");
+    json_t *json = json_object();
+    i4q_json_put(&json, "path", i4q_json_text(report->path));
+    i4q_json_put(&json, "bytes", i4q_json_size(report->bytes));
+    i4q_json_put(&json, "ir_version", json_integer(proto->ir_version));
+    i4q_json_put(&json, "opsets", opsets);
+    i4q_json_put(&json, "producer", i4q_json_text(i4q_text(proto->producer_name)));
+    i4q_json_put(&json, "external", json_array());
+    return json;
 }
 
 static json_t *totals_json(const struct i4q_inspection *inspection)
@@ -114,23 +127,35 @@ static json_t *problems_json(const struct i4q_inspection *inspection)
     return problems;
 }
 
+static json_t *requirement_json(const struct i4q_requirement *requirement)
+{
+    json_t *json = json_object();
+    i4q_json_put(&json, "expr", i4q_json_text(requirement->text));
+    i4q_json_put(&json, "holds", json_boolean(requirement->holds));
+    i4q_json_put(&json, "value", json_integer((json_int_t)requirement->value));
+    return json;
+}
+
 static json_t *requirements_json(const struct i4q_inspect_report *report)
 {
     json_t *requirements = json_array();
-    for (size_t i = 0; i < report->n_requirements; i++) {
-        const struct i4q_requirement *requirement = &report->requirements[i];
-        json_array_append_new(requirements,
-                              json_pack("{s:o, s:b, s:I}", "expr", i4q_json_text(requirement->text), "holds",
-                                        (int)requirement->holds, "value", (json_int_t)requirement->value));
-    }
+    for (size_t i = 0; i < report->n_requirements; i++)
+        json_array_append_new(requirements, requirement_json(&report->requirements[i]));
     return requirements;
 }
 
 json_t *i4q_inspect_json(const struct i4q_inspect_report *report)
 {
     const struct i4q_inspection *inspection = report->inspection;
-    return json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:[]}", "schema", 1, "command", "inspect", "version",
-                     INT4Q_VERSION, "model", model_json(report), "convs", rows_json(inspection), "totals",
-                     totals_json(inspection), "problems", problems_json(inspection), "requirements",
-                     requirements_json(report), "differences");
+    json_t *json = json_object();
+    i4q_json_put(&json, "schema", json_integer(1));
+    i4q_json_put(&json, "command", json_string("inspect"));
+    i4q_json_put(&json, "version", json_string(INT4Q_VERSION));
+    i4q_json_put(&json, "model", model_json(report));
+    i4q_json_put(&json, "convs", rows_json(inspection));
+    i4q_json_put(&json, "totals", totals_json(inspection));
+    i4q_json_put(&json, "problems", problems_json(inspection));
+    i4q_json_put(&json, "requirements", requirements_json(report));
+    i4q_json_put(&json, "differences", json_array());
+    return json;
 }

@@ -84,8 +84,7 @@ static const struct suffix {
     const char *name;
     double factor;
 } suffixes[] = {
-    {"", 1},      {"K", 1e3},      {"M", 1e6},          {"G", 1e9},
-    {"Ki", 1024}, {"Mi", 1 << 20}, {"Gi", 1024.0 * (1 << 20)},
+    {"", 1}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"Ki", 1024}, {"Mi", 1 << 20}, {"Gi", 1024.0 * (1 << 20)},
 };
 
 static bool find_subject(const char **text, size_t *subject)
@@ -137,14 +136,17 @@ bool i4q_requirement_parse(const char *text, struct i4q_requirement *requirement
         ok = *rest == '\0';
     else
         ok = ok && find_relation(&rest, &requirement->relation) && find_number(rest, &requirement->number);
-    return ok || i4q_fail(error, I4Q_USAGE, "--require: '%s' is no requirement such as int4>=82, size<9M or valid", text);
+    return ok || i4q_fail(error, I4Q_USAGE,
+                          "--require: '%s' is no requirement such as int4>=82, size<9M or valid", text);
 }
 
-void i4q_requirement_check(struct i4q_requirement *requirement, const struct i4q_inspection *inspection, size_t bytes)
+void i4q_requirement_check(struct i4q_requirement *requirement, const struct i4q_inspection *inspection,
+                           size_t bytes)
 {
     const struct subject *subject = &subjects[requirement->subject];
     const struct relation *relation = &relations[requirement->relation];
     requirement->value = subject->value(inspection, bytes, subject->kind);
-    requirement->holds = subject->alone ? requirement->value != 0
-                                        : relation->test(requirement->value, requirement->number) != relation->negated;
+    requirement->holds = subject->alone
+                             ? requirement->value != 0
+                             : relation->test(requirement->value, requirement->number) != relation->negated;
 }

@@ -21,8 +21,9 @@ static char *derived_name(struct i4q_model *model, const struct i4q_weight *weig
     return base ? i4q_model_new_name(model, base) : NULL;
 }
 
-static Onnx__TensorProto *make_tensor(struct i4q_model *model, const struct i4q_weight *weight, const char *suffix,
-                                      int32_t type, const int64_t *dims, size_t n_dims, const void *data, size_t size)
+static Onnx__TensorProto *make_tensor(struct i4q_model *model, const struct i4q_weight *weight,
+                                      const char *suffix, int32_t type, const int64_t *dims, size_t n_dims,
+                                      const void *data, size_t size)
 {
     char *name = derived_name(model, weight, suffix);
     return name ? i4q_edit_tensor(model, name, type, dims, n_dims, data, size) : NULL;
@@ -36,8 +37,8 @@ static bool make_tensors(struct i4q_model *model, const struct i4q_weight *weigh
     const struct i4q_tensor *tensor = &weight->tensor;
     const int64_t *channels = &tensor->dims[weight->channel_axis];
     size_t scale_bytes = job->rows * (job->half ? sizeof(uint16_t) : sizeof(float));
-    parts->codes = make_tensor(model, weight, "quantized", format->onnx_type, tensor->dims, tensor->rank, job->codes,
-                               i4q_format_bytes(format, tensor->count));
+    parts->codes = make_tensor(model, weight, "quantized", format->onnx_type, tensor->dims, tensor->rank,
+                               job->codes, i4q_format_bytes(format, tensor->count));
     parts->scale = make_tensor(model, weight, "scale", tensor->type, channels, 1, job->scales, scale_bytes);
     parts->zero_point = make_tensor(model, weight, "zero_point", format->onnx_type, channels, 1, NULL,
                                     i4q_format_bytes(format, job->rows));
@@ -69,13 +70,14 @@ static struct i4q_weight *quantized_weight(const struct i4q_scope *scope, const 
 
 static bool add_tensors(struct i4q_model *model, struct i4q_list *list, const struct stand_in *parts)
 {
-    return i4q_list_add(&model->arena, list, parts->codes) && i4q_list_add(&model->arena, list, parts->scale) &&
+    return i4q_list_add(&model->arena, list, parts->codes) &&
+           i4q_list_add(&model->arena, list, parts->scale) &&
            i4q_list_add(&model->arena, list, parts->zero_point);
 }
 
 /* The new initializers stand where the weight stood, or at the end when it came from a Constant node. */
-static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scope, const struct i4q_plan *plan,
-                                 const struct stand_in *parts)
+static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scope,
+                                 const struct i4q_plan *plan, const struct stand_in *parts)
 {
     Onnx__GraphProto *graph = scope->graph;
     struct i4q_list list = {0};
@@ -97,8 +99,8 @@ static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scop
     return true;
 }
 
-/* The new nodes read initializers only, so the front is always a valid place for them, also for bodies that capture
- * the weight. Constant nodes that held a weight go. */
+/* The new nodes read initializers only, so the front is always a valid place for them, also for bodies that
+ * capture the weight. Constant nodes that held a weight go. */
 static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, const struct i4q_plan *plan,
                           const struct stand_in *parts)
 {
@@ -112,7 +114,8 @@ static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, cons
     }
     for (size_t i = 0; i < graph->n_node; i++) {
         Onnx__NodeProto *node = graph->node[i];
-        bool held_weight = i4q_node_is(node, "Constant") && node->n_output && quantized_weight(scope, node->output[0]);
+        bool held_weight =
+            i4q_node_is(node, "Constant") && node->n_output && quantized_weight(scope, node->output[0]);
         if (!held_weight && !i4q_list_add(&model->arena, &list, node))
             return false;
     }
@@ -141,20 +144,21 @@ static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan
             return false;
     }
     for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next)
-        if (holds_weights(scope, plan) && (!replace_initializers(model, scope, plan, parts) ||
-                                           !replace_nodes(model, scope, plan, parts)))
+        if (holds_weights(scope, plan) &&
+            (!replace_initializers(model, scope, plan, parts) || !replace_nodes(model, scope, plan, parts)))
             return false;
     return true;
 }
 
-/* A value that is both an input and the output of a node would be defined twice; and from IR version 4 on a listed
- * initializer could be replaced by the caller, which nobody meant here. */
+/* A value that is both an input and the output of a node would be defined twice; and from IR version 4 on a
+ * listed initializer could be replaced by the caller, which nobody meant here. */
 static size_t drop_constant_inputs(struct i4q_model *model)
 {
     Onnx__GraphProto *graph = model->proto->graph;
     size_t kept = 0;
     for (size_t i = 0; i < graph->n_input; i++) {
-        const struct i4q_value *value = i4q_table_get(&model->scopes->values, i4q_text(graph->input[i]->name));
+        const struct i4q_value *value =
+            i4q_table_get(&model->scopes->values, i4q_text(graph->input[i]->name));
         if (!value->initializer)
             graph->input[kept++] = graph->input[i];
     }
@@ -188,16 +192,16 @@ static bool set_versions(struct i4q_model *model, const struct i4q_plan *plan, i
 {
     int64_t needed = i4q_rewrite_opset_needed(model, plan->format);
     if (opset && opset < needed)
-        return i4q_fail(error, I4Q_USAGE, "--opset %" PRId64 " is below %" PRId64 ", which the result needs", opset,
-                        needed);
+        return i4q_fail(error, I4Q_USAGE, "--opset %" PRId64 " is below %" PRId64 ", which the result needs",
+                        opset, needed);
     if (!i4q_opset_upgrade(model, opset ? opset : needed, &result->upgrades, error))
         return false;
     model->proto->ir_version = ir_version_needed(model, plan->format);
     return true;
 }
 
-bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset, struct i4q_rewrite *result,
-                       struct i4q_error *error)
+bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset,
+                       struct i4q_rewrite *result, struct i4q_error *error)
 {
     *result = (struct i4q_rewrite){.ir_version[0] = model->proto->ir_version, .opset[0] = main_opset(model)};
     if (plan->n_quantized) {
@@ -212,7 +216,7 @@ bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int
     result->opset[1] = main_opset(model);
     result->bytes = onnx__model_proto__get_packed_size(model->proto);
     if (result->bytes > INT32_MAX)
-        return i4q_fail(error, I4Q_MODEL, "the result has %zu bytes, more than the 2 GiB of a protobuf message",
-                        result->bytes);
+        return i4q_fail(error, I4Q_MODEL,
+                        "the result has %zu bytes, more than the 2 GiB of a protobuf message", result->bytes);
     return true;
 }

@@ -27,8 +27,8 @@ static bool is_blank(char c)
 }
 
 /* The pattern on a line, without the blanks around it; NULL text for a blank line or a comment. */
-static bool add_line(struct i4q_arena *arena, struct i4q_patterns *patterns, const char *line, const char *end,
-                     struct i4q_error *error)
+static bool add_line(struct i4q_arena *arena, struct i4q_patterns *patterns, const char *line,
+                     const char *end, struct i4q_error *error)
 {
     while (line < end && is_blank(*line))
         line++;
@@ -121,5 +121,6 @@ bool i4q_select(const struct i4q_name_index *index, const struct i4q_patterns *i
         exact[i] = false;
     }
     /* Exclude comes last, so it wins. */
-    return apply(index, included, include, &choice, unmatched) && apply(index, excluded, exclude, &choice, unmatched);
+    return apply(index, included, include, &choice, unmatched) &&
+           apply(index, excluded, exclude, &choice, unmatched);
 }

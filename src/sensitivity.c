@@ -8,9 +8,9 @@
 
 enum { FLOAT_BITS = 16 }; /* a row measured at this many bits or more is no measurement of quantization */
 
-static const char EXPECTED[] =
-    "expected {\"layer_sensitivity\": [...] or {...}}, {\"excluded_onnx_nodes\" or \"excluded_layers\": [...]}, "
-    "{NAME: NUMBER, ...} or [{\"layer\": NAME, \"sensitivity\": X}, ...]";
+static const char EXPECTED[] = "expected {\"layer_sensitivity\": [...] or {...}}, {\"excluded_onnx_nodes\" "
+                               "or \"excluded_layers\": [...]}, "
+                               "{NAME: NUMBER, ...} or [{\"layer\": NAME, \"sensitivity\": X}, ...]";
 
 struct reader {
     struct i4q_arena *arena;
@@ -52,10 +52,12 @@ static bool fail_ambiguous(struct reader *reader, const struct entry *entry, con
 {
     char list[512] = "";
     for (size_t length = 0; hit && length < sizeof list; hit = hit->next) {
-        snprintf(list + length, sizeof list - length, "%s'%s'", length ? ", " : "", conv_name(reader, hit->conv));
+        snprintf(list + length, sizeof list - length, "%s'%s'", length ? ", " : "",
+                 conv_name(reader, hit->conv));
         length = strlen(list);
     }
-    return i4q_fail(reader->error, I4Q_MODEL, "%s: '%s' fits several Convs: %s", entry->where, entry->name, list);
+    return i4q_fail(reader->error, I4Q_MODEL, "%s: '%s' fits several Convs: %s", entry->where, entry->name,
+                    list);
 }
 
 /* Of two measurements of one Conv, the one with fewer bits counts; with as many, the worse. */
@@ -98,7 +100,8 @@ static const char *type_name(const json_t *value)
 static bool wrong(struct reader *reader, const char *where, const char *key, const char *expected,
                   const json_t *value)
 {
-    return i4q_fail(reader->error, I4Q_MODEL, "%s: %s must be %s, it is %s", where, key, expected, type_name(value));
+    return i4q_fail(reader->error, I4Q_MODEL, "%s: %s must be %s, it is %s", where, key, expected,
+                    type_name(value));
 }
 
 /* jansson refuses numbers that binary64 cannot hold, so what it has read is finite. */
@@ -168,7 +171,8 @@ static bool read_row_list(struct reader *reader, const json_t *root)
     return true;
 }
 
-/* ---- shape 2: {"layer_sensitivity": {"NAME.quant_recipe": {"formats": [...], "scores": [...]}, ...}, "k": K} */
+/* ---- shape 2: {"layer_sensitivity": {"NAME.quant_recipe": {"formats": [...], "scores": [...]}, ...}, "k":
+ * K} */
 
 static bool is_recipes(const json_t *root)
 {
@@ -176,13 +180,14 @@ static bool is_recipes(const json_t *root)
 }
 
 /* The highest score of a format that quantizes; there may be none. */
-static bool read_recipe_score(struct reader *reader, const char *where, const json_t *recipe, struct entry *entry,
-                              bool *found)
+static bool read_recipe_score(struct reader *reader, const char *where, const json_t *recipe,
+                              struct entry *entry, bool *found)
 {
     const json_t *formats = json_object_get(recipe, "formats"), *scores = json_object_get(recipe, "scores");
-    if (!json_is_array(formats) || !json_is_array(scores) || json_array_size(formats) != json_array_size(scores))
-        return i4q_fail(reader->error, I4Q_MODEL, "%s: \"formats\" and \"scores\" must be arrays of one length",
-                        where);
+    if (!json_is_array(formats) || !json_is_array(scores) ||
+        json_array_size(formats) != json_array_size(scores))
+        return i4q_fail(reader->error, I4Q_MODEL,
+                        "%s: \"formats\" and \"scores\" must be arrays of one length", where);
     *found = false;
     for (size_t i = 0; i < json_array_size(formats); i++) {
         const char *format;
@@ -205,7 +210,8 @@ static bool read_recipe(struct reader *reader, const char *key, const json_t *re
     bool has_suffix = length > tail && strcmp(key + length - tail, suffix) == 0, found = false;
     char where[256];
     snprintf(where, sizeof where, "layer_sensitivity '%s'", key);
-    const char *name = i4q_arena_format(reader->arena, "%.*s", (int)(has_suffix ? length - tail : length), key);
+    const char *name =
+        i4q_arena_format(reader->arena, "%.*s", (int)(has_suffix ? length - tail : length), key);
     struct entry entry = {.where = where, .name = name, .bits = INFINITY};
     if (!name)
         return i4q_fail_memory(reader->error);
@@ -218,9 +224,8 @@ static bool read_recipes(struct reader *reader, const json_t *root)
     json_t *recipe;
     if (!read_k(reader, root))
         return false;
-    json_object_foreach (json_object_get(root, "layer_sensitivity"), key, recipe)
-        if (!read_recipe(reader, key, recipe))
-            return false;
+    json_object_foreach(json_object_get(root, "layer_sensitivity"), key,
+                        recipe) if (!read_recipe(reader, key, recipe)) return false;
     return true;
 }
 
@@ -241,7 +246,8 @@ static bool read_excluded_names(struct reader *reader, const char *key, const js
         char where[64];
         snprintf(where, sizeof where, "%s[%zu]", key, i);
         struct entry entry = {.where = where, .bits = INFINITY};
-        if (!read_name(reader, where, "the name", json_array_get(names, i), &entry.name) || !add(reader, &entry))
+        if (!read_name(reader, where, "the name", json_array_get(names, i), &entry.name) ||
+            !add(reader, &entry))
             return false;
     }
     return true;
@@ -263,9 +269,7 @@ static bool is_score_map(const json_t *root)
 {
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)root, key, value)
-        if (!json_is_number(value))
-            return false;
+    json_object_foreach((json_t *)root, key, value) if (!json_is_number(value)) return false;
     return json_object_size(root) > 0;
 }
 
@@ -273,9 +277,11 @@ static bool read_score_map(struct reader *reader, const json_t *root)
 {
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)root, key, value) {
+    json_object_foreach((json_t *)root, key, value)
+    {
         double score = json_number_value(value);
-        struct entry entry = {.where = "the scores", .name = key, .score = score, .worse = score, .bits = INFINITY};
+        struct entry entry = {
+            .where = "the scores", .name = key, .score = score, .worse = score, .bits = INFINITY};
         if (!add(reader, &entry))
             return false;
     }
@@ -290,8 +296,9 @@ static const struct score_key {
     const char *key;
     bool higher_is_safer;
 } score_keys[] = {
-    {"sensitivity", false}, {"score", false}, {"mse", false},   {"kl", false},  {"loss", false},    {"sqnr", true},
-    {"snr", true},          {"psnr", true},   {"cosine", true}, {"map", true}, {"accuracy", true},
+    {"sensitivity", false}, {"score", false}, {"mse", false},     {"kl", false},
+    {"loss", false},        {"sqnr", true},   {"snr", true},      {"psnr", true},
+    {"cosine", true},       {"map", true},    {"accuracy", true},
 };
 
 static const struct score_key *find_score_key(const json_t *row)
@@ -328,7 +335,8 @@ static bool read_record_list(struct reader *reader, const json_t *root)
         char where[64];
         snprintf(where, sizeof where, "row %zu", i);
         struct entry entry = {.where = where, .bits = INFINITY};
-        if (!read_name(reader, where, "the name", name_key ? json_object_get(row, name_key) : NULL, &entry.name) ||
+        if (!read_name(reader, where, "the name", name_key ? json_object_get(row, name_key) : NULL,
+                       &entry.name) ||
             !read_number(reader, where, score->key, json_object_get(row, score->key), &entry.score))
             return false;
         entry.worse = score->higher_is_safer ? -entry.score : entry.score;
@@ -363,7 +371,8 @@ static bool check_matches(struct reader *reader)
     const struct i4q_sensitivity *result = reader->result;
     if (!result->entries || result->unmatched.count < result->entries)
         return true;
-    return i4q_fail(reader->error, I4Q_MODEL, "none of its %zu entries names a Conv of the model (it has '%s', the model '%s')",
+    return i4q_fail(reader->error, I4Q_MODEL,
+                    "none of its %zu entries names a Conv of the model (it has '%s', the model '%s')",
                     result->entries, result->unmatched.items[0],
                     reader->index->count ? conv_name(reader, 0) : "no Conv");
 }
@@ -378,7 +387,8 @@ static bool read_document(struct reader *reader, const json_t *root)
 }
 
 bool i4q_sensitivity_read(struct i4q_arena *arena, struct i4q_view json, const struct i4q_name_index *index,
-                          const void *const *weights, struct i4q_sensitivity *sensitivity, struct i4q_error *error)
+                          const void *const *weights, struct i4q_sensitivity *sensitivity,
+                          struct i4q_error *error)
 {
     struct reader reader = {arena, index, weights, sensitivity, NULL, error};
     *sensitivity = (struct i4q_sensitivity){0};
@@ -387,7 +397,8 @@ bool i4q_sensitivity_read(struct i4q_arena *arena, struct i4q_view json, const s
     if (!sensitivity->convs || !reader.bits)
         return i4q_fail_memory(error);
     json_error_t problem;
-    json_t *root = json_loadb(json.size ? (const char *)json.data : "", json.size, JSON_REJECT_DUPLICATES, &problem);
+    json_t *root =
+        json_loadb(json.size ? (const char *)json.data : "", json.size, JSON_REJECT_DUPLICATES, &problem);
     if (!root)
         return i4q_fail(error, I4Q_MODEL, "not JSON: line %d, column %d: %s", problem.line, problem.column,
                         problem.text);

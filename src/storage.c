@@ -8,8 +8,8 @@ static const struct kind {
     const char *name;
     bool is_float;
 } kinds[] = {
-    {TYPE(FLOAT), "float32", true}, {TYPE(FLOAT16), "float16", true}, {TYPE(BFLOAT16), "bfloat16", true},
-    {TYPE(DOUBLE), "float64", true}, {TYPE(INT4), "int4", false},     {TYPE(UINT4), "uint4", false},
+    {TYPE(FLOAT), "float32", true},  {TYPE(FLOAT16), "float16", true}, {TYPE(BFLOAT16), "bfloat16", true},
+    {TYPE(DOUBLE), "float64", true}, {TYPE(INT4), "int4", false},      {TYPE(UINT4), "uint4", false},
     {TYPE(INT8), "int8", false},     {TYPE(UINT8), "uint8", false},
 };
 
@@ -31,7 +31,8 @@ const char *i4q_granularity_name(enum i4q_granularity granularity)
 }
 
 /* A tensor with a sound shape, else NULL; its size in `bytes` is added. */
-static const Onnx__TensorProto *take_tensor(const Onnx__TensorProto *proto, struct i4q_tensor *tensor, size_t *bytes)
+static const Onnx__TensorProto *take_tensor(const Onnx__TensorProto *proto, struct i4q_tensor *tensor,
+                                            size_t *bytes)
 {
     struct i4q_error ignored = {0};
     *tensor = (struct i4q_tensor){0};
@@ -100,8 +101,8 @@ static void describe_decoded(const struct i4q_conv *conv, struct i4q_storage *st
     describe_integers(storage, input_tensor(node, 0), input_tensor(node, 1), input_tensor(node, 2));
 }
 
-/* Inputs: QLinearConv x, x_scale, x_zero_point, w, w_scale, w_zero_point, ...; ConvInteger x, w, x_zero_point,
- * w_zero_point, without a scale. */
+/* Inputs: QLinearConv x, x_scale, x_zero_point, w, w_scale, w_zero_point, ...; ConvInteger x, w,
+ * x_zero_point, w_zero_point, without a scale. */
 static void describe_operand(const struct i4q_conv *conv, struct i4q_storage *storage)
 {
     size_t input = conv->op->weight_input;

@@ -100,8 +100,8 @@ static int fields_in_use(const Onnx__TensorProto *proto)
 }
 
 /* int32_data holds an element of up to 32 bits, or a byte of two nibbles, in the low bits of each entry. */
-static bool narrow(struct i4q_arena *arena, const Onnx__TensorProto *proto, size_t width, struct i4q_view *payload,
-                   struct i4q_error *error)
+static bool narrow(struct i4q_arena *arena, const Onnx__TensorProto *proto, size_t width,
+                   struct i4q_view *payload, struct i4q_error *error)
 {
     uint8_t *bytes = i4q_arena_alloc(arena, proto->n_int32_data, width);
     if (!bytes)
@@ -124,10 +124,12 @@ static bool collect(struct i4q_arena *arena, const Onnx__TensorProto *proto, con
         *payload = (struct i4q_view){(const uint8_t *)proto->float_data, proto->n_float_data * sizeof(float)};
         return true;
     case DOUBLE_DATA:
-        *payload = (struct i4q_view){(const uint8_t *)proto->double_data, proto->n_double_data * sizeof(double)};
+        *payload =
+            (struct i4q_view){(const uint8_t *)proto->double_data, proto->n_double_data * sizeof(double)};
         return true;
     case INT64_DATA:
-        *payload = (struct i4q_view){(const uint8_t *)proto->int64_data, proto->n_int64_data * sizeof(int64_t)};
+        *payload =
+            (struct i4q_view){(const uint8_t *)proto->int64_data, proto->n_int64_data * sizeof(int64_t)};
         return true;
     default:
         return narrow(arena, proto, row->bits > 8 ? row->bits / 8 : 1, payload, error);
@@ -148,11 +150,12 @@ bool i4q_tensor_payload(struct i4q_arena *arena, const Onnx__TensorProto *proto,
     if (proto->segment)
         return i4q_fail(error, I4Q_MODEL, "tensor '%s': tensors in segments are not supported", name);
     if (fields_in_use(proto) > 1)
-        return i4q_fail(error, I4Q_MODEL, "tensor '%s': its elements are stored in more than one field", name);
+        return i4q_fail(error, I4Q_MODEL, "tensor '%s': its elements are stored in more than one field",
+                        name);
     if (!collect(arena, proto, row, payload, error))
         return false;
     if (payload->size != tensor.bytes)
-        return i4q_fail(error, I4Q_MODEL, "tensor '%s': its shape needs %zu bytes of %s, the payload has %zu", name,
-                        tensor.bytes, row->name, payload->size);
+        return i4q_fail(error, I4Q_MODEL, "tensor '%s': its shape needs %zu bytes of %s, the payload has %zu",
+                        name, tensor.bytes, row->name, payload->size);
     return true;
 }

@@ -8,8 +8,8 @@
 #include <string.h>
 
 enum {
-    VARINT_MAX = 10,   /* bytes of a 64-bit varint */
-    LENGTH_WIDTH = 5,  /* bytes in which the skeleton writes every length, so that it can be filled in later */
+    VARINT_MAX = 10,  /* bytes of a 64-bit varint */
+    LENGTH_WIDTH = 5, /* bytes in which the skeleton writes every length, so that it can be filled in later */
     FIRST_CAPACITY = 4096,
 };
 
@@ -35,9 +35,9 @@ struct cursor {
 
 /* One field as it stands on the wire. */
 struct token {
-    const uint8_t *start;  /* of its tag */
-    const uint8_t *value;  /* of its value; behind the length where it has one */
-    size_t size;           /* of the value */
+    const uint8_t *start; /* of its tag */
+    const uint8_t *value; /* of its value; behind the length where it has one */
+    size_t size;          /* of the value */
     uint32_t number;
     unsigned wire_type;
     const ProtobufCFieldDescriptor *field; /* NULL: not in the schema */
@@ -88,7 +88,8 @@ static void put_length(uint8_t *out, size_t length)
 static bool emit_payload(struct scan *scan, const struct token *token)
 {
     if (scan->n_payloads == scan->payload_capacity &&
-        !grow(scan, (void **)&scan->payloads, &scan->payload_capacity, scan->n_payloads + 1, sizeof *scan->payloads))
+        !grow(scan, (void **)&scan->payloads, &scan->payload_capacity, scan->n_payloads + 1,
+              sizeof *scan->payloads))
         return false;
     uint8_t stand_in[1 + I4Q_WIRE_TOKEN] = {I4Q_WIRE_TOKEN};
     for (int i = 0; i < I4Q_WIRE_TOKEN; i++)
@@ -106,15 +107,17 @@ static bool read_varint(struct scan *scan, struct cursor *cursor, uint64_t *valu
     *value = 0;
     for (int i = 0; i < VARINT_MAX; i++) {
         if (cursor->at == cursor->end)
-            return i4q_fail(scan->error, I4Q_MODEL, "malformed protobuf: a varint is cut off at offset %" PRIu64,
+            return i4q_fail(scan->error, I4Q_MODEL,
+                            "malformed protobuf: a varint is cut off at offset %" PRIu64,
                             offset(scan, cursor->at));
         uint8_t byte = *cursor->at++;
         *value |= (uint64_t)(byte & 0x7f) << 7 * i;
         if (byte < 0x80)
             return true;
     }
-    return i4q_fail(scan->error, I4Q_MODEL, "malformed protobuf: a varint has more than %d bytes at offset %" PRIu64,
-                    VARINT_MAX, offset(scan, cursor->at));
+    return i4q_fail(scan->error, I4Q_MODEL,
+                    "malformed protobuf: a varint has more than %d bytes at offset %" PRIu64, VARINT_MAX,
+                    offset(scan, cursor->at));
 }
 
 static bool read_tag(struct scan *scan, struct cursor *cursor, const ProtobufCMessageDescriptor *message,
@@ -126,8 +129,9 @@ static bool read_tag(struct scan *scan, struct cursor *cursor, const ProtobufCMe
         return false;
     /* Field numbers have 29 bits; protobuf-c would read a longer tag as another field. */
     if (tag >> 3 == 0 || tag > UINT32_MAX)
-        return i4q_fail(scan->error, I4Q_MODEL, "malformed protobuf: field number %" PRIu64 " at offset %" PRIu64,
-                        tag >> 3, offset(scan, token->start));
+        return i4q_fail(scan->error, I4Q_MODEL,
+                        "malformed protobuf: field number %" PRIu64 " at offset %" PRIu64, tag >> 3,
+                        offset(scan, token->start));
     token->number = (uint32_t)(tag >> 3);
     token->wire_type = (unsigned)(tag & 7);
     token->field = protobuf_c_message_descriptor_get_field(message, token->number);
@@ -157,14 +161,15 @@ static bool read_size(struct scan *scan, struct cursor *cursor, struct token *to
         size = 4;
         break;
     default:
-        return i4q_fail(scan->error, I4Q_MODEL, "malformed protobuf: wire type %u of field %u at offset %" PRIu64,
-                        token->wire_type, token->number, offset(scan, token->start));
+        return i4q_fail(scan->error, I4Q_MODEL,
+                        "malformed protobuf: wire type %u of field %u at offset %" PRIu64, token->wire_type,
+                        token->number, offset(scan, token->start));
     }
     if (size > (uint64_t)(cursor->end - cursor->at))
-        return i4q_fail(scan->error, I4Q_MODEL,
-                        "malformed protobuf: field %u at offset %" PRIu64 " has %" PRIu64 " bytes, %" PRIu64
-                        " are left",
-                        token->number, offset(scan, token->start), size, (uint64_t)(cursor->end - cursor->at));
+        return i4q_fail(
+            scan->error, I4Q_MODEL,
+            "malformed protobuf: field %u at offset %" PRIu64 " has %" PRIu64 " bytes, %" PRIu64 " are left",
+            token->number, offset(scan, token->start), size, (uint64_t)(cursor->end - cursor->at));
     token->size = (size_t)size;
     return true;
 }
@@ -173,13 +178,20 @@ static bool read_size(struct scan *scan, struct cursor *cursor, struct token *to
 
 /* The wire type of one value of each protobuf type. */
 static const uint8_t natural_wire_type[] = {
-    [PROTOBUF_C_TYPE_INT32] = PROTOBUF_C_WIRE_TYPE_VARINT,    [PROTOBUF_C_TYPE_SINT32] = PROTOBUF_C_WIRE_TYPE_VARINT,
-    [PROTOBUF_C_TYPE_SFIXED32] = PROTOBUF_C_WIRE_TYPE_32BIT,  [PROTOBUF_C_TYPE_INT64] = PROTOBUF_C_WIRE_TYPE_VARINT,
-    [PROTOBUF_C_TYPE_SINT64] = PROTOBUF_C_WIRE_TYPE_VARINT,   [PROTOBUF_C_TYPE_SFIXED64] = PROTOBUF_C_WIRE_TYPE_64BIT,
-    [PROTOBUF_C_TYPE_UINT32] = PROTOBUF_C_WIRE_TYPE_VARINT,   [PROTOBUF_C_TYPE_FIXED32] = PROTOBUF_C_WIRE_TYPE_32BIT,
-    [PROTOBUF_C_TYPE_UINT64] = PROTOBUF_C_WIRE_TYPE_VARINT,   [PROTOBUF_C_TYPE_FIXED64] = PROTOBUF_C_WIRE_TYPE_64BIT,
-    [PROTOBUF_C_TYPE_FLOAT] = PROTOBUF_C_WIRE_TYPE_32BIT,     [PROTOBUF_C_TYPE_DOUBLE] = PROTOBUF_C_WIRE_TYPE_64BIT,
-    [PROTOBUF_C_TYPE_BOOL] = PROTOBUF_C_WIRE_TYPE_VARINT,     [PROTOBUF_C_TYPE_ENUM] = PROTOBUF_C_WIRE_TYPE_VARINT,
+    [PROTOBUF_C_TYPE_INT32] = PROTOBUF_C_WIRE_TYPE_VARINT,
+    [PROTOBUF_C_TYPE_SINT32] = PROTOBUF_C_WIRE_TYPE_VARINT,
+    [PROTOBUF_C_TYPE_SFIXED32] = PROTOBUF_C_WIRE_TYPE_32BIT,
+    [PROTOBUF_C_TYPE_INT64] = PROTOBUF_C_WIRE_TYPE_VARINT,
+    [PROTOBUF_C_TYPE_SINT64] = PROTOBUF_C_WIRE_TYPE_VARINT,
+    [PROTOBUF_C_TYPE_SFIXED64] = PROTOBUF_C_WIRE_TYPE_64BIT,
+    [PROTOBUF_C_TYPE_UINT32] = PROTOBUF_C_WIRE_TYPE_VARINT,
+    [PROTOBUF_C_TYPE_FIXED32] = PROTOBUF_C_WIRE_TYPE_32BIT,
+    [PROTOBUF_C_TYPE_UINT64] = PROTOBUF_C_WIRE_TYPE_VARINT,
+    [PROTOBUF_C_TYPE_FIXED64] = PROTOBUF_C_WIRE_TYPE_64BIT,
+    [PROTOBUF_C_TYPE_FLOAT] = PROTOBUF_C_WIRE_TYPE_32BIT,
+    [PROTOBUF_C_TYPE_DOUBLE] = PROTOBUF_C_WIRE_TYPE_64BIT,
+    [PROTOBUF_C_TYPE_BOOL] = PROTOBUF_C_WIRE_TYPE_VARINT,
+    [PROTOBUF_C_TYPE_ENUM] = PROTOBUF_C_WIRE_TYPE_VARINT,
     [PROTOBUF_C_TYPE_STRING] = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
     [PROTOBUF_C_TYPE_BYTES] = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
     [PROTOBUF_C_TYPE_MESSAGE] = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
@@ -207,16 +219,18 @@ static bool check_field(struct scan *scan, const struct token *token)
 {
     const ProtobufCFieldDescriptor *field = token->field;
     if (token->wire_type == natural_wire_type[field->type]) {
-        const uint8_t *nul = field->type == PROTOBUF_C_TYPE_STRING ? memchr(token->value, 0, token->size) : NULL;
+        const uint8_t *nul =
+            field->type == PROTOBUF_C_TYPE_STRING ? memchr(token->value, 0, token->size) : NULL;
         return !nul || i4q_fail(scan->error, I4Q_MODEL, "the string %s has a NUL byte at offset %" PRIu64,
                                 field->name, offset(scan, nul));
     }
-    bool packed = field->label == PROTOBUF_C_LABEL_REPEATED &&
-                  token->wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+    bool packed =
+        field->label == PROTOBUF_C_LABEL_REPEATED && token->wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
     if (packed)
         return check_packed(scan, token);
-    return i4q_fail(scan->error, I4Q_MODEL, "malformed protobuf: %s at offset %" PRIu64 " has wire type %u, not %u",
-                    field->name, offset(scan, token->start), token->wire_type, natural_wire_type[field->type]);
+    return i4q_fail(scan->error, I4Q_MODEL,
+                    "malformed protobuf: %s at offset %" PRIu64 " has wire type %u, not %u", field->name,
+                    offset(scan, token->start), token->wire_type, natural_wire_type[field->type]);
 }
 
 static bool scan_message(struct scan *scan, struct cursor cursor, const ProtobufCMessageDescriptor *message,
@@ -226,8 +240,8 @@ static bool scan_message(struct scan *scan, struct cursor cursor, const Protobuf
 static bool scan_nested(struct scan *scan, const struct token *token, const uint8_t *tag_end, int depth)
 {
     if (depth == I4Q_WIRE_DEPTH)
-        return i4q_fail(scan->error, I4Q_MODEL, "messages nest deeper than %d at offset %" PRIu64, I4Q_WIRE_DEPTH,
-                        offset(scan, token->start));
+        return i4q_fail(scan->error, I4Q_MODEL, "messages nest deeper than %d at offset %" PRIu64,
+                        I4Q_WIRE_DEPTH, offset(scan, token->start));
     static const uint8_t room[LENGTH_WIDTH];
     if (!emit(scan, token->start, (size_t)(tag_end - token->start)) || !emit(scan, room, sizeof room))
         return false;
@@ -237,13 +251,14 @@ static bool scan_nested(struct scan *scan, const struct token *token, const uint
         return false;
     size_t length = scan->skeleton.size - start;
     if (length > INT32_MAX)
-        return i4q_fail(scan->error, I4Q_MODEL, "a message of %zu bytes at offset %" PRIu64 " passes 2 GiB", length,
-                        offset(scan, token->start));
+        return i4q_fail(scan->error, I4Q_MODEL, "a message of %zu bytes at offset %" PRIu64 " passes 2 GiB",
+                        length, offset(scan, token->start));
     put_length(scan->skeleton.data + start - LENGTH_WIDTH, length);
     return true;
 }
 
-static bool scan_field(struct scan *scan, struct cursor *cursor, const ProtobufCMessageDescriptor *message, int depth)
+static bool scan_field(struct scan *scan, struct cursor *cursor, const ProtobufCMessageDescriptor *message,
+                       int depth)
 {
     struct token token = {0};
     if (!read_tag(scan, cursor, message, &token))
@@ -272,8 +287,8 @@ static bool scan_message(struct scan *scan, struct cursor cursor, const Protobuf
     return true;
 }
 
-bool i4q_wire_scan(struct i4q_view bytes, const ProtobufCMessageDescriptor *root, struct i4q_wire_payload payload,
-                   struct i4q_wire *wire, struct i4q_error *error)
+bool i4q_wire_scan(struct i4q_view bytes, const ProtobufCMessageDescriptor *root,
+                   struct i4q_wire_payload payload, struct i4q_wire *wire, struct i4q_error *error)
 {
     struct scan scan = {.start = bytes.data, .payload = payload, .error = error};
     struct cursor cursor = {bytes.data, bytes.data + bytes.size};

@@ -50,8 +50,8 @@ static void assert_parses(const char *line)
 static void forms_of_options(void **state)
 {
     (void)state;
-    static const char *const same[] = {"-f -o out m", "m -fo out", "m --output out --force", "--output=out m -f",
-                                       "-foout m",    "-f -o x -o out -- m"};
+    static const char *const same[] = {"-f -o out m",       "m -fo out", "m --output out --force",
+                                       "--output=out m -f", "-foout m",  "-f -o x -o out -- m"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         assert_parses(same[i]);
         assert_true(arguments.force);

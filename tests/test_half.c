@@ -11,9 +11,9 @@ static void known_values(void **state)
     static const struct {
         uint16_t half;
         float value;
-    } pairs[] = {{0x0000, 0.0f},      {0x3c00, 1.0f},       {0xc000, -2.0f},        {0x7bff, 65504.0f},
-                 {0x0400, 0x1p-14f},  {0x0001, 0x1p-24f},   {0x03ff, 0x3ffp-24f},   {0x3555, 0x1.554p-2f},
-                 {0x7c00, INFINITY},  {0xfc00, -INFINITY}};
+    } pairs[] = {{0x0000, 0.0f},     {0x3c00, 1.0f},     {0xc000, -2.0f},      {0x7bff, 65504.0f},
+                 {0x0400, 0x1p-14f}, {0x0001, 0x1p-24f}, {0x03ff, 0x3ffp-24f}, {0x3555, 0x1.554p-2f},
+                 {0x7c00, INFINITY}, {0xfc00, -INFINITY}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         assert_true(i4q_half_to_float(pairs[i].half) == pairs[i].value);
         assert_int_equal(i4q_half_from_float(pairs[i].value), pairs[i].half);
@@ -29,15 +29,15 @@ static void rounds_half_to_even(void **state)
         float value;
         uint16_t half;
     } pairs[] = {
-        {0x1.002p0f, 0x3c00},             /* halfway between 1 and 1 + 2^-10: the even one */
-        {0x1.006p0f, 0x3c02},             /* halfway, the upper one is even */
-        {0x1.002002p0f, 0x3c01},          /* just above halfway */
-        {0x1p-25f, 0x0000},               /* halfway between 0 and the smallest */
-        {0x1.000002p-25f, 0x0001},        /* just above */
-        {0x1.8p-24f, 0x0002},             /* subnormal tie */
-        {65519.996f, 0x7bff},             /* just below what overflows */
-        {65520.0f, 0x7c00},               /* rounds to infinity */
-        {0x1.ffep-15f, 0x0400},           /* the largest subnormal's neighbour rounds up to a normal */
+        {0x1.002p0f, 0x3c00},      /* halfway between 1 and 1 + 2^-10: the even one */
+        {0x1.006p0f, 0x3c02},      /* halfway, the upper one is even */
+        {0x1.002002p0f, 0x3c01},   /* just above halfway */
+        {0x1p-25f, 0x0000},        /* halfway between 0 and the smallest */
+        {0x1.000002p-25f, 0x0001}, /* just above */
+        {0x1.8p-24f, 0x0002},      /* subnormal tie */
+        {65519.996f, 0x7bff},      /* just below what overflows */
+        {65520.0f, 0x7c00},        /* rounds to infinity */
+        {0x1.ffep-15f, 0x0400},    /* the largest subnormal's neighbour rounds up to a normal */
         {1e-30f, 0x0000},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)

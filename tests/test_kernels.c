@@ -51,8 +51,8 @@ static uint32_t next_random(void)
 
 static float random_weight(size_t i)
 {
-    static const float special[] = {0.0f,  -0.0f, 0x1p-149f, -0x1p-126f, 0.5f, -0.5f, 1.5f, 2.5f,
-                                    -2.5f, 6.5f,  -7.5f,     1e30f,      7.0f, -1e30f};
+    static const float special[] = {0.0f, -0.0f, 0x1p-149f, -0x1p-126f, 0.5f,  -0.5f, 1.5f,
+                                    2.5f, -2.5f, 6.5f,      -7.5f,      1e30f, 7.0f,  -1e30f};
     if (next_random() % 4 == 0)
         return special[(next_random() + i) % (sizeof special / sizeof *special)];
     return (float)((int32_t)next_random()) * 0x1p-28f;
@@ -77,8 +77,8 @@ static const int8_t *fill_codes(size_t n)
     return (const int8_t *)codes;
 }
 
-/* Two outputs of the same size, each ending at its forbidden page, filled alike; written before checked for stray
- * bytes in front of them. */
+/* Two outputs of the same size, each ending at its forbidden page, filled alike; written before checked for
+ * stray bytes in front of them. */
 static void prepare(size_t bytes, uint8_t **a, uint8_t **b)
 {
     memset(target.start, 0xa5, GUARDED);
@@ -159,7 +159,8 @@ static void compare_measures(const struct i4q_kernels *set, size_t n, size_t sla
         fail_msg("%s: measure differs from the scalar one for n = %zu", set->name, n);
     float x = set->absmax(weights, n), y = scalar()->absmax(weights, n);
     if (memcmp(&x, &y, sizeof x))
-        fail_msg("%s: absmax differs from the scalar one for n = %zu: %a, %a", set->name, n, (double)x, (double)y);
+        fail_msg("%s: absmax differs from the scalar one for n = %zu: %a, %a", set->name, n, (double)x,
+                 (double)y);
 }
 
 static void absmax_sees_what_is_not_finite(const struct i4q_kernels *set, size_t n)
@@ -197,7 +198,8 @@ static void every_set_equals_scalar(void **state)
 static void scalar_quantizes_as_defined(void **state)
 {
     (void)state;
-    static const float weights[] = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 3.49f, 3.51f, 100.0f, -100.0f, -0.0f, 6.5f};
+    static const float weights[] = {0.5f,  1.5f,   2.5f,    -0.5f, -1.5f, 3.49f,
+                                    3.51f, 100.0f, -100.0f, -0.0f, 6.5f};
     static const int8_t expected[] = {0, 2, 2, 0, -2, 3, 4, 7, -7, 0, 6}; /* ties go to the even code */
     int8_t codes[sizeof expected];
     scalar()->quantize(weights, sizeof expected, 1.0f, 7, codes);
@@ -248,10 +250,8 @@ static void sets_are_chosen_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_set_equals_scalar),
-        cmocka_unit_test(scalar_quantizes_as_defined),
-        cmocka_unit_test(scalar_packs_low_nibble_first),
-        cmocka_unit_test(scalar_decodes_and_measures),
+        cmocka_unit_test(every_set_equals_scalar),       cmocka_unit_test(scalar_quantizes_as_defined),
+        cmocka_unit_test(scalar_packs_low_nibble_first), cmocka_unit_test(scalar_decodes_and_measures),
         cmocka_unit_test(sets_are_chosen_by_name),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

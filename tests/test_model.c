@@ -45,7 +45,8 @@ static bool load(struct fixture *fixture)
     onnx__model_proto__pack(&fixture->proto, fixture->bytes);
     i4q_model_free(&fixture->model);
     fixture->error = (struct i4q_error){0};
-    return i4q_model_load_bytes(&fixture->model, (struct i4q_view){fixture->bytes, fixture->size}, &fixture->error);
+    return i4q_model_load_bytes(&fixture->model, (struct i4q_view){fixture->bytes, fixture->size},
+                                &fixture->error);
 }
 
 static void assert_loads(struct fixture *fixture)
@@ -67,7 +68,8 @@ static void add_initializer(struct fixture *fixture, const char *name, const cha
     fixture->graph.initializer = list;
 }
 
-static Onnx__NodeProto *add_node(struct fixture *fixture, const char *op, const char *input, const char *output)
+static Onnx__NodeProto *add_node(struct fixture *fixture, const char *op, const char *input,
+                                 const char *output)
 {
     static Onnx__NodeProto nodes[8];
     static Onnx__NodeProto *list[8];

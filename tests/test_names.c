@@ -21,7 +21,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static void assert_alias(void **state, const char *node, const char *weight, const char *expected, bool wanted)
+static void assert_alias(void **state, const char *node, const char *weight, const char *expected,
+                         bool wanted)
 {
     struct fixture *fixture = *state;
     struct i4q_names names;
@@ -30,7 +31,8 @@ static void assert_alias(void **state, const char *node, const char *weight, con
     for (int a = 0; a < I4Q_ALIASES; a++)
         found |= names.alias[a] && strcmp(names.alias[a], expected) == 0;
     if (found != wanted)
-        fail_msg("'%s' %s an alias of node '%s', weight '%s'", expected, found ? "is" : "is not", node, weight);
+        fail_msg("'%s' %s an alias of node '%s', weight '%s'", expected, found ? "is" : "is not", node,
+                 weight);
 }
 
 static void module_follows_from_the_node(void **state)
@@ -39,7 +41,8 @@ static void module_follows_from_the_node(void **state)
         {"/model.0/conv/Conv", "model.0.conv"},
         {"/model.2/m.0/cv1/conv/Conv", "model.2.m.0.cv1.conv"},
         {"/model.8/m/m.0/cv1/cv1.0/conv/Conv", "model.8.m.0.cv1.0.conv"},
-        {"/model.23/one2one_cv3.0/one2one_cv3.0.0/one2one_cv3.0.0.0/conv/Conv", "model.23.one2one_cv3.0.0.0.conv"},
+        {"/model.23/one2one_cv3.0/one2one_cv3.0.0/one2one_cv3.0.0.0/conv/Conv",
+         "model.23.one2one_cv3.0.0.0.conv"},
         {"/model.23/one2one_cv2.0/one2one_cv2.0.2/Conv", "model.23.one2one_cv2.0.2"},
         {"/backbone/stage2/stage2.0/branch1/branch1.2/Conv_1", "backbone.stage2.0.branch1.2"},
         {"/m/model/Conv", "m.model"}, /* begins with its parent, but does not repeat it */

@@ -29,8 +29,12 @@ static void rows_of_odd_length(void **state)
     static const float weights[] = {7, -3.5f, 1, 0.7f, -0.1f, 0.35f, 0, -0.0f, 0, 0x1p-149f, 0, -0x1p-149f};
     uint8_t codes[6];
     float scales[4];
-    struct i4q_quantize_job job = {
-        .weights = weights, .rows = 4, .columns = 3, .format = &i4q_format_int4, .codes = codes, .scales = scales};
+    struct i4q_quantize_job job = {.weights = weights,
+                                   .rows = 4,
+                                   .columns = 3,
+                                   .format = &i4q_format_int4,
+                                   .codes = codes,
+                                   .scales = scales};
     run("scalar", 1, &job, 1);
     assert_true(job.finite);
     assert_true(scales[0] == 1.0f && scales[1] == 0.7f / 7.0f && scales[2] == 1.0f && scales[3] == 1.0f);
@@ -47,8 +51,12 @@ static void all_zero_and_exact_weights_have_no_sqnr(void **state)
     static const float zeros[5] = {0}, exact[] = {7, -7, 1, 2, 3};
     uint8_t codes[3];
     float scale;
-    struct i4q_quantize_job job = {
-        .weights = zeros, .rows = 1, .columns = 5, .format = &i4q_format_int4, .codes = codes, .scales = &scale};
+    struct i4q_quantize_job job = {.weights = zeros,
+                                   .rows = 1,
+                                   .columns = 5,
+                                   .format = &i4q_format_int4,
+                                   .codes = codes,
+                                   .scales = &scale};
     run(NULL, 1, &job, 1);
     assert_true(isnan(job.sqnr_db) && job.max_error == 0 && scale == 1);
     job.weights = exact;
@@ -63,8 +71,12 @@ static void sqnr_is_in_decibel(void **state)
     static const float weights[] = {7, 0.25f}; /* decoded as 7 and 0 */
     uint8_t code;
     float scale;
-    struct i4q_quantize_job job = {
-        .weights = weights, .rows = 1, .columns = 2, .format = &i4q_format_int4, .codes = &code, .scales = &scale};
+    struct i4q_quantize_job job = {.weights = weights,
+                                   .rows = 1,
+                                   .columns = 2,
+                                   .format = &i4q_format_int4,
+                                   .codes = &code,
+                                   .scales = &scale};
     run(NULL, 1, &job, 1);
     assert_true(fabs(job.sqnr_db - 10 * log10((49 + 0.0625) / 0.0625)) < 1e-12);
     assert_true(job.max_error == 0.25f);
@@ -101,9 +113,18 @@ static void what_is_not_finite_is_told(void **state)
     static float good[] = {1, 2, 3}, bad[40000];
     static uint8_t codes[2][20000];
     static float scales[2][2];
-    struct i4q_quantize_job jobs[] = {
-        {.weights = good, .rows = 1, .columns = 3, .format = &i4q_format_int4, .codes = codes[0], .scales = scales[0]},
-        {.weights = bad, .rows = 2, .columns = 20000, .format = &i4q_format_int4, .codes = codes[1], .scales = scales[1]}};
+    struct i4q_quantize_job jobs[] = {{.weights = good,
+                                       .rows = 1,
+                                       .columns = 3,
+                                       .format = &i4q_format_int4,
+                                       .codes = codes[0],
+                                       .scales = scales[0]},
+                                      {.weights = bad,
+                                       .rows = 2,
+                                       .columns = 20000,
+                                       .format = &i4q_format_int4,
+                                       .codes = codes[1],
+                                       .scales = scales[1]}};
     bad[39999] = NAN;
     run(NULL, 2, jobs, 2);
     assert_true(jobs[0].finite);
@@ -118,12 +139,13 @@ static void what_is_not_finite_is_told(void **state)
 static const struct shape {
     size_t rows, columns;
     bool half;
-} shapes[] = {{1, 1, false},   {3, 9, false},     {7, 4097, false}, {2, 50001, false}, {999, 27, false},
+} shapes[] = {{1, 1, false},    {3, 9, false},    {7, 4097, false}, {2, 50001, false}, {999, 27, false},
               {64, 576, false}, {5, 12289, true}, {3, 3, true},     {1, 100003, false}};
 
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-static uint8_t *outputs(const char *set, unsigned threads, const void *weights, struct i4q_quantize_job jobs[SHAPES])
+static uint8_t *outputs(const char *set, unsigned threads, const void *weights,
+                        struct i4q_quantize_job jobs[SHAPES])
 {
     uint8_t *bytes = calloc(MAX_BYTES, 1), *at = bytes;
     for (size_t i = 0; i < SHAPES; i++) {

@@ -39,7 +39,8 @@ static void add(struct fixture *fixture, struct i4q_patterns *patterns, const ch
     assert_true(i4q_patterns_add(&fixture->arena, patterns, text));
 }
 
-/* The choices as letters: + chosen, - excluded, . not included; upper case where a pattern is the very name. */
+/* The choices as letters: + chosen, - excluded, . not included; upper case where a pattern is the very name.
+ */
 static const char *choose(struct fixture *fixture)
 {
     static char letters[CONVS + 1];
@@ -88,7 +89,8 @@ static void pattern_files(void **state)
     struct fixture *fixture = *state;
     struct i4q_error error = {0};
     assert_true(i4q_patterns_add_lines(&fixture->arena, &fixture->include,
-                                       VIEW("# heads\r\n\r\n  /a/*\t\r\n/b/x/Conv\n   # more\nlast"), &error));
+                                       VIEW("# heads\r\n\r\n  /a/*\t\r\n/b/x/Conv\n   # more\nlast"),
+                                       &error));
     assert_int_equal(fixture->include.count, 3);
     assert_string_equal(fixture->include.items[0], "/a/*");
     assert_string_equal(fixture->include.items[1], "/b/x/Conv");

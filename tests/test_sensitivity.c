@@ -90,8 +90,10 @@ static void fewest_bits_then_worst(void **state)
 static void shape_2_recipes(void **state)
 {
     struct fixture *f = *state;
-    assert_loads(f, "{\"layer_sensitivity\": {\"a.quant_recipe\": {\"formats\": [\"NONE(16)\", \"INT4\", \"INT8\"],"
-                    "\"scores\": [99, 0.25, 0.5]}, \"b.quant_recipe\": {\"formats\": [\"NONE(x)\"], \"scores\": [1]}}}");
+    assert_loads(
+        f,
+        "{\"layer_sensitivity\": {\"a.quant_recipe\": {\"formats\": [\"NONE(16)\", \"INT4\", \"INT8\"],"
+        "\"scores\": [99, 0.25, 0.5]}, \"b.quant_recipe\": {\"formats\": [\"NONE(x)\"], \"scores\": [1]}}}");
     assert_int_equal(f->result.entries, 1);
     assert_score(f, 0, 0.5, 0.5);
     assert_false(f->result.convs[1].present);
@@ -100,7 +102,9 @@ static void shape_2_recipes(void **state)
 static void shape_3_lists(void **state)
 {
     struct fixture *f = *state;
-    assert_loads(f, "{\"excluded_onnx_nodes\": [\"/a/Conv\"], \"excluded_layers\": [\"b\", \"x\"], \"k\": \"ignored\"}");
+    assert_loads(
+        f,
+        "{\"excluded_onnx_nodes\": [\"/a/Conv\"], \"excluded_layers\": [\"b\", \"x\"], \"k\": \"ignored\"}");
     assert_false(f->result.scored || f->result.has_k);
     assert_true(f->result.convs[0].present && f->result.convs[1].present);
     assert_int_equal(f->result.entries, 3);
@@ -114,7 +118,7 @@ static void shape_4_scores(void **state)
     assert_loads(f, "{\"a\": -1, \"shared\": 2.5, \"k\": 3}");
     assert_score(f, 0, -1, -1);
     assert_score(f, 2, 2.5, 2.5);
-    assert_score(f, 3, 2.5, 2.5); /* both Convs of the shared weight */
+    assert_score(f, 3, 2.5, 2.5);  /* both Convs of the shared weight */
     assert_false(f->result.has_k); /* every key is a name */
     assert_string_equal(f->result.unmatched.items[0], "k");
 }
@@ -148,13 +152,18 @@ static void refusals(void **state)
         {"{\"layer_sensitivity\": [{\"layer\": \"a\", \"sensitivity\": 1}, {\"sensitivity\": 1}]}",
          "layer_sensitivity[1]: \"layer\" must be a string, it is nothing"},
         {"{\"layer_sensitivity\": [7]}", "layer_sensitivity[0]: the row must be an object"},
-        {"{\"layer_sensitivity\": [{\"layer\": \"a\", \"sensitivity\": 1}], \"k\": -1}", "\"k\" must be an integer"},
-        {"{\"layer_sensitivity\": [{\"layer\": \"a\", \"sensitivity\": 1}], \"k\": 1.5}", "\"k\" must be an integer"},
+        {"{\"layer_sensitivity\": [{\"layer\": \"a\", \"sensitivity\": 1}], \"k\": -1}",
+         "\"k\" must be an integer"},
+        {"{\"layer_sensitivity\": [{\"layer\": \"a\", \"sensitivity\": 1}], \"k\": 1.5}",
+         "\"k\" must be an integer"},
         {"{\"excluded_layers\": [1]}", "excluded_layers[0]: the name must be a string"},
         {"{\"excluded_layers\": \"a\"}", "must be an array of names"},
-        {"{\"layer_sensitivity\": {\"a\": {\"formats\": [\"INT4\"], \"scores\": []}}}", "arrays of one length"},
-        {"[{\"name\": \"a\", \"mse\": 1}, {\"name\": \"b\", \"kl\": 1}]", "row 1: mse must be a finite number"},
-        {"{\"x\": 1, \"y\": 2}", "none of its 2 entries names a Conv of the model (it has 'x', the model '/a/Conv')"},
+        {"{\"layer_sensitivity\": {\"a\": {\"formats\": [\"INT4\"], \"scores\": []}}}",
+         "arrays of one length"},
+        {"[{\"name\": \"a\", \"mse\": 1}, {\"name\": \"b\", \"kl\": 1}]",
+         "row 1: mse must be a finite number"},
+        {"{\"x\": 1, \"y\": 2}",
+         "none of its 2 entries names a Conv of the model (it has 'x', the model '/a/Conv')"},
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -168,7 +177,8 @@ static void ambiguous_names(void **state)
 {
     struct fixture *f = *state;
     struct i4q_names *names = f->names;
-    assert_true(i4q_names_make(&f->arena, "same", "v", &names[0]) && i4q_names_make(&f->arena, "same", "w", &names[1]));
+    assert_true(i4q_names_make(&f->arena, "same", "v", &names[0]) &&
+                i4q_names_make(&f->arena, "same", "w", &names[1]));
     assert_true(i4q_name_index_make(&f->arena, names, CONVS, &f->index));
     assert_false(load(f, "{\"same\": 1}"));
     assert_failed(f->error, I4Q_MODEL, "'same' fits several Convs: 'same', 'same'");

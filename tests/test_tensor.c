@@ -100,7 +100,8 @@ static void sizes_must_fit(void **state)
 static void dimensions_are_checked(void **state)
 {
     (void)state;
-    int64_t huge[] = {INT64_MAX, 3}, wide[] = {INT64_MAX / 2, 1}, negative[] = {3, -1}, empty[] = {INT64_MAX, INT64_MAX, 0};
+    int64_t huge[] = {INT64_MAX, 3}, wide[] = {INT64_MAX / 2, 1}, negative[] = {3, -1},
+            empty[] = {INT64_MAX, INT64_MAX, 0};
     struct i4q_tensor tensor;
     struct i4q_error error = {0};
     Onnx__TensorProto proto = make(TYPE(FLOAT), huge, 2);
@@ -117,7 +118,8 @@ static void dimensions_are_checked(void **state)
     error = (struct i4q_error){0};
     proto.dims = empty;
     proto.n_dims = 3;
-    assert_false(i4q_tensor_describe(&proto, &tensor, &error)); /* the product overflows before the 0 is met */
+    assert_false(
+        i4q_tensor_describe(&proto, &tensor, &error)); /* the product overflows before the 0 is met */
     proto.n_dims = 0;
     error = (struct i4q_error){0};
     assert_true(i4q_tensor_describe(&proto, &tensor, &error));

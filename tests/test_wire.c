@@ -27,7 +27,9 @@ static void payloads_are_left_out(void **state)
 {
     (void)state;
     /* graph { initializer { name: "w" raw_data: "abc" } } ir_version: 8 and an unknown field 1000 */
-    struct i4q_view bytes = VIEW("\x3a\x0a\x2a\x08\x42\x01w\x4a\x03" "abc" "\x08\x08\xc0\x3e\x05");
+    struct i4q_view bytes = VIEW("\x3a\x0a\x2a\x08\x42\x01w\x4a\x03"
+                                 "abc"
+                                 "\x08\x08\xc0\x3e\x05");
     struct i4q_wire wire;
     struct i4q_error error;
     assert_true(scan(bytes, &wire, &error));
@@ -58,11 +60,14 @@ static void nonsense_is_worded(void **state)
     assert_refused(VIEW("\x00\x01"), "field number 0");
     assert_refused(VIEW("\x12\x03p\x00q"), "the string producer_name has a NUL byte at offset 3");
     /* graph { initializer { float_data: 3 bytes } } */
-    assert_refused(VIEW("\x3a\x07\x2a\x05\x22\x03" "abc"), "float_data at offset 4 has 3 bytes, not a multiple of 4");
+    assert_refused(VIEW("\x3a\x07\x2a\x05\x22\x03"
+                        "abc"),
+                   "float_data at offset 4 has 3 bytes, not a multiple of 4");
     /* graph { initializer { int64_data: a varint cut off } } */
     assert_refused(VIEW("\x3a\x05\x2a\x03\x3a\x01\x80"), "cut off");
     /* the inner message claims more than the outer has */
-    assert_refused(VIEW("\x3a\x02\x2a\x05\x08\x08\x08\x08\x08"), "field 5 at offset 2 has 5 bytes, 0 are left");
+    assert_refused(VIEW("\x3a\x02\x2a\x05\x08\x08\x08\x08\x08"),
+                   "field 5 at offset 2 has 5 bytes, 0 are left");
 }
 
 /* graph { node { attribute { g { ... } } } }, as deep as asked */

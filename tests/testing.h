@@ -21,11 +21,11 @@
 #define VIEW(text) ((struct i4q_view){(const uint8_t *)(text), sizeof(text) - 1})
 
 /* The error has this code, and its message this part. */
-#define assert_failed(error, expected, part)                                                                         \
-    do {                                                                                                             \
-        assert_int_equal((error).code, expected);                                                                     \
-        if (!strstr((error).message, part))                                                                           \
-            fail_msg("the message \"%s\" lacks \"%s\"", (error).message, part);                                       \
+#define assert_failed(error, expected, part)                                                                 \
+    do {                                                                                                     \
+        assert_int_equal((error).code, expected);                                                            \
+        if (!strstr((error).message, part))                                                                  \
+            fail_msg("the message \"%s\" lacks \"%s\"", (error).message, part);                              \
     } while (0)
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A bump allocator with a limit. Everything that belongs to a model (messages of protobuf-c, names, index, new
- * nodes) is allocated here and dies with it at once, so graph surgery has no ownership questions, and a payload
- * pointer may alias the mapped file: nobody ever frees a field.
+ * A bump allocator with a limit. Everything that belongs to a model (messages of protobuf-c, names, index,
+ * new nodes) is allocated here and dies with it at once, so graph surgery has no ownership questions, and a
+ * payload pointer may alias the mapped file: nobody ever frees a field.
  *
  * Invariants: blocks never move; every allocation is aligned for any type; `used` never exceeds `limit`.
  * Not thread-safe.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The command line: commands with tables of options, from which parsing and help follow. Names of options must be
- * given in full, since an abbreviation that is unique today may not be tomorrow.
+ * The command line: commands with tables of options, from which parsing and help follow. Names of options
+ * must be given in full, since an abbreviation that is unique today may not be tomorrow.
  */
 #ifndef INT4Q_CLI_H
 #define INT4Q_CLI_H
@@ -41,24 +41,26 @@ struct i4q_common {
 };
 
 /* Rows of every command's table. */
-#define I4Q_COMMON_OPTIONS                                                                                           \
-    {'q', "quiet", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, quiet), "print errors only"},                    \
-        {'v', "verbose", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, verbose), "tell more on standard error"}, \
-        {'h', "help", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, help), "print this text"}
+// clang-format off
+#define I4Q_COMMON_OPTIONS                                                                                     \
+    {'q', "quiet", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, quiet), "print errors only"},            \
+    {'v', "verbose", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, verbose), "tell more on standard error"}, \
+    {'h', "help", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, help), "print this text"}
+// clang-format on
 
 struct i4q_command {
     const char *name;
     const char *summary; /* one line */
     const struct i4q_option *options;
     size_t n_options;
-    const char *epilogue; /* of its help */
+    const char *epilogue;                                                 /* of its help */
     int (*run)(const struct i4q_command *command, int argc, char **argv); /* gives the exit status */
 };
 
 extern const struct i4q_command i4q_cmd_rewrite, i4q_cmd_inspect;
 
-/* Reads argv (without the command's name) into `arguments`, whose first member is a struct i4q_common with its arena
- * set. Errors are I4Q_USAGE. With --help the rest is not looked at. */
+/* Reads argv (without the command's name) into `arguments`, whose first member is a struct i4q_common with
+ * its arena set. Errors are I4Q_USAGE. With --help the rest is not looked at. */
 bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, void *arguments,
                    struct i4q_error *error) I4Q_MUST_CHECK;
 
@@ -66,7 +68,8 @@ bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, voi
 void i4q_cli_help(const struct i4q_command *command);
 
 /* A whole decimal number; `what` names it in the error (I4Q_USAGE). */
-bool i4q_cli_number(const char *what, const char *text, size_t *value, struct i4q_error *error) I4Q_MUST_CHECK;
+bool i4q_cli_number(const char *what, const char *text, size_t *value,
+                    struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Reports an error, about error->file or else about `subject`, and gives the exit status for it. */
 int i4q_cli_fail(const char *subject, const struct i4q_error *error);

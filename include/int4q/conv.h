@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The convolutions of a model and where each gets its weight from. Facts only: what follows from them is decided by
- * the plan. */
+/* The convolutions of a model and where each gets its weight from. Facts only: what follows from them is
+ * decided by the plan. */
 #ifndef INT4Q_CONV_H
 #define INT4Q_CONV_H
 
@@ -27,17 +27,18 @@ struct i4q_conv {
     const struct i4q_node *node;
     const struct i4q_conv_op *op;
     enum i4q_source source;
-    struct i4q_value *weight;         /* the value at the source, behind Identity nodes; never NULL */
-    Onnx__TensorProto *tensor;        /* I4Q_SOURCE_STORED: its elements; else NULL */
-    const struct i4q_node *decoder;   /* I4Q_SOURCE_DECODED: the DequantizeLinear or Cast; else NULL */
+    struct i4q_value *weight;       /* the value at the source, behind Identity nodes; never NULL */
+    Onnx__TensorProto *tensor;      /* I4Q_SOURCE_STORED: its elements; else NULL */
+    const struct i4q_node *decoder; /* I4Q_SOURCE_DECODED: the DequantizeLinear or Cast; else NULL */
 };
 
-/* All convolutions in file order, bodies and functions included; the array is in the model's arena. I4Q_MODEL: one
- * without a weight, or with one that nothing defines. */
+/* All convolutions in file order, bodies and functions included; the array is in the model's arena.
+ * I4Q_MODEL: one without a weight, or with one that nothing defines. */
 bool i4q_convs_find(struct i4q_model *model, struct i4q_conv **convs, size_t *count,
                     struct i4q_error *error) I4Q_MUST_CHECK;
 
-/* The dense tensor that a value is stored as: its initializer, or that of the Constant node that makes it; or NULL. */
+/* The dense tensor that a value is stored as: its initializer, or that of the Constant node that makes it; or
+ * NULL. */
 Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value);
 
 /* How messages call a node: its name, or its first output where it has none. */

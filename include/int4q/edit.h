@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Building and changing nodes of a loaded model. All memory comes from the model's arena; what a call replaces
- * stays there until the model goes. Functions return NULL or false only when memory runs out. */
+/* Building and changing nodes of a loaded model. All memory comes from the model's arena; what a call
+ * replaces stays there until the model goes. Functions return NULL or false only when memory runs out. */
 #ifndef INT4Q_EDIT_H
 #define INT4Q_EDIT_H
 
@@ -12,7 +12,8 @@ Onnx__NodeProto *i4q_edit_node(struct i4q_model *model, const char *op_type, con
                                size_t n_outputs) I4Q_MUST_CHECK;
 
 /* Adds attributes. Type and value are always written, also where the value is 0. */
-bool i4q_edit_add_int(struct i4q_model *model, Onnx__NodeProto *node, const char *name, int64_t value) I4Q_MUST_CHECK;
+bool i4q_edit_add_int(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                      int64_t value) I4Q_MUST_CHECK;
 bool i4q_edit_add_string(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
                          const char *value) I4Q_MUST_CHECK;
 bool i4q_edit_add_tensor(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
@@ -25,9 +26,11 @@ void i4q_edit_remove_attribute(Onnx__NodeProto *node, const Onnx__AttributeProto
 bool i4q_edit_set_input(struct i4q_model *model, Onnx__NodeProto *node, size_t index,
                         const char *value) I4Q_MUST_CHECK;
 
-/* A tensor whose raw_data is `size` zeroed bytes for the caller to fill, or borrows `data` if that is not NULL. */
-Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, int32_t data_type, const int64_t *dims,
-                                   size_t n_dims, const void *data, size_t size) I4Q_MUST_CHECK;
+/* A tensor whose raw_data is `size` zeroed bytes for the caller to fill, or borrows `data` if that is not
+ * NULL. */
+Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, int32_t data_type,
+                                   const int64_t *dims, size_t n_dims, const void *data,
+                                   size_t size) I4Q_MUST_CHECK;
 
 /* A list of pointers that grows in an arena, for replacing repeated message fields. */
 struct i4q_list {

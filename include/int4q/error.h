@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Errors travel as values: a function that can fail takes a `struct i4q_error *` last, fills it and returns
- * false (or NULL). Nothing in the core prints or exits; main() turns the error into one line and an exit status.
- * The first error wins: once set, later calls leave it alone, so clean-up code may fail without hiding the cause.
+ * false (or NULL). Nothing in the core prints or exits; main() turns the error into one line and an exit
+ * status. The first error wins: once set, later calls leave it alone, so clean-up code may fail without
+ * hiding the cause.
  */
 #ifndef INT4Q_ERROR_H
 #define INT4Q_ERROR_H
@@ -29,8 +30,8 @@ struct i4q_error {
     char message[1024]; /* one line: object, what is wrong, with the numbers; no capital, no full stop */
 };
 
-/* Each records the error unless one is there already, and returns false so that `return i4q_fail(...)` reads well.
- * i4q_fail_errno appends ": " and the text of errno, and its code is I4Q_FAILED. */
+/* Each records the error unless one is there already, and returns false so that `return i4q_fail(...)` reads
+ * well. i4q_fail_errno appends ": " and the text of errno, and its code is I4Q_FAILED. */
 bool i4q_fail(struct i4q_error *error, enum i4q_code code, const char *format, ...) I4Q_PRINTF(3, 4);
 bool i4q_fail_errno(struct i4q_error *error, const char *format, ...) I4Q_PRINTF(2, 3);
 

@@ -13,9 +13,9 @@ struct i4q_inspected {
     const struct i4q_conv *conv;
     struct i4q_storage storage;
     enum i4q_zero_point zero_point;
-    double scale_min, scale_max;  /* NAN without scales */
+    double scale_min, scale_max; /* NAN without scales */
     bool has_zero_channels;
-    size_t zero_channels;         /* output channels in which every code stands for 0 */
+    size_t zero_channels; /* output channels in which every code stands for 0 */
 };
 
 /* The kinds of storage that are counted. */
@@ -35,16 +35,16 @@ struct i4q_inspection {
     struct i4q_conv *convs; /* in file order */
     struct i4q_inspected *rows;
     size_t n_rows;
-    size_t totals[I4Q_KINDS];      /* Convs */
-    size_t float_bytes;            /* of the weights that are stored as floats, each counted once */
-    int64_t opset;                 /* of ai.onnx */
-    struct i4q_patterns problems;  /* sentences; a sound model has none */
+    size_t totals[I4Q_KINDS];     /* Convs */
+    size_t float_bytes;           /* of the weights that are stored as floats, each counted once */
+    int64_t opset;                /* of ai.onnx */
+    struct i4q_patterns problems; /* sentences; a sound model has none */
 };
 
-/* Everything is in the model's arena. A problem of the model is not an error but goes to `problems`; errors are those
- * of i4q_convs_find, and memory. */
-bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, struct i4q_inspection *inspection,
-                 struct i4q_error *error) I4Q_MUST_CHECK;
+/* Everything is in the model's arena. A problem of the model is not an error but goes to `problems`; errors
+ * are those of i4q_convs_find, and memory. */
+bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels,
+                 struct i4q_inspection *inspection, struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* "none", "zero" or "asymmetric". */
 const char *i4q_zero_point_name(enum i4q_zero_point zero_point);

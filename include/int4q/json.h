@@ -7,8 +7,8 @@
 
 #include <jansson.h>
 
-/* A string; bytes that are not UTF-8 become U+FFFD. NULL gives null. The result belongs to the caller; it is NULL
- * only when memory runs out. */
+/* A string; bytes that are not UTF-8 become U+FFFD. NULL gives null. The result belongs to the caller; it is
+ * NULL only when memory runs out. */
 json_t *i4q_json_text(const char *text);
 
 /* A number, or null where it is not finite. */
@@ -20,8 +20,12 @@ json_t *i4q_json_size(size_t value);
 /* An array of `rank` dimensions; null when dims is NULL. */
 json_t *i4q_json_dims(const int64_t *dims, size_t rank);
 
-/* Writes the document to `path` ("-" is standard output), replacing what is there; takes `document`, which may be
- * NULL for one that memory did not suffice for. */
+/* Puts `value`, which it takes, into an object. Sticky: when that fails, *object becomes NULL and stays so.
+ */
+void i4q_json_put(json_t **object, const char *key, json_t *value);
+
+/* Writes the document to `path` ("-" is standard output), replacing what is there; takes `document`, which
+ * may be NULL for one that memory did not suffice for. */
 bool i4q_json_write(json_t *document, const char *path, struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

@@ -3,9 +3,9 @@
  * The inner loops, one object a kernel set. The scalar set is the definition (docs: quantization in README);
  * every other set gives the same bytes on any input, which tests/test_kernels.c holds it to.
  *
- * All functions are pure, thread-safe and never allocate. Pointers need no alignment beyond that of their element
- * type, except `const void *` sources, which need none at all (payloads in a mapped file start anywhere).
- * n may be 0. Input and output never overlap.
+ * All functions are pure, thread-safe and never allocate. Pointers need no alignment beyond that of their
+ * element type, except `const void *` sources, which need none at all (payloads in a mapped file start
+ * anywhere). n may be 0. Input and output never overlap.
  */
 #ifndef INT4Q_KERNELS_H
 #define INT4Q_KERNELS_H
@@ -15,9 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How far decoded weights are from the weights. Each sum is kept in I4Q_LANES interleaved binary64 partial sums
- * (element i of a call adds to lane i % I4Q_LANES, each call starting anew at lane 0), so that vector registers can
- * hold them and every kernel set rounds alike. */
+/* How far decoded weights are from the weights. Each sum is kept in I4Q_LANES interleaved binary64 partial
+ * sums (element i of a call adds to lane i % I4Q_LANES, each call starting anew at lane 0), so that vector
+ * registers can hold them and every kernel set rounds alike. */
 enum { I4Q_LANES = 8 };
 
 struct i4q_error_sums {
@@ -34,11 +34,12 @@ struct i4q_kernels {
      * specified), so `isfinite` of the result answers for the whole run. 0 when n == 0. */
     float (*absmax)(const void *weights, size_t n);
 
-    /* codes[i] = clamp(rint(weights[i] / scale), -qmax, qmax), rounding half to even. weights finite, scale > 0. */
+    /* codes[i] = clamp(rint(weights[i] / scale), -qmax, qmax), rounding half to even. weights finite, scale >
+     * 0. */
     void (*quantize)(const void *weights, size_t n, float scale, int qmax, int8_t *codes);
 
-    /* Two codes a byte: even index in bits 0-3, odd index in bits 4-7, only the low four bits of a code are used;
-     * the last high nibble is 0 when n is odd. Writes exactly (n + 1) / 2 bytes. */
+    /* Two codes a byte: even index in bits 0-3, odd index in bits 4-7, only the low four bits of a code are
+     * used; the last high nibble is 0 when n is odd. Writes exactly (n + 1) / 2 bytes. */
     void (*pack4)(const int8_t *codes, size_t n, uint8_t *packed);
 
     /* The inverse for signed codes: sign-extends each nibble to -8..7. Reads exactly (n + 1) / 2 bytes. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The only writer to standard error: one line a call, names from outside masked, quieter or more talkative. */
+/* The only writer to standard error: one line a call, names from outside masked, quieter or more talkative.
+ */
 #ifndef INT4Q_LOG_H
 #define INT4Q_LOG_H
 
@@ -17,8 +18,8 @@ void i4q_log_error(const char *format, ...) I4Q_PRINTF(1, 2);   /* always */
 void i4q_log_warning(const char *format, ...) I4Q_PRINTF(1, 2); /* not with -q */
 void i4q_log_verbose(const char *format, ...) I4Q_PRINTF(1, 2); /* only with -v */
 
-/* Replaces control characters (bytes below 32, DEL, and the C1 range of UTF-8) by '?', in place: a name from a model
- * must not be able to move the cursor or start an escape sequence. Returns `text`. */
+/* Replaces control characters (bytes below 32, DEL, and the C1 range of UTF-8) by '?', in place: a name from
+ * a model must not be able to move the cursor or start an escape sequence. Returns `text`. */
 char *i4q_mask_control(char *text);
 
 #endif

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A loaded model: the protobuf-c messages, an index of who makes and who reads each value, and the names in use.
+ * A loaded model: the protobuf-c messages, an index of who makes and who reads each value, and the names in
+ * use.
  *
- * Ownership: everything lives in `arena`, payloads (TensorProto.raw_data) alias the input file, and all of it goes
- * with i4q_model_free. Strings and messages may therefore be shared, moved and dropped freely.
+ * Ownership: everything lives in `arena`, payloads (TensorProto.raw_data) alias the input file, and all of it
+ * goes with i4q_model_free. Strings and messages may therefore be shared, moved and dropped freely.
  *
- * The index describes the model as it was loaded. Edits go to the messages; the index keeps pointing at them and
- * knows nothing of values that were added since.
+ * The index describes the model as it was loaded. Edits go to the messages; the index keeps pointing at them
+ * and knows nothing of values that were added since.
  */
 #ifndef INT4Q_MODEL_H
 #define INT4Q_MODEL_H
@@ -22,8 +23,9 @@ struct i4q_scope;
 /* One node, wherever it is. */
 struct i4q_node {
     Onnx__NodeProto *proto;
-    struct i4q_scope *scope;      /* the graph or function body that holds it */
-    const struct i4q_node *next;  /* all nodes of the model: in file order, a node before the bodies it holds */
+    struct i4q_scope *scope; /* the graph or function body that holds it */
+    const struct i4q_node
+        *next; /* all nodes of the model: in file order, a node before the bodies it holds */
 };
 
 /* One node reading one value. */
@@ -72,10 +74,12 @@ struct i4q_model {
  * begin with the object concerned, not with the path. */
 bool i4q_model_load(struct i4q_model *model, const char *path, struct i4q_error *error) I4Q_MUST_CHECK;
 /* The same from bytes, which must outlive the model. */
-bool i4q_model_load_bytes(struct i4q_model *model, struct i4q_view bytes, struct i4q_error *error) I4Q_MUST_CHECK;
+bool i4q_model_load_bytes(struct i4q_model *model, struct i4q_view bytes,
+                          struct i4q_error *error) I4Q_MUST_CHECK;
 void i4q_model_free(struct i4q_model *model);
 
-/* What `name` means inside `scope`: its own values first, then those of the enclosing graphs. NULL if nothing. */
+/* What `name` means inside `scope`: its own values first, then those of the enclosing graphs. NULL if
+ * nothing. */
 struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *name);
 
 /* An optional string of a message: "" where it is absent. */
@@ -90,7 +94,8 @@ bool i4q_node_is(const Onnx__NodeProto *node, const char *op_type);
 /* The attribute called `name`, or NULL. */
 Onnx__AttributeProto *i4q_node_attribute(const Onnx__NodeProto *node, const char *name);
 
-/* The version under which `imports` has the standard domain, 0 if it has not; the highest if it has it twice. */
+/* The version under which `imports` has the standard domain, 0 if it has not; the highest if it has it twice.
+ */
 int64_t i4q_opset_version(Onnx__OperatorSetIdProto *const *imports, size_t n);
 
 /* `base` if that name is free in the whole model, else base_1, base_2, ...; the result is taken from then on.

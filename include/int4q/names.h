@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The names under which people know a Conv: its ONNX node name (/model.2/m.0/cv1/conv/Conv), its weight
- * (model.2.m.0.cv1.conv.weight), and its torch module (model.2.m.0.cv1.conv), which follows from either. The exporter
- * repeats parents of indexed modules: /model.8/m/m.0/cv1/cv1.0/conv/Conv is model.8.m.0.cv1.0.conv.
+ * (model.2.m.0.cv1.conv.weight), and its torch module (model.2.m.0.cv1.conv), which follows from either. The
+ * exporter repeats parents of indexed modules: /model.8/m/m.0/cv1/cv1.0/conv/Conv is model.8.m.0.cv1.0.conv.
  */
 #ifndef INT4Q_NAMES_H
 #define INT4Q_NAMES_H
@@ -32,7 +32,8 @@ struct i4q_name_index {
     struct i4q_arena *arena;
     const struct i4q_names *names; /* borrowed */
     size_t count;
-    struct i4q_table hits; /* alias -> const struct i4q_name_hit, in increasing order of `conv`, each Conv once */
+    struct i4q_table
+        hits; /* alias -> const struct i4q_name_hit, in increasing order of `conv`, each Conv once */
 };
 
 bool i4q_name_index_make(struct i4q_arena *arena, const struct i4q_names *names, size_t count,
@@ -41,8 +42,8 @@ bool i4q_name_index_make(struct i4q_arena *arena, const struct i4q_names *names,
 /* The Convs with the very alias `name`; NULL when there is none. */
 const struct i4q_name_hit *i4q_name_index_find(const struct i4q_name_index *index, const char *name);
 
-/* Shell glob over the whole text: `*` and `?` also match '/', `[...]` with ranges, `[!...]`, `\` escapes the next
- * character. An unclosed '[' stands for itself. Linear in practice: no exponential backtracking. */
+/* Shell glob over the whole text: `*` and `?` also match '/', `[...]` with ranges, `[!...]`, `\` escapes the
+ * next character. An unclosed '[' stands for itself. Linear in practice: no exponential backtracking. */
 bool i4q_glob_match(const char *pattern, const char *text);
 
 #endif

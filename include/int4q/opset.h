@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Raising the version of the standard operator set (ai.onnx) of a model, in the main graph, in nested bodies and in
- * model-local functions, each of which has an import of its own. Operators whose meaning or form changed on the way
- * are rewritten by one table of rules; results stay the same or the model is refused.
+ * Raising the version of the standard operator set (ai.onnx) of a model, in the main graph, in nested bodies
+ * and in model-local functions, each of which has an import of its own. Operators whose meaning or form
+ * changed on the way are rewritten by one table of rules; results stay the same or the model is refused.
  */
 #ifndef INT4Q_OPSET_H
 #define INT4Q_OPSET_H
@@ -20,8 +20,9 @@ struct i4q_upgrade {
 };
 
 /* Upgrades the model to ai.onnx `version`; parts that are at least there already stay as they are. `upgrades`
- * receives the list in file order, NULL when nothing had to be rewritten. An operator or attribute that cannot be
- * upgraded exactly is I4Q_MODEL and names node and operator; the model is then not fit for use any more. */
+ * receives the list in file order, NULL when nothing had to be rewritten. An operator or attribute that
+ * cannot be upgraded exactly is I4Q_MODEL and names node and operator; the model is then not fit for use any
+ * more. */
 bool i4q_opset_upgrade(struct i4q_model *model, int64_t version, const struct i4q_upgrade **upgrades,
                        struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A file that appears whole or not at all. Bytes go to a temporary file beside the target; commit makes them durable
- * and renames it, abort removes it. Standard output ("-") and what is no regular file (/dev/null, a pipe) are
- * written to directly.
+ * A file that appears whole or not at all. Bytes go to a temporary file beside the target; commit makes them
+ * durable and renames it, abort removes it. Standard output ("-") and what is no regular file (/dev/null, a
+ * pipe) are written to directly.
  *
  *   open → append … → commit      or at any time → abort (harmless after commit, and on a zeroed struct)
  *
@@ -27,15 +27,16 @@ struct i4q_output {
     const char *path;     /* borrowed */
     enum i4q_output_mode mode;
     int fd;
-    char *temporary;      /* name of the temporary file; NULL when written to directly */
-    int slot;             /* in the table of files to remove when a signal comes */
-    uint8_t *buffer;      /* NULL: not open */
+    char *temporary; /* name of the temporary file; NULL when written to directly */
+    int slot;        /* in the table of files to remove when a signal comes */
+    uint8_t *buffer; /* NULL: not open */
     size_t used;
-    uint64_t total;       /* bytes appended so far */
-    int write_errno;      /* of the first failed write; 0: none */
+    uint64_t total;  /* bytes appended so far */
+    int write_errno; /* of the first failed write; 0: none */
 };
 
-/* Whether `path` may be written in this mode; the error tells why not (I4Q_FAILED). To be asked before long work. */
+/* Whether `path` may be written in this mode; the error tells why not (I4Q_FAILED). To be asked before long
+ * work. */
 bool i4q_output_check(const char *path, enum i4q_output_mode mode, struct i4q_error *error) I4Q_MUST_CHECK;
 
 bool i4q_output_open(struct i4q_output *output, const char *path, enum i4q_output_mode mode,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The decision for every Conv: the format that its weight gets, or the one reason why it stays as it is. What follows
- * (quantize, rewrite, report) reads the plan and decides nothing.
+ * The decision for every Conv: the format that its weight gets, or the one reason why it stays as it is. What
+ * follows (quantize, rewrite, report) reads the plan and decides nothing.
  *
  *   i4q_plan_make → i4q_plan_quantize → the plan is final
  *
- * Quantizing is part of deciding because only a pass over the numbers tells that one is not finite. Everything is in
- * the model's arena and lives as long as the model.
+ * Quantizing is part of deciding because only a pass over the numbers tells that one is not finite.
+ * Everything is in the model's arena and lives as long as the model.
  */
 #ifndef INT4Q_PLAN_H
 #define INT4Q_PLAN_H
@@ -52,14 +52,14 @@ extern const struct i4q_reason_row i4q_reasons[I4Q_REASONS];
 /* A weight that some Conv reads, however many do. */
 struct i4q_weight {
     struct i4q_value *value;
-    Onnx__TensorProto *proto;     /* its elements */
+    Onnx__TensorProto *proto; /* its elements */
     struct i4q_tensor tensor;
-    struct i4q_view payload;      /* FLOAT and FLOAT16 only */
+    struct i4q_view payload; /* FLOAT and FLOAT16 only */
     size_t channel_axis;
-    bool is_output;               /* a graph output, itself or behind Identity nodes */
-    bool other_reader;            /* something other than these Convs' weight input reads it */
-    bool quantized;               /* set when the plan is final */
-    struct i4q_quantize_job *job; /* NULL unless some Conv asked for it */
+    bool is_output;                   /* a graph output, itself or behind Identity nodes */
+    bool other_reader;                /* something other than these Convs' weight input reads it */
+    bool quantized;                   /* set when the plan is final */
+    struct i4q_quantize_job *job;     /* NULL unless some Conv asked for it */
     size_t bytes_before, bytes_after; /* payload, scale and zero point */
 };
 
@@ -83,9 +83,9 @@ struct i4q_plan_options {
     struct i4q_patterns include, exclude;
     bool only_included; /* there are include patterns, or a file that could have held some */
     bool allow_unmatched;
-    const char *topk;       /* path of the sensitivity JSON, or NULL */
+    const char *topk; /* path of the sensitivity JSON, or NULL */
     struct i4q_view topk_json;
-    bool has_count;         /* --keep or --quantize was given */
+    bool has_count; /* --keep or --quantize was given */
     enum i4q_rank_mode rank;
     size_t count;
     size_t min_weights;
@@ -107,8 +107,8 @@ struct i4q_plan {
     size_t n_quantized;        /* rows, once final */
 };
 
-/* All reasons but `non-finite` and `shared`. I4Q_USAGE: a pattern without a match, --keep or --quantize with a JSON
- * that has no scores; I4Q_MODEL: what the modules below refuse. */
+/* All reasons but `non-finite` and `shared`. I4Q_USAGE: a pattern without a match, --keep or --quantize with
+ * a JSON that has no scores; I4Q_MODEL: what the modules below refuse. */
 bool i4q_plan_make(struct i4q_model *model, const struct i4q_plan_options *options, struct i4q_plan *plan,
                    struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Scales, codes and error figures of weights. Knows rows of numbers, nothing of models: a weight is `rows` output
- * channels of `columns` consecutive elements, each row with a scale of its own.
+ * Scales, codes and error figures of weights. Knows rows of numbers, nothing of models: a weight is `rows`
+ * output channels of `columns` consecutive elements, each row with a scale of its own.
  *
  * absmax, in IEEE 754 binary32 without fused multiply-add, rounding half to even:
  *     a[o] = max |W[o, ...]|,  s[o] = a[o] / qmax,  s[o] = 1 where that is 0
  *     q    = clamp(rint(W[o, ...] / s[o]), -qmax, qmax)
- * For FLOAT16 weights W is widened exactly, s is rounded to binary16 (2^-24 where that gives 0 and a is not 0)
- * before the codes are taken, and a decoded weight is float(q) * s rounded to binary16.
+ * For FLOAT16 weights W is widened exactly, s is rounded to binary16 (2^-24 where that gives 0 and a is not
+ * 0) before the codes are taken, and a decoded weight is float(q) * s rounded to binary16.
  */
 #ifndef INT4Q_QUANTIZE_H
 #define INT4Q_QUANTIZE_H
@@ -28,14 +28,15 @@ struct i4q_quantize_job {
     uint8_t *codes; /* i4q_format_bytes(format, rows * columns) bytes */
     void *scales;   /* rows elements of the weight's own type, any alignment */
 
-    bool finite;     /* false: a NaN or an infinity among the weights; codes, scales and figures are then void */
-    double sqnr_db;  /* 10 log10(sum w^2 / sum (w - decoded)^2); INFINITY when no error, NAN when all weights are 0 */
+    bool finite; /* false: a NaN or an infinity among the weights; codes, scales and figures are then void */
+    double sqnr_db;  /* 10 log10(sum w^2 / sum (w - decoded)^2); INFINITY when no error, NAN when all weights
+                        are 0 */
     float max_error; /* largest |w - decoded| */
 };
 
-/* Quantizes all jobs, in chunks of rows spread over `threads` threads (0: one a processor). The results do not
- * depend on the number of threads or on the kernel set. Fails only for want of memory. */
-bool i4q_quantize(const struct i4q_kernels *kernels, unsigned threads, struct i4q_quantize_job *jobs, size_t count,
-                  struct i4q_error *error) I4Q_MUST_CHECK;
+/* Quantizes all jobs, in chunks of rows spread over `threads` threads (0: one a processor). The results do
+ * not depend on the number of threads or on the kernel set. Fails only for want of memory. */
+bool i4q_quantize(const struct i4q_kernels *kernels, unsigned threads, struct i4q_quantize_job *jobs,
+                  size_t count, struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

@@ -6,16 +6,19 @@
 #include "int4q/names.h"
 #include "int4q/view.h"
 
-/* Patterns, in the order given. A pattern is plain text where some Conv has that very name, else a shell glob. */
+/* Patterns, in the order given. A pattern is plain text where some Conv has that very name, else a shell
+ * glob. */
 struct i4q_patterns {
     const char **items; /* in the arena */
     size_t count, capacity;
 };
 
-bool i4q_patterns_add(struct i4q_arena *arena, struct i4q_patterns *patterns, const char *text) I4Q_MUST_CHECK;
+bool i4q_patterns_add(struct i4q_arena *arena, struct i4q_patterns *patterns,
+                      const char *text) I4Q_MUST_CHECK;
 
-/* Adds the patterns of a file: one a line; blank lines, lines that begin with '#' (after blanks) and a trailing CR
- * are ignored, as are blanks around a pattern. A NUL byte is an error (I4Q_USAGE) with its line number. */
+/* Adds the patterns of a file: one a line; blank lines, lines that begin with '#' (after blanks) and a
+ * trailing CR are ignored, as are blanks around a pattern. A NUL byte is an error (I4Q_USAGE) with its line
+ * number. */
 bool i4q_patterns_add_lines(struct i4q_arena *arena, struct i4q_patterns *patterns, struct i4q_view text,
                             struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* How the weight of a Conv is stored in the file: read off the model, judged by nobody. Touches no payload. */
+/* How the weight of a Conv is stored in the file: read off the model, judged by nobody. Touches no payload.
+ */
 #ifndef INT4Q_STORAGE_H
 #define INT4Q_STORAGE_H
 
@@ -16,7 +17,8 @@ struct i4q_storage {
     const int64_t *dims;
     size_t rank, count;
 
-    /* What is stored for it; NULL where there is no such thing. Codes of a float weight are the weight itself. */
+    /* What is stored for it; NULL where there is no such thing. Codes of a float weight are the weight
+     * itself. */
     const Onnx__TensorProto *codes, *scale, *zero_point;
     size_t bytes; /* payloads of codes, scale and zero point together */
 

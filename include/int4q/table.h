@@ -19,8 +19,8 @@ struct i4q_table {
 /* An empty table; allocates nothing yet. */
 void i4q_table_init(struct i4q_table *table, struct i4q_arena *arena);
 
-/* The place of the value for `key`, made (NULL) when it is new; NULL when memory runs out. Valid until the next
- * call that adds a key. */
+/* The place of the value for `key`, made (NULL) when it is new; NULL when memory runs out. Valid until the
+ * next call that adds a key. */
 void **i4q_table_at(struct i4q_table *table, const char *key) I4Q_MUST_CHECK;
 
 /* The value for `key`, or NULL. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One TensorProto as type, shape and bytes, whichever of its fields holds the elements. Sizes are checked here, so
- * that nobody else has to trust a file. */
+/* One TensorProto as type, shape and bytes, whichever of its fields holds the elements. Sizes are checked
+ * here, so that nobody else has to trust a file. */
 #ifndef INT4Q_TENSOR_H
 #define INT4Q_TENSOR_H
 
@@ -10,7 +10,7 @@
 #include "onnx.pb-c.h"
 
 struct i4q_tensor {
-    int32_t type;        /* TensorProto.DataType */
+    int32_t type; /* TensorProto.DataType */
     size_t rank;
     const int64_t *dims; /* all >= 0; alias the message */
     size_t count;        /* elements: the product of dims, 1 for rank 0 */
@@ -21,10 +21,10 @@ struct i4q_tensor {
 bool i4q_tensor_describe(const Onnx__TensorProto *proto, struct i4q_tensor *tensor,
                          struct i4q_error *error) I4Q_MUST_CHECK;
 
-/* The elements as raw_data would hold them (little-endian, row-major, nibbles packed): aliases the message, or the
- * arena where the elements are stored as int32_data. The size is that of i4q_tensor_describe.
- * I4Q_MODEL: the elements do not fit type and shape, are stored twice, in segments, or the type is not one of those
- * that weights, scales and codes can have. */
+/* The elements as raw_data would hold them (little-endian, row-major, nibbles packed): aliases the message,
+ * or the arena where the elements are stored as int32_data. The size is that of i4q_tensor_describe.
+ * I4Q_MODEL: the elements do not fit type and shape, are stored twice, in segments, or the type is not one of
+ * those that weights, scales and codes can have. */
 bool i4q_tensor_payload(struct i4q_arena *arena, const Onnx__TensorProto *proto, struct i4q_view *payload,
                         struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -7,9 +7,9 @@
 #include "int4q/storage.h"
 
 enum {
-    I4Q_TEXT_NAME = 256,       /* bytes of a masked name, the terminator included; longer ones are cut */
+    I4Q_TEXT_NAME = 256, /* bytes of a masked name, the terminator included; longer ones are cut */
     I4Q_TEXT_SHAPE = 128,
-    I4Q_TEXT_MIN_NAME = 4,     /* of a column of names */
+    I4Q_TEXT_MIN_NAME = 4, /* of a column of names */
     I4Q_TEXT_MAX_NAME = 72,
 };
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The pass over protobuf bytes that comes before protobuf-c. protobuf-c copies every payload, gives no reason for a
- * failure, recurses as deep as the bytes say, and drops what follows a NUL in a string. So this pass checks all of
- * that, words it, and hands protobuf-c a skeleton: the same message with each payload replaced by its number.
+ * The pass over protobuf bytes that comes before protobuf-c. protobuf-c copies every payload, gives no reason
+ * for a failure, recurses as deep as the bytes say, and drops what follows a NUL in a string. So this pass
+ * checks all of that, words it, and hands protobuf-c a skeleton: the same message with each payload replaced
+ * by its number.
  *
  * After i4q_wire_scan succeeded:
  *   - every length stays inside its parent, every wire type fits its field, messages nest at most
@@ -34,8 +35,9 @@ struct i4q_wire {
 };
 
 /* Scans `bytes` as a message of type `root`. Errors (I4Q_MODEL) tell field and byte offset. */
-bool i4q_wire_scan(struct i4q_view bytes, const ProtobufCMessageDescriptor *root, struct i4q_wire_payload payload,
-                   struct i4q_wire *wire, struct i4q_error *error) I4Q_MUST_CHECK;
+bool i4q_wire_scan(struct i4q_view bytes, const ProtobufCMessageDescriptor *root,
+                   struct i4q_wire_payload payload, struct i4q_wire *wire,
+                   struct i4q_error *error) I4Q_MUST_CHECK;
 void i4q_wire_free(struct i4q_wire *wire);
 
 /* The index that a payload field of the skeleton holds. */
