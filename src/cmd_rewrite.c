@@ -20,10 +20,10 @@ enum { SMALL_FILE_LIMIT = 64 << 20 };
 
 struct arguments {
     struct i4q_common common;
-    const char *output, *json, *topk, *quantize;
+    const char *output, *json, *topk, *quantize, *format, *keep_format, *decode, *dq_domain;
     bool force, dry_run, strict, allow_unmatched;
     struct i4q_patterns include, exclude, include_from, exclude_from;
-    struct i4q_number keep, min_weights, opset;
+    struct i4q_number keep, min_weights, opset, block;
 };
 
 #define FIELD(name) offsetof(struct arguments, name)
@@ -48,6 +48,19 @@ static const struct i4q_option options[] = {
     {0, "quantize", "N", I4Q_OPTION_STRING, FIELD(quantize),
      "quantize only the N (or N%) least sensitive measured Convs"},
     {0, "min-weights", "N", I4Q_OPTION_NUMBER, FIELD(min_weights), "Convs with fewer weights stay float"},
+    {0, "format", "F", I4Q_OPTION_STRING, FIELD(format),
+     "int4, uint4, int8, or packed-u8: 4-bit codes in UINT8, decoded by operators of opset 11 (default: "
+     "int4)"},
+    {0, "keep-format", "F", I4Q_OPTION_STRING, FIELD(keep_format),
+     "what Convs kept by --topk or --min-weights become: float or int8 (default: float)"},
+    {0, "block", "N", I4Q_OPTION_NUMBER, FIELD(block),
+     "N consecutive weights share a scale (default: an output channel)"},
+    {0, "decode", "D", I4Q_OPTION_STRING, FIELD(decode),
+     "dq: one DequantizeLinear a weight; cast: Cast, Sub and Mul, which ONNX Runtime folds at load (default: "
+     "dq)"},
+    {0, "dq-domain", "D", I4Q_OPTION_STRING, FIELD(dq_domain),
+     "ai.onnx, or com.microsoft, which leaves the opset alone and runs in ONNX Runtime only (default: "
+     "ai.onnx)"},
     {0, "opset", "N", I4Q_OPTION_NUMBER, FIELD(opset),
      "raise ai.onnx to N, at most 25 (default: what the output needs, or the model's own if higher)"},
     {0, "strict", NULL, I4Q_OPTION_FLAG, FIELD(strict),
@@ -58,7 +71,7 @@ static const struct i4q_option options[] = {
 };
 
 static const char epilogue[] =
-    "Weights become INT4, one scale an output channel, with a DequantizeLinear in front of their Convs.\n"
+    "By default weights become INT4, one scale an output channel, with a DequantizeLinear before the Conv.\n"
     "examples:\n"
     "  int4q rewrite yolov10m.onnx --topk sens.json -o yolov10m-int4.onnx\n"
     "  int4q rewrite yolov10m.onnx --exclude 'model.23.*' --dry-run --json - | jq .totals\n";
@@ -130,6 +143,58 @@ static bool check_usage(const struct arguments *a, struct i4q_error *error)
     return true;
 }
 
+/* One of the words; the error lists them. */
+static bool parse_word(const char *option, const char *word, const char *const *words, size_t *index,
+                       struct i4q_error *error)
+{
+    char list[128] = "";
+    *index = 0;
+    for (size_t i = 0; word && words[i]; i++) {
+        size_t length = strlen(list);
+        if (strcmp(word, words[i]) == 0) {
+            *index = i;
+            return true;
+        }
+        snprintf(list + length, sizeof list - length, "%s%s", length ? ", " : "", words[i]);
+    }
+    return !word || i4q_fail(error, I4Q_USAGE, "%s: '%s' is none of %s", option, word, list);
+}
+
+static bool parse_formats(const struct arguments *a, struct i4q_target *target, struct i4q_error *error)
+{
+    static const char *const formats[] = {"int4", "uint4", "int8", "packed-u8", NULL};
+    static const char *const keep_formats[] = {"float", "int8", NULL};
+    size_t format, keep;
+    if (!parse_word("--format", a->format, formats, &format, error) ||
+        !parse_word("--keep-format", a->keep_format, keep_formats, &keep, error))
+        return false;
+    target->format = i4q_format_find(formats[format]);
+    target->keep_format = keep ? i4q_format_find(keep_formats[keep]) : NULL;
+    return true;
+}
+
+static bool parse_target(const struct arguments *a, struct i4q_target *target, struct i4q_error *error)
+{
+    static const char *const decoders[] = {"dq", "cast", NULL};
+    static const char *const domains[] = {"ai.onnx", "com.microsoft", NULL};
+    size_t decode, domain;
+    if (!parse_formats(a, target, error) || !parse_word("--decode", a->decode, decoders, &decode, error) ||
+        !parse_word("--dq-domain", a->dq_domain, domains, &domain, error))
+        return false;
+    target->form = decode ? I4Q_FORM_CAST : I4Q_FORM_DQ;
+    target->microsoft = domain;
+    target->block = a->block.value;
+    if (target->format->packed && (decode || domain || target->block))
+        return i4q_fail(error, I4Q_USAGE, "--format packed-u8 cannot be combined with %s",
+                        decode   ? "--decode cast"
+                        : domain ? "--dq-domain com.microsoft"
+                                 : "--block");
+    if (domain && (decode || target->block))
+        return i4q_fail(error, I4Q_USAGE, "--dq-domain com.microsoft cannot be combined with %s",
+                        decode ? "--decode cast" : "--block");
+    return true;
+}
+
 /* N or N% */
 static bool parse_quantize(const char *text, struct i4q_plan_options *plan, struct i4q_error *error)
 {
@@ -167,12 +232,13 @@ static bool read_pattern_files(struct run *run, const struct i4q_patterns *files
 static bool read_options(struct run *run)
 {
     struct arguments *a = run->arguments;
-    run->options = (struct i4q_plan_options){.format = &i4q_format_int4,
-                                             .allow_unmatched = a->allow_unmatched,
+    run->options = (struct i4q_plan_options){.allow_unmatched = a->allow_unmatched,
                                              .topk = a->topk,
                                              .has_count = a->keep.given,
                                              .count = a->keep.value,
                                              .min_weights = a->min_weights.value};
+    if (!parse_target(a, &run->options.target, run->error))
+        return false;
     if (a->quantize && !parse_quantize(a->quantize, &run->options, run->error))
         return false;
     if (!read_pattern_files(run, &a->include_from, &a->include) ||

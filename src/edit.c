@@ -60,6 +60,20 @@ bool i4q_edit_add_int(struct i4q_model *model, Onnx__NodeProto *node, const char
     return true;
 }
 
+bool i4q_edit_add_ints(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                       const int64_t *values, size_t n)
+{
+    Onnx__AttributeProto *attribute = add_attribute(model, node, name, ATTRIBUTE_TYPE(INTS));
+    int64_t *copy = i4q_arena_alloc(&model->arena, n, sizeof *copy);
+    if (!attribute || !copy)
+        return false;
+    if (n)
+        memcpy(copy, values, n * sizeof *copy);
+    attribute->ints = copy;
+    attribute->n_ints = n;
+    return true;
+}
+
 bool i4q_edit_add_string(struct i4q_model *model, Onnx__NodeProto *node, const char *name, const char *value)
 {
     Onnx__AttributeProto *attribute = add_attribute(model, node, name, ATTRIBUTE_TYPE(STRING));

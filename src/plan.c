@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/plan.h"
 
-#include "int4q/checked.h"
-#include "int4q/half.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     DEFAULT_KEEP = 10,
     IR_INITIALIZERS_ARE_NO_INPUTS =
-        4,               /* from this IR version on, an initializer need not be listed as an input */
-    DFL_MIN = 4,         /* shorter runs 0, 1, ... are no projection but chance */
-    MAX_IDENTITIES = 64, /* in a row; behind more, a weight counts as read by something else */
+        4, /* from this IR version on, an initializer need not be listed as an input */
 };
 
 const struct i4q_reason_row i4q_reasons[I4Q_REASONS] = {
@@ -44,50 +39,7 @@ struct planner {
     struct i4q_error *error;
 };
 
-/* ---- weights */
-
-/* Whether the elements are of a type that can be quantized. */
-static bool is_quantizable_type(int32_t type)
-{
-    return type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
-}
-
-static bool reads_as_weight(const struct i4q_use *use, const struct i4q_plan_row *row)
-{
-    const struct i4q_conv_op *op = row->conv->op;
-    return i4q_node_is(use->node->proto, op->op_type) && use->input == op->weight_input;
-}
-
-/* Finds out who else reads a weight, through Identity nodes. */
-static void find_readers(struct i4q_weight *weight, const struct i4q_value *value,
-                         const struct i4q_plan_row *row, int depth)
-{
-    if (!value)
-        return;
-    weight->is_output |= value->is_output;
-    for (const struct i4q_use *use = value->uses; use; use = use->next) {
-        const Onnx__NodeProto *node = use->node->proto;
-        if (!i4q_node_is(node, "Identity") || !node->n_output)
-            weight->other_reader |= !reads_as_weight(use, row);
-        else if (depth == MAX_IDENTITIES)
-            weight->other_reader = true;
-        else
-            find_readers(weight, i4q_scope_resolve(use->node->scope, node->output[0]), row, depth + 1);
-    }
-}
-
-static bool describe_weight(struct planner *planner, struct i4q_weight *weight,
-                            const struct i4q_plan_row *row)
-{
-    *weight = (struct i4q_weight){
-        .value = row->conv->weight, .proto = row->conv->tensor, .channel_axis = row->conv->op->channel_axis};
-    if (!i4q_tensor_describe(weight->proto, &weight->tensor, planner->error))
-        return false;
-    weight->bytes_before = weight->bytes_after = weight->tensor.bytes;
-    find_readers(weight, weight->value, row, 0);
-    return !is_quantizable_type(weight->tensor.type) ||
-           i4q_tensor_payload(&planner->model->arena, weight->proto, &weight->payload, planner->error);
-}
+/* ---- rows and their weights */
 
 /* The weight of a row, made for the first Conv that reads it. */
 static bool attach_weight(struct planner *planner, struct i4q_plan_row *row)
@@ -97,7 +49,7 @@ static bool attach_weight(struct planner *planner, struct i4q_plan_row *row)
     struct i4q_value *value = row->conv->weight;
     if (!value->attached) {
         struct i4q_weight *weight = &planner->plan->weights[planner->plan->n_weights++];
-        if (!describe_weight(planner, weight, row))
+        if (!i4q_weight_describe(&planner->model->arena, row->conv, weight, planner->error))
             return false;
         value->attached = weight;
     }
@@ -276,7 +228,7 @@ static bool is_sparse(const struct planner *planner, const struct i4q_plan_row *
 
 static bool has_other_type(const struct planner *planner, const struct i4q_plan_row *row)
 {
-    return !is_quantizable_type(row->weight->tensor.type);
+    return !i4q_weight_is_quantizable(row->weight);
 }
 
 static bool has_other_shape(const struct planner *planner, const struct i4q_plan_row *row)
@@ -289,28 +241,9 @@ static bool is_empty(const struct planner *planner, const struct i4q_plan_row *r
     return row->weight->tensor.count == 0;
 }
 
-static float element(const struct i4q_weight *weight, size_t i)
-{
-    if (weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16) {
-        uint16_t half;
-        memcpy(&half, weight->payload.data + i * sizeof half, sizeof half);
-        return i4q_half_to_float(half);
-    }
-    float value;
-    memcpy(&value, weight->payload.data + i * sizeof value, sizeof value);
-    return value;
-}
-
-/* The projection of distribution focal loss: shape [1, n, 1, ...], values 0, 1, ..., n - 1. */
 static bool is_dfl(const struct planner *planner, const struct i4q_plan_row *row)
 {
-    const struct i4q_tensor *tensor = &row->weight->tensor;
-    if (row->exact || tensor->count < DFL_MIN || tensor->dims[1] != (int64_t)tensor->count)
-        return false;
-    for (size_t i = 0; i < tensor->count; i++)
-        if (element(row->weight, i) != (float)i)
-            return false;
-    return true;
+    return !row->exact && i4q_weight_is_dfl(row->weight);
 }
 
 static bool is_small(const struct planner *planner, const struct i4q_plan_row *row)
@@ -410,90 +343,9 @@ bool i4q_plan_make(struct i4q_model *model, const struct i4q_plan_options *optio
                    struct i4q_error *error)
 {
     struct planner planner = {model, options, plan, error};
-    *plan = (struct i4q_plan){.format = options->format, .inputs_are_constant = inputs_are_constant(model)};
+    *plan = (struct i4q_plan){.target = options->target, .inputs_are_constant = inputs_are_constant(model)};
     if (!make_rows(&planner) || !apply_names(&planner))
         return false;
     check_rows(&planner);
     return rank_rows(&planner);
-}
-
-/* ---- quantizing */
-
-static bool make_job(struct i4q_model *model, const struct i4q_plan *plan, struct i4q_weight *weight,
-                     struct i4q_quantize_job *job)
-{
-    size_t rows = (size_t)weight->tensor.dims[weight->channel_axis];
-    bool half = weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
-    *job = (struct i4q_quantize_job){
-        .weights = weight->payload.data,
-        .half = half,
-        .rows = rows,
-        .columns = weight->tensor.count / rows,
-        .format = plan->format,
-        .codes = i4q_arena_alloc(&model->arena, i4q_format_bytes(plan->format, weight->tensor.count), 1),
-        .scales = i4q_arena_alloc(&model->arena, rows, half ? sizeof(uint16_t) : sizeof(float)),
-    };
-    weight->job = job;
-    return job->codes && job->scales;
-}
-
-/* The jobs of all weights that some row without a reason has, each once. */
-static bool make_jobs(struct i4q_model *model, struct i4q_plan *plan, struct i4q_quantize_job *jobs,
-                      size_t *count)
-{
-    *count = 0;
-    for (size_t i = 0; i < plan->n_rows; i++) {
-        struct i4q_plan_row *row = &plan->rows[i];
-        if (row->reason || row->weight->job)
-            continue;
-        if (!make_job(model, plan, row->weight, &jobs[(*count)++]))
-            return false;
-    }
-    return true;
-}
-
-/* `non-finite`, then `shared`; what is left without a reason is quantized. */
-static void settle(struct i4q_plan *plan)
-{
-    for (size_t i = 0; i < plan->n_weights; i++)
-        plan->weights[i].quantized = plan->weights[i].job && plan->weights[i].job->finite;
-    for (size_t i = 0; i < plan->n_rows; i++) {
-        struct i4q_plan_row *row = &plan->rows[i];
-        if (!row->reason && !row->weight->job->finite)
-            row->reason = I4Q_REASON_NON_FINITE;
-        else if (row->reason && row->weight)
-            row->weight->quantized = false;
-    }
-    for (size_t i = 0; i < plan->n_rows; i++) {
-        struct i4q_plan_row *row = &plan->rows[i];
-        if (!row->reason && !row->weight->quantized)
-            row->reason = I4Q_REASON_SHARED;
-        plan->n_quantized += !row->reason;
-    }
-}
-
-static void set_sizes(struct i4q_plan *plan)
-{
-    for (size_t i = 0; i < plan->n_weights; i++) {
-        struct i4q_weight *weight = &plan->weights[i];
-        const struct i4q_quantize_job *job = weight->job;
-        if (weight->quantized)
-            weight->bytes_after = i4q_format_bytes(plan->format, weight->tensor.count) +
-                                  job->rows * (job->half ? sizeof(uint16_t) : sizeof(float)) +
-                                  i4q_format_bytes(plan->format, job->rows);
-    }
-}
-
-bool i4q_plan_quantize(struct i4q_model *model, struct i4q_plan *plan, const struct i4q_kernels *kernels,
-                       unsigned threads, struct i4q_error *error)
-{
-    size_t count;
-    struct i4q_quantize_job *jobs = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *jobs);
-    if (!jobs || !make_jobs(model, plan, jobs, &count))
-        return i4q_fail_memory(error);
-    if (!i4q_quantize(kernels, threads, jobs, count, error))
-        return false;
-    settle(plan);
-    set_sizes(plan);
-    return true;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/quantize.h"
 
+#include "int4q/checked.h"
 #include "int4q/half.h"
 #include "int4q/pool.h"
 
@@ -17,10 +18,10 @@ enum {
 
 static const float HALF_SMALLEST = 0x1p-24f; /* the smallest positive FLOAT16 */
 
-/* Some rows of one job, quantized by one thread. */
+/* Some channels of one job, quantized by one thread. */
 struct chunk {
     struct i4q_quantize_job *job;
-    size_t row, rows;
+    size_t channel, channels;
     bool finite;
     struct i4q_error_sums sums;
 };
@@ -35,9 +36,9 @@ struct bench {
     const struct i4q_kernels *kernels;
     const struct i4q_quantize_job *job;
     float widened[TILE], decoded[TILE];
-    int8_t stage[STAGE];
+    int8_t stage[STAGE]; /* without zero point */
     size_t staged;
-    uint8_t *packed; /* where the first staged code goes */
+    uint8_t *written; /* where the first staged code goes */
 };
 
 /* ---- reading */
@@ -52,14 +53,15 @@ static const void *load(struct bench *bench, size_t start, size_t n)
     return bench->widened;
 }
 
-static float row_absmax(struct bench *bench, size_t start)
+/* The largest magnitude of n elements; not finite if one of them is not. */
+static float run_absmax(struct bench *bench, size_t start, size_t n)
 {
     float largest = 0;
-    size_t columns = bench->job->columns, tile = bench->job->half ? TILE : columns;
-    for (size_t i = 0; i < columns && isfinite(largest); i += tile) {
-        size_t n = columns - i < tile ? columns - i : tile;
-        float part = bench->kernels->absmax(load(bench, start + i, n), n);
-        largest = part <= largest ? largest : part; /* a NaN is taken over too */
+    size_t tile = bench->job->half ? TILE : n;
+    for (size_t i = 0; i < n && isfinite(largest); i += tile) {
+        size_t part = n - i < tile ? n - i : tile;
+        float magnitude = bench->kernels->absmax(load(bench, start + i, part), part);
+        largest = magnitude <= largest ? largest : magnitude; /* a NaN is taken over too */
     }
     return largest;
 }
@@ -72,7 +74,7 @@ static float half_scale(float absmax, float scale)
     return rounded != 0 ? rounded : absmax == 0 ? 1 : HALF_SMALLEST;
 }
 
-static float row_scale(const struct i4q_quantize_job *job, float absmax)
+static float scale_of(const struct i4q_quantize_job *job, float absmax)
 {
     float scale = absmax / (float)job->format->qmax;
     if (job->half)
@@ -80,25 +82,50 @@ static float row_scale(const struct i4q_quantize_job *job, float absmax)
     return scale == 0 ? 1 : scale;
 }
 
-static void store_scale(const struct i4q_quantize_job *job, size_t row, float scale)
+static float load_scale(const struct i4q_quantize_job *job, size_t index)
+{
+    uint16_t half;
+    float scale;
+    if (!job->half) {
+        memcpy(&scale, (const char *)job->scales + index * sizeof scale, sizeof scale);
+        return scale;
+    }
+    memcpy(&half, (const char *)job->scales + index * sizeof half, sizeof half);
+    return i4q_half_to_float(half);
+}
+
+static void store_scale(const struct i4q_quantize_job *job, size_t index, float scale)
 {
     if (job->half) {
         uint16_t half = i4q_half_from_float(scale);
-        memcpy((char *)job->scales + row * sizeof half, &half, sizeof half);
+        memcpy((char *)job->scales + index * sizeof half, &half, sizeof half);
     } else {
-        memcpy((char *)job->scales + row * sizeof scale, &scale, sizeof scale);
+        memcpy((char *)job->scales + index * sizeof scale, &scale, sizeof scale);
     }
 }
 
 /* ---- codes */
 
-/* Packs what is staged; an odd last code waits for its partner unless it is the last of all. */
+/* Writes the first n staged codes, with the zero point added to them. */
+static void write_codes(struct bench *bench, size_t n)
+{
+    const struct i4q_format *format = bench->job->format;
+    for (size_t i = 0; i < n && format->zero; i++)
+        bench->stage[i] = (int8_t)(bench->stage[i] + format->zero);
+    if (format->bits == 4)
+        bench->kernels->pack4(bench->stage, n, bench->written);
+    else
+        memcpy(bench->written, bench->stage, n);
+    bench->written += i4q_format_bytes(format, n - n % 2);
+}
+
+/* Empties the stage; an odd last code waits for its partner unless it is the last of all. */
 static void flush(struct bench *bench, bool last)
 {
     size_t n = last ? bench->staged : bench->staged - bench->staged % 2;
-    bench->kernels->pack4(bench->stage, n, bench->packed);
-    bench->packed += n / 2;
-    bench->stage[0] = bench->stage[bench->staged - (bench->staged > 0)];
+    int8_t waiting = bench->staged > n ? bench->stage[n] : 0;
+    write_codes(bench, n);
+    bench->stage[0] = waiting;
     bench->staged -= n;
 }
 
@@ -124,17 +151,56 @@ static void quantize_tile(struct bench *bench, size_t start, size_t n, float sca
         flush(bench, false);
 }
 
-static bool quantize_row(struct bench *bench, size_t row, struct i4q_error_sums *sums)
+static void quantize_run(struct bench *bench, size_t start, size_t n, float scale,
+                         struct i4q_error_sums *sums)
+{
+    for (size_t i = 0; i < n; i += TILE)
+        quantize_tile(bench, start + i, n - i < TILE ? n - i : TILE, scale, sums);
+}
+
+/* A channel of consecutive elements, block by block. */
+static bool quantize_channel(struct bench *bench, size_t channel, struct i4q_error_sums *sums)
 {
     const struct i4q_quantize_job *job = bench->job;
-    size_t start = row * job->columns;
-    float absmax = row_absmax(bench, start);
-    if (!isfinite(absmax))
-        return false;
-    float scale = row_scale(job, absmax);
-    store_scale(job, row, scale);
-    for (size_t i = 0; i < job->columns; i += TILE)
-        quantize_tile(bench, start + i, job->columns - i < TILE ? job->columns - i : TILE, scale, sums);
+    size_t start = channel * job->inner, block = job->block ? job->block : job->inner;
+    size_t index = channel * i4q_quantize_blocks(job);
+    for (size_t i = 0; i < job->inner; i += block, index++) {
+        size_t n = job->inner - i < block ? job->inner - i : block;
+        float absmax = run_absmax(bench, start + i, n);
+        if (!isfinite(absmax))
+            return false;
+        float scale = scale_of(job, absmax);
+        store_scale(job, index, scale);
+        quantize_run(bench, start + i, n, scale, sums);
+    }
+    return true;
+}
+
+/* ---- channels that are scattered: outer > 1 */
+
+/* The scale of one channel, from all its runs. */
+static bool find_scattered_scale(struct bench *bench, size_t channel)
+{
+    const struct i4q_quantize_job *job = bench->job;
+    float largest = 0;
+    for (size_t o = 0; o < job->outer && isfinite(largest); o++) {
+        float absmax = run_absmax(bench, (o * job->channels + channel) * job->inner, job->inner);
+        largest = absmax <= largest ? largest : absmax;
+    }
+    if (isfinite(largest))
+        store_scale(job, channel, scale_of(job, largest));
+    return isfinite(largest);
+}
+
+/* The codes are written in the order of the elements, so all scales come first. */
+static bool quantize_scattered(struct bench *bench, struct i4q_error_sums *sums)
+{
+    const struct i4q_quantize_job *job = bench->job;
+    for (size_t c = 0; c < job->channels; c++)
+        if (!find_scattered_scale(bench, c))
+            return false;
+    for (size_t run = 0; run < job->outer * job->channels; run++)
+        quantize_run(bench, run * job->inner, job->inner, load_scale(job, run % job->channels), sums);
     return true;
 }
 
@@ -147,35 +213,42 @@ static void quantize_chunk(void *context, size_t index)
     bench.kernels = work->kernels;
     bench.job = job;
     bench.staged = 0;
-    bench.packed = job->codes + chunk->row * job->columns / 2; /* even: see rows_per_chunk */
+    bench.written = job->codes + i4q_format_bytes(job->format, chunk->channel * job->inner);
     chunk->finite = true;
-    for (size_t r = 0; r < chunk->rows && chunk->finite; r++)
-        chunk->finite = quantize_row(&bench, chunk->row + r, &chunk->sums);
+    if (job->outer > 1)
+        chunk->finite = quantize_scattered(&bench, &chunk->sums);
+    for (size_t c = 0; job->outer == 1 && c < chunk->channels && chunk->finite; c++)
+        chunk->finite = quantize_channel(&bench, chunk->channel + c, &chunk->sums);
     flush(&bench, true);
 }
 
 /* ---- chunks */
 
-/* An even number of rows, so that every chunk begins with a whole byte of codes. Does not depend on the
- * threads. */
-static size_t rows_per_chunk(const struct i4q_quantize_job *job)
+size_t i4q_quantize_blocks(const struct i4q_quantize_job *job)
 {
-    size_t rows = CHUNK / job->columns + 1;
-    return rows + rows % 2;
+    return job->block ? i4q_div_up(job->inner, job->block) : 1;
+}
+
+/* An even number of channels, so that every chunk begins with a whole byte of codes. Does not depend on the
+ * threads. Scattered channels stay together: their codes interleave. */
+static size_t channels_per_chunk(const struct i4q_quantize_job *job)
+{
+    size_t channels = CHUNK / job->inner + 1;
+    return job->outer > 1 ? job->channels : channels + channels % 2;
 }
 
 static size_t count_chunks(const struct i4q_quantize_job *job)
 {
-    size_t rows = rows_per_chunk(job);
-    return job->rows / rows + (job->rows % rows != 0);
+    return i4q_div_up(job->channels, channels_per_chunk(job));
 }
 
 static void fill_chunks(struct i4q_quantize_job *job, struct chunk *chunks)
 {
-    size_t step = rows_per_chunk(job);
-    for (size_t row = 0; row < job->rows; row += step)
-        *chunks++ =
-            (struct chunk){.job = job, .row = row, .rows = job->rows - row < step ? job->rows - row : step};
+    size_t step = channels_per_chunk(job);
+    for (size_t first = 0; first < job->channels; first += step) {
+        size_t left = job->channels - first;
+        *chunks++ = (struct chunk){.job = job, .channel = first, .channels = left < step ? left : step};
+    }
 }
 
 /* ---- figures */

@@ -23,8 +23,8 @@ static struct told tell(const struct i4q_plan *plan, const struct i4q_plan_row *
     i4q_storage_describe(row->conv, &told.before);
     told.storage = told.before.name;
     told.bytes_before = told.bytes_after = told.before.bytes;
-    if (!row->reason) {
-        told.storage = plan->format->name;
+    if (row->weight && row->weight->format) {
+        told.storage = row->weight->format->name;
         told.bytes_after = row->weight->bytes_after;
         told.sqnr_db = row->weight->job->sqnr_db;
         told.max_error = row->weight->job->max_error;
@@ -38,7 +38,7 @@ static void count_weights(const struct i4q_plan *plan, size_t *all, size_t *quan
     *all = *quantized = 0;
     for (size_t i = 0; i < plan->n_weights; i++) {
         *all += plan->weights[i].tensor.count;
-        *quantized += plan->weights[i].quantized ? plan->weights[i].tensor.count : 0;
+        *quantized += plan->weights[i].format == plan->target.format ? plan->weights[i].tensor.count : 0;
     }
 }
 
@@ -124,10 +124,19 @@ static void print_notes(const struct i4q_plan *plan, FILE *stream)
     }
 }
 
-static const char HINT[] =
+/* What ONNX Runtime does with the result; DequantizeLinear and plain operators differ. */
+static const char HINT_DQ[] =
     "hint       ONNX Runtime (1.19 and later) decodes these weights again on every run: small memory, fast\n"
-    "           load. With the session option session.disable_quant_qdq=1 it decodes once, at load: float\n"
-    "           speed and float memory.\n";
+    "           load. With the session option session.disable_quant_qdq=1, or rewritten with --decode cast,\n"
+    "           it decodes once, at load: float speed and float memory.\n";
+static const char HINT_FOLDED[] =
+    "hint       ONNX Runtime decodes these weights once, at load: float speed and float memory. Written by\n"
+    "           --format int4 --decode dq they stay small in memory and are decoded again on every run.\n";
+
+static void print_hint(const struct i4q_target *target, FILE *stream)
+{
+    fputs(target->format->packed || target->form == I4Q_FORM_CAST ? HINT_FOLDED : HINT_DQ, stream);
+}
 
 static void print_files(const struct i4q_report *report, FILE *stream)
 {
@@ -155,14 +164,14 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
     count_weights(plan, &weights, &quantized);
     print_rows(plan, stream);
     fprintf(stream, "\nconvs      %zu of %zu quantized to %s, %zu kept\n", plan->n_quantized, plan->n_rows,
-            plan->format->name, plan->n_rows - plan->n_quantized);
+            plan->target.format->name, plan->n_rows - plan->n_quantized);
     print_reasons(plan, stream);
     fprintf(stream, "weights    %zu of %zu quantized\n", quantized, weights);
     print_topk(report, stream);
     print_notes(plan, stream);
     if (plan->n_quantized) {
         print_files(report, stream);
-        fputs(HINT, stream);
+        print_hint(&plan->target, stream);
     }
 }
 
@@ -252,16 +261,16 @@ static json_t *file_json(const char *path, json_t *bytes, int64_t ir_version, in
     return json;
 }
 
-/* What later versions let the user choose stands here too, so that readers find one set of keys. */
-static json_t *options_json(const struct i4q_plan *plan)
+static json_t *options_json(const struct i4q_target *target)
 {
     json_t *json = json_object();
-    i4q_json_put(&json, "format", json_string(plan->format->name));
+    i4q_json_put(&json, "format", json_string(target->format->name));
     i4q_json_put(&json, "method", json_string("absmax"));
-    i4q_json_put(&json, "decode", json_string("dq"));
-    i4q_json_put(&json, "dq_domain", json_string("ai.onnx"));
-    i4q_json_put(&json, "block", json_integer(0));
-    i4q_json_put(&json, "keep_format", json_string("float"));
+    i4q_json_put(&json, "decode", json_string(target->form == I4Q_FORM_CAST ? "cast" : "dq"));
+    i4q_json_put(&json, "dq_domain", json_string(target->microsoft ? "com.microsoft" : "ai.onnx"));
+    i4q_json_put(&json, "block", i4q_json_size(target->block));
+    i4q_json_put(&json, "keep_format",
+                 json_string(target->keep_format ? target->keep_format->name : "float"));
     return json;
 }
 
@@ -294,7 +303,7 @@ json_t *i4q_report_json(const struct i4q_report *report)
                            rewrite->opset[0]));
     i4q_json_put(&json, "output",
                  file_json(report->output_path, output_bytes, rewrite->ir_version[1], rewrite->opset[1]));
-    i4q_json_put(&json, "options", options_json(plan));
+    i4q_json_put(&json, "options", options_json(&plan->target));
     i4q_json_put(&json, "convs", rows_json(plan));
     i4q_json_put(&json, "totals", totals_json(plan));
     i4q_json_put(&json, "topk", topk_json(report));

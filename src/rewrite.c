@@ -1,62 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/rewrite.h"
 
+#include "int4q/decoder.h"
 #include "int4q/edit.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum { IR_WITHOUT_INITIALIZER_INPUTS = 4 };
-
-/* What stands for a weight in the rewritten model. */
-struct stand_in {
-    Onnx__TensorProto *codes, *scale, *zero_point;
-    Onnx__NodeProto *dequantize;
-};
-
-/* ---- the parts of one weight */
-
-static char *derived_name(struct i4q_model *model, const struct i4q_weight *weight, const char *suffix)
-{
-    char *base = i4q_arena_format(&model->arena, "%s_%s", weight->value->name, suffix);
-    return base ? i4q_model_new_name(model, base) : NULL;
-}
-
-static Onnx__TensorProto *make_tensor(struct i4q_model *model, const struct i4q_weight *weight,
-                                      const char *suffix, int32_t type, const int64_t *dims, size_t n_dims,
-                                      const void *data, size_t size)
-{
-    char *name = derived_name(model, weight, suffix);
-    return name ? i4q_edit_tensor(model, name, type, dims, n_dims, data, size) : NULL;
-}
-
-/* A zero point of zeros is written out: some readers take a missing one for INT8. */
-static bool make_tensors(struct i4q_model *model, const struct i4q_weight *weight, struct stand_in *parts)
-{
-    const struct i4q_quantize_job *job = weight->job;
-    const struct i4q_format *format = job->format;
-    const struct i4q_tensor *tensor = &weight->tensor;
-    const int64_t *channels = &tensor->dims[weight->channel_axis];
-    size_t scale_bytes = job->rows * (job->half ? sizeof(uint16_t) : sizeof(float));
-    parts->codes = make_tensor(model, weight, "quantized", format->onnx_type, tensor->dims, tensor->rank,
-                               job->codes, i4q_format_bytes(format, tensor->count));
-    parts->scale = make_tensor(model, weight, "scale", tensor->type, channels, 1, job->scales, scale_bytes);
-    parts->zero_point = make_tensor(model, weight, "zero_point", format->onnx_type, channels, 1, NULL,
-                                    i4q_format_bytes(format, job->rows));
-    return parts->codes && parts->scale && parts->zero_point;
-}
-
-/* The axis is always written: without it readers assume 1. */
-static bool make_node(struct i4q_model *model, const struct i4q_weight *weight, struct stand_in *parts)
-{
-    char *name = derived_name(model, weight, "DequantizeLinear");
-    if (!name)
-        return false;
-    const char *inputs[] = {parts->codes->name, parts->scale->name, parts->zero_point->name};
-    const char *outputs[] = {weight->value->name};
-    parts->dequantize = i4q_edit_node(model, "DequantizeLinear", name, inputs, 3, outputs, 1);
-    return parts->dequantize &&
-           i4q_edit_add_int(model, parts->dequantize, "axis", (int64_t)weight->channel_axis);
-}
 
 /* ---- graphs */
 
@@ -65,33 +16,34 @@ static struct i4q_weight *quantized_weight(const struct i4q_scope *scope, const 
 {
     const struct i4q_value *value = i4q_table_get(&scope->values, name);
     struct i4q_weight *weight = value ? value->attached : NULL;
-    return weight && weight->quantized ? weight : NULL;
+    return weight && weight->format ? weight : NULL;
 }
 
-static bool add_tensors(struct i4q_model *model, struct i4q_list *list, const struct stand_in *parts)
+static bool add_all(struct i4q_model *model, struct i4q_list *list, const struct i4q_list *items)
 {
-    return i4q_list_add(&model->arena, list, parts->codes) &&
-           i4q_list_add(&model->arena, list, parts->scale) &&
-           i4q_list_add(&model->arena, list, parts->zero_point);
+    for (size_t i = 0; i < items->count; i++)
+        if (!i4q_list_add(&model->arena, list, items->items[i]))
+            return false;
+    return true;
 }
 
 /* The new initializers stand where the weight stood, or at the end when it came from a Constant node. */
 static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scope,
-                                 const struct i4q_plan *plan, const struct stand_in *parts)
+                                 const struct i4q_plan *plan, const struct i4q_decoder *decoders)
 {
     Onnx__GraphProto *graph = scope->graph;
     struct i4q_list list = {0};
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const struct i4q_weight *weight = quantized_weight(scope, i4q_text(graph->initializer[i]->name));
-        bool added = weight ? add_tensors(model, &list, &parts[weight - plan->weights])
+        bool added = weight ? add_all(model, &list, &decoders[weight - plan->weights].tensors)
                             : i4q_list_add(&model->arena, &list, graph->initializer[i]);
         if (!added)
             return false;
     }
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_weight *weight = &plan->weights[i];
-        bool from_node = weight->quantized && weight->value->scope == scope && !weight->value->initializer;
-        if (from_node && !add_tensors(model, &list, &parts[i]))
+        bool from_node = weight->format && weight->value->scope == scope && !weight->value->initializer;
+        if (from_node && !add_all(model, &list, &decoders[i].tensors))
             return false;
     }
     graph->initializer = (Onnx__TensorProto **)list.items;
@@ -102,14 +54,13 @@ static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scop
 /* The new nodes read initializers only, so the front is always a valid place for them, also for bodies that
  * capture the weight. Constant nodes that held a weight go. */
 static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, const struct i4q_plan *plan,
-                          const struct stand_in *parts)
+                          const struct i4q_decoder *decoders)
 {
     Onnx__GraphProto *graph = scope->graph;
     struct i4q_list list = {0};
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_weight *weight = &plan->weights[i];
-        if (weight->quantized && weight->value->scope == scope &&
-            !i4q_list_add(&model->arena, &list, parts[i].dequantize))
+        if (weight->format && weight->value->scope == scope && !add_all(model, &list, &decoders[i].nodes))
             return false;
     }
     for (size_t i = 0; i < graph->n_node; i++) {
@@ -124,29 +75,36 @@ static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, cons
     return true;
 }
 
-static bool holds_weights(const struct i4q_scope *scope, const struct i4q_plan *plan)
+/* The decoders of the weights that one graph defines; false when memory runs out. */
+static bool make_decoders(struct i4q_model *model, const struct i4q_scope *scope, const struct i4q_plan *plan,
+                          int64_t opset, struct i4q_decoder *decoders, bool *any)
 {
-    for (size_t i = 0; i < plan->n_weights; i++)
-        if (plan->weights[i].quantized && plan->weights[i].value->scope == scope)
-            return true;
-    return false;
-}
-
-static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan)
-{
-    struct stand_in *parts = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *parts);
-    if (!parts)
-        return false;
+    struct i4q_decoder_shared shared = {0};
+    *any = false;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_weight *weight = &plan->weights[i];
-        if (weight->quantized &&
-            (!make_tensors(model, weight, &parts[i]) || !make_node(model, weight, &parts[i])))
+        if (!weight->format || weight->value->scope != scope)
+            continue;
+        *any = true;
+        if (!i4q_decoder_make(model, weight, plan->target.microsoft, opset, &shared, &decoders[i]))
             return false;
     }
-    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next)
-        if (holds_weights(scope, plan) &&
-            (!replace_initializers(model, scope, plan, parts) || !replace_nodes(model, scope, plan, parts)))
+    return true;
+}
+
+static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset)
+{
+    struct i4q_decoder *decoders = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *decoders);
+    if (!decoders)
+        return false;
+    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next) {
+        bool any;
+        if (!make_decoders(model, scope, plan, opset, decoders, &any))
             return false;
+        if (any && (!replace_initializers(model, scope, plan, decoders) ||
+                    !replace_nodes(model, scope, plan, decoders)))
+            return false;
+    }
     return true;
 }
 
@@ -174,29 +132,63 @@ static int64_t main_opset(const struct i4q_model *model)
     return i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import);
 }
 
-int64_t i4q_rewrite_opset_needed(const struct i4q_model *model, const struct i4q_format *format)
+/* The least versions that the stored forms need, or the model's own if they are higher. */
+static int64_t opset_needed(const struct i4q_model *model, const struct i4q_plan *plan)
 {
-    int64_t own = main_opset(model);
-    return own > format->opset ? own : format->opset;
+    int64_t needed = main_opset(model);
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_weight *weight = &plan->weights[i];
+        int64_t opset = weight->format ? i4q_decoder_opset(weight, plan->target.microsoft) : 0;
+        needed = needed < opset ? opset : needed;
+    }
+    return needed;
 }
 
-static int64_t ir_version_needed(const struct i4q_model *model, const struct i4q_format *format)
+static int64_t ir_version_needed(const struct i4q_model *model, const struct i4q_plan *plan)
 {
-    int64_t version = model->proto->ir_version;
-    version = version < format->ir_version ? format->ir_version : version;
-    return version < IR_WITHOUT_INITIALIZER_INPUTS ? IR_WITHOUT_INITIALIZER_INPUTS : version;
+    int64_t needed = model->proto->ir_version;
+    needed = needed < IR_WITHOUT_INITIALIZER_INPUTS ? IR_WITHOUT_INITIALIZER_INPUTS : needed;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_weight *weight = &plan->weights[i];
+        int64_t version = weight->format ? i4q_decoder_ir_version(weight, plan->target.microsoft) : 0;
+        needed = needed < version ? version : needed;
+    }
+    return needed;
 }
 
 static bool set_versions(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset,
                          struct i4q_rewrite *result, struct i4q_error *error)
 {
-    int64_t needed = i4q_rewrite_opset_needed(model, plan->format);
+    int64_t needed = opset_needed(model, plan);
     if (opset && opset < needed)
         return i4q_fail(error, I4Q_USAGE, "--opset %" PRId64 " is below %" PRId64 ", which the result needs",
                         opset, needed);
     if (!i4q_opset_upgrade(model, opset ? opset : needed, &result->upgrades, error))
         return false;
-    model->proto->ir_version = ir_version_needed(model, plan->format);
+    model->proto->ir_version = ir_version_needed(model, plan);
+    return true;
+}
+
+/* The domain of ONNX Runtime's own operators, where it is used and not yet imported. */
+static bool import_microsoft(struct i4q_model *model)
+{
+    Onnx__ModelProto *proto = model->proto;
+    struct i4q_list imports = {0};
+    for (size_t i = 0; i < proto->n_opset_import; i++) {
+        if (strcmp(i4q_text(proto->opset_import[i]->domain), "com.microsoft") == 0)
+            return true;
+        if (!i4q_list_add(&model->arena, &imports, proto->opset_import[i]))
+            return false;
+    }
+    Onnx__OperatorSetIdProto *import = i4q_arena_alloc(&model->arena, 1, sizeof *import);
+    if (!import || !i4q_list_add(&model->arena, &imports, import))
+        return false;
+    onnx__operator_set_id_proto__init(import);
+    import->domain = (char *)"com.microsoft";
+    import->has_version = true;
+    import->version = 1;
+    proto->opset_import = (Onnx__OperatorSetIdProto **)imports.items;
+    proto->n_opset_import = imports.count;
     return true;
 }
 
@@ -207,7 +199,8 @@ bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int
     if (plan->n_quantized) {
         if (!set_versions(model, plan, opset, result, error))
             return false;
-        if (!replace_weights(model, plan))
+        if (!replace_weights(model, plan, main_opset(model)) ||
+            (plan->target.microsoft && !import_microsoft(model)))
             return i4q_fail_memory(error);
         if (plan->inputs_are_constant)
             result->inputs_dropped = drop_constant_inputs(model);

@@ -30,9 +30,10 @@ static void rows_of_odd_length(void **state)
     uint8_t codes[6];
     float scales[4];
     struct i4q_quantize_job job = {.weights = weights,
-                                   .rows = 4,
-                                   .columns = 3,
-                                   .format = &i4q_format_int4,
+                                   .outer = 1,
+                                   .channels = 4,
+                                   .inner = 3,
+                                   .format = i4q_formats,
                                    .codes = codes,
                                    .scales = scales};
     run("scalar", 1, &job, 1);
@@ -52,9 +53,10 @@ static void all_zero_and_exact_weights_have_no_sqnr(void **state)
     uint8_t codes[3];
     float scale;
     struct i4q_quantize_job job = {.weights = zeros,
-                                   .rows = 1,
-                                   .columns = 5,
-                                   .format = &i4q_format_int4,
+                                   .outer = 1,
+                                   .channels = 1,
+                                   .inner = 5,
+                                   .format = i4q_formats,
                                    .codes = codes,
                                    .scales = &scale};
     run(NULL, 1, &job, 1);
@@ -72,9 +74,10 @@ static void sqnr_is_in_decibel(void **state)
     uint8_t code;
     float scale;
     struct i4q_quantize_job job = {.weights = weights,
-                                   .rows = 1,
-                                   .columns = 2,
-                                   .format = &i4q_format_int4,
+                                   .outer = 1,
+                                   .channels = 1,
+                                   .inner = 2,
+                                   .format = i4q_formats,
                                    .codes = &code,
                                    .scales = &scale};
     run(NULL, 1, &job, 1);
@@ -91,9 +94,10 @@ static void half_weights(void **state)
     uint16_t scales[3];
     struct i4q_quantize_job job = {.weights = weights,
                                    .half = true,
-                                   .rows = 3,
-                                   .columns = 2,
-                                   .format = &i4q_format_int4,
+                                   .outer = 1,
+                                   .channels = 3,
+                                   .inner = 2,
+                                   .format = i4q_formats,
                                    .codes = codes,
                                    .scales = scales};
     run(NULL, 1, &job, 1);
@@ -114,15 +118,17 @@ static void what_is_not_finite_is_told(void **state)
     static uint8_t codes[2][20000];
     static float scales[2][2];
     struct i4q_quantize_job jobs[] = {{.weights = good,
-                                       .rows = 1,
-                                       .columns = 3,
-                                       .format = &i4q_format_int4,
+                                       .outer = 1,
+                                       .channels = 1,
+                                       .inner = 3,
+                                       .format = i4q_formats,
                                        .codes = codes[0],
                                        .scales = scales[0]},
                                       {.weights = bad,
-                                       .rows = 2,
-                                       .columns = 20000,
-                                       .format = &i4q_format_int4,
+                                       .outer = 1,
+                                       .channels = 2,
+                                       .inner = 20000,
+                                       .format = i4q_formats,
                                        .codes = codes[1],
                                        .scales = scales[1]}};
     bad[39999] = NAN;
@@ -150,12 +156,13 @@ static uint8_t *outputs(const char *set, unsigned threads, const void *weights,
     uint8_t *bytes = calloc(MAX_BYTES, 1), *at = bytes;
     for (size_t i = 0; i < SHAPES; i++) {
         const struct shape *shape = &shapes[i];
-        size_t codes = i4q_format_bytes(&i4q_format_int4, shape->rows * shape->columns);
+        size_t codes = i4q_format_bytes(i4q_formats, shape->rows * shape->columns);
         jobs[i] = (struct i4q_quantize_job){.weights = (const char *)weights + 1, /* aligned to nothing */
                                             .half = shape->half,
-                                            .rows = shape->rows,
-                                            .columns = shape->columns,
-                                            .format = &i4q_format_int4,
+                                            .outer = 1,
+                                            .channels = shape->rows,
+                                            .inner = shape->columns,
+                                            .format = i4q_formats,
                                             .codes = at,
                                             .scales = at + codes};
         at += codes + shape->rows * (shape->half ? 2 : 4);

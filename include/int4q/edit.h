@@ -14,6 +14,8 @@ Onnx__NodeProto *i4q_edit_node(struct i4q_model *model, const char *op_type, con
 /* Adds attributes. Type and value are always written, also where the value is 0. */
 bool i4q_edit_add_int(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
                       int64_t value) I4Q_MUST_CHECK;
+bool i4q_edit_add_ints(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                       const int64_t *values, size_t n) I4Q_MUST_CHECK;
 bool i4q_edit_add_string(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
                          const char *value) I4Q_MUST_CHECK;
 bool i4q_edit_add_tensor(struct i4q_model *model, Onnx__NodeProto *node, const char *name,

@@ -3,20 +3,29 @@
 #ifndef INT4Q_FORMAT_H
 #define INT4Q_FORMAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct i4q_format {
-    const char *name;   /* as in --format and in the reports */
-    int32_t onnx_type;  /* TensorProto.DataType of the codes */
-    unsigned bits;      /* a code */
-    int qmax;           /* codes span -qmax..qmax around `zero` */
-    int zero;           /* the zero point, also the code of 0 */
-    int64_t opset;      /* least ai.onnx version whose DequantizeLinear takes the type */
+    const char *name;  /* as in --format and in the reports */
+    int32_t onnx_type; /* TensorProto.DataType of what is stored */
+    unsigned bits;     /* a code; two of 4 bits share a byte */
+    int qmax;          /* codes span -qmax..qmax around `zero` */
+    int zero;          /* the zero point, also the code of 0 */
+    bool packed;       /* bytes of two codes that standard operators take apart */
+    int64_t
+        opset; /* least ai.onnx version that can decode it by DequantizeLinear; `packed`: by its operators */
+    int64_t opset_half; /* the same with FLOAT16 scales */
+    int64_t opset_cast; /* the same by Cast and Mul; 0: any */
     int64_t ir_version; /* least IR version that has the type */
 };
 
-extern const struct i4q_format i4q_format_int4;
+/* The rows; ends with one whose name is NULL. The first is the default. */
+extern const struct i4q_format i4q_formats[];
+
+/* The format called `name`, or NULL. */
+const struct i4q_format *i4q_format_find(const char *name);
 
 /* Bytes that n codes occupy: nibbles are packed over the whole tensor, without padding between rows. */
 size_t i4q_format_bytes(const struct i4q_format *format, size_t n);

@@ -13,10 +13,9 @@
 
 #include "int4q/conv.h"
 #include "int4q/names.h"
-#include "int4q/quantize.h"
 #include "int4q/selection.h"
 #include "int4q/sensitivity.h"
-#include "int4q/tensor.h"
+#include "int4q/weight.h"
 
 /* In the order in which they are looked for: the first that applies is the reason. */
 enum i4q_reason {
@@ -49,20 +48,6 @@ struct i4q_reason_row {
 };
 extern const struct i4q_reason_row i4q_reasons[I4Q_REASONS];
 
-/* A weight that some Conv reads, however many do. */
-struct i4q_weight {
-    struct i4q_value *value;
-    Onnx__TensorProto *proto; /* its elements */
-    struct i4q_tensor tensor;
-    struct i4q_view payload; /* FLOAT and FLOAT16 only */
-    size_t channel_axis;
-    bool is_output;                   /* a graph output, itself or behind Identity nodes */
-    bool other_reader;                /* something other than these Convs' weight input reads it */
-    bool quantized;                   /* set when the plan is final */
-    struct i4q_quantize_job *job;     /* NULL unless some Conv asked for it */
-    size_t bytes_before, bytes_after; /* payload, scale and zero point */
-};
-
 struct i4q_plan_row {
     const struct i4q_conv *conv;
     struct i4q_weight *weight; /* NULL unless the weight is stored (I4Q_SOURCE_STORED) */
@@ -78,8 +63,17 @@ enum i4q_rank_mode {
     I4Q_RANK_QUANTIZE_PERCENT, /* the same, `count` percent of the candidates */
 };
 
-struct i4q_plan_options {
+/* How the chosen weights are stored. */
+struct i4q_target {
     const struct i4q_format *format;
+    const struct i4q_format *keep_format; /* of what is kept as `sensitive` or `small`; NULL: stays float */
+    enum i4q_form form;                   /* of formats that are not packed: DQ or CAST */
+    bool microsoft;                       /* DequantizeLinear of the domain com.microsoft */
+    size_t block;                         /* weights that share a scale; 0: an output channel */
+};
+
+struct i4q_plan_options {
+    struct i4q_target target;
     struct i4q_patterns include, exclude;
     bool only_included; /* there are include patterns, or a file that could have held some */
     bool allow_unmatched;
@@ -92,7 +86,7 @@ struct i4q_plan_options {
 };
 
 struct i4q_plan {
-    const struct i4q_format *format;
+    struct i4q_target target;
     struct i4q_conv *convs;    /* in file order */
     struct i4q_plan_row *rows; /* one for each of them */
     size_t n_rows;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Scales, codes and error figures of weights. Knows rows of numbers, nothing of models: a weight is `rows`
- * output channels of `columns` consecutive elements, each row with a scale of its own.
+ * Scales, codes and error figures of weights. Knows numbers, nothing of models: a weight is [outer, channels,
+ * inner], of which the output channels each have a scale. Conv weights have outer = 1; what lies behind the
+ * channel axis is flattened. With blocks (outer = 1 only) each run of `block` elements of a channel has one,
+ * the last run may be shorter.
  *
  * absmax, in IEEE 754 binary32 without fused multiply-add, rounding half to even:
  *     a[o] = max |W[o, ...]|,  s[o] = a[o] / qmax,  s[o] = 1 where that is 0
@@ -21,18 +23,22 @@
 
 /* One weight: the caller fills the upper part and owns every buffer; i4q_quantize fills the rest. */
 struct i4q_quantize_job {
-    const void *weights; /* rows * columns elements, row-major, little-endian, any alignment */
+    const void *weights; /* outer * channels * inner elements, row-major, little-endian, any alignment */
     bool half;           /* FLOAT16 elements (2 bytes); else FLOAT (4 bytes) */
-    size_t rows, columns;
+    size_t outer, channels, inner;
+    size_t block; /* elements that share a scale; 0: a whole channel */
     const struct i4q_format *format;
-    uint8_t *codes; /* i4q_format_bytes(format, rows * columns) bytes */
-    void *scales;   /* rows elements of the weight's own type, any alignment */
+    uint8_t *codes; /* i4q_format_bytes(format, number of elements) bytes */
+    void *scales;   /* [channels, i4q_quantize_blocks()] of the weight's own type, any alignment */
 
     bool finite; /* false: a NaN or an infinity among the weights; codes, scales and figures are then void */
     double sqnr_db;  /* 10 log10(sum w^2 / sum (w - decoded)^2); INFINITY when no error, NAN when all weights
                         are 0 */
     float max_error; /* largest |w - decoded| */
 };
+
+/* Scales that a channel has: 1, or one a block. */
+size_t i4q_quantize_blocks(const struct i4q_quantize_job *job);
 
 /* Quantizes all jobs, in chunks of rows spread over `threads` threads (0: one a processor). The results do
  * not depend on the number of threads or on the kernel set. Fails only for want of memory. */

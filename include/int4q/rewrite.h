@@ -14,9 +14,6 @@ struct i4q_rewrite {
     size_t bytes;          /* of the serialized model */
 };
 
-/* The ai.onnx version that the plan's format needs in this model, or the model's own if that is higher. */
-int64_t i4q_rewrite_opset_needed(const struct i4q_model *model, const struct i4q_format *format);
-
 /* Changes the model's messages. `opset` is the version asked for, 0 for what is needed. When nothing is to be
  * quantized the model stays as it is. I4Q_USAGE: `opset` is below the need; I4Q_MODEL: an operator that
  * cannot be upgraded, or a result of more than 2 GiB. */

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/weight.h"
+
+#include "int4q/half.h"
+
+#include <string.h>
+
+enum {
+    DFL_MIN = 4,         /* shorter runs 0, 1, ... are no projection but chance */
+    MAX_IDENTITIES = 64, /* in a row; behind more, a weight counts as read by something else */
+};
+
+static bool reads_as_weight(const struct i4q_use *use, const struct i4q_conv_op *op)
+{
+    return i4q_node_is(use->node->proto, op->op_type) && use->input == op->weight_input;
+}
+
+/* Finds out who else reads a weight, through Identity nodes. */
+static void find_readers(struct i4q_weight *weight, const struct i4q_value *value,
+                         const struct i4q_conv_op *op, int depth)
+{
+    if (!value)
+        return;
+    weight->is_output |= value->is_output;
+    for (const struct i4q_use *use = value->uses; use; use = use->next) {
+        const Onnx__NodeProto *node = use->node->proto;
+        if (!i4q_node_is(node, "Identity") || !node->n_output)
+            weight->other_reader |= !reads_as_weight(use, op);
+        else if (depth == MAX_IDENTITIES)
+            weight->other_reader = true;
+        else
+            find_readers(weight, i4q_scope_resolve(use->node->scope, node->output[0]), op, depth + 1);
+    }
+}
+
+bool i4q_weight_is_quantizable(const struct i4q_weight *weight)
+{
+    return weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT ||
+           weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
+}
+
+bool i4q_weight_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_weight *weight,
+                         struct i4q_error *error)
+{
+    *weight = (struct i4q_weight){
+        .value = conv->weight, .proto = conv->tensor, .channel_axis = conv->op->channel_axis};
+    if (!i4q_tensor_describe(weight->proto, &weight->tensor, error))
+        return false;
+    weight->bytes_before = weight->bytes_after = weight->tensor.bytes;
+    find_readers(weight, weight->value, conv->op, 0);
+    return !i4q_weight_is_quantizable(weight) ||
+           i4q_tensor_payload(arena, weight->proto, &weight->payload, error);
+}
+
+float i4q_weight_element(const struct i4q_weight *weight, size_t i)
+{
+    if (weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16) {
+        uint16_t half;
+        memcpy(&half, weight->payload.data + i * sizeof half, sizeof half);
+        return i4q_half_to_float(half);
+    }
+    float value;
+    memcpy(&value, weight->payload.data + i * sizeof value, sizeof value);
+    return value;
+}
+
+bool i4q_weight_is_dfl(const struct i4q_weight *weight)
+{
+    const struct i4q_tensor *tensor = &weight->tensor;
+    if (tensor->rank < 2 || tensor->count < DFL_MIN || tensor->dims[1] != (int64_t)tensor->count)
+        return false;
+    for (size_t i = 0; i < tensor->count; i++)
+        if (i4q_weight_element(weight, i) != (float)i)
+            return false;
+    return true;
+}
+
+size_t i4q_weight_channels(const struct i4q_weight *weight)
+{
+    return (size_t)weight->tensor.dims[weight->channel_axis];
+}
+
+size_t i4q_weight_inner(const struct i4q_weight *weight)
+{
+    size_t inner = 1;
+    for (size_t i = weight->channel_axis + 1; i < weight->tensor.rank; i++)
+        inner *= (size_t)weight->tensor.dims[i];
+    return inner;
+}
