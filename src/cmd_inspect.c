@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* int4q inspect: load → inspect → check requirements → report. Writes no model. */
 #include "int4q/cli.h"
+#include "int4q/comparison.h"
 #include "int4q/inspection.h"
 #include "int4q/json.h"
 #include "int4q/log.h"
@@ -13,7 +14,8 @@
 
 struct arguments {
     struct i4q_common common;
-    const char *json;
+    const char *json, *reference;
+    bool stats;
     struct i4q_patterns require;
 };
 
@@ -22,6 +24,9 @@ struct arguments {
 static const struct i4q_option options[] = {
     {0, "require", "EXPR", I4Q_OPTION_LIST, FIELD(require),
      "fail (exit 4) unless it holds: int4>=82, float==36, size<9M, opset>=21, ir>=10, valid; repeatable"},
+    {0, "stats", NULL, I4Q_OPTION_FLAG, FIELD(stats), "decode the weights: how often each code occurs"},
+    {0, "reference", "MODEL", I4Q_OPTION_STRING, FIELD(reference),
+     "compare with the model it was made from: SQNR and largest error a Conv, and every other difference"},
     {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),
      "the result as JSON; '-' is standard output, and then there is no text"},
     I4Q_COMMON_OPTIONS,
@@ -35,7 +40,7 @@ struct run {
     struct arguments *arguments;
     struct i4q_arena arena;
     struct i4q_requirement *requirements;
-    struct i4q_model model;
+    struct i4q_model model, reference;
     struct i4q_inspection inspection;
     const char *subject; /* what an error is about */
     struct i4q_error *error;
@@ -53,15 +58,29 @@ static bool parse_requirements(struct run *run)
     return true;
 }
 
+static bool compare(struct run *run, const struct i4q_kernels *kernels)
+{
+    const char *path = run->arguments->reference;
+    if (!path)
+        return true;
+    run->subject = i4q_cli_input_name(path);
+    return i4q_model_load(&run->reference, path, run->error) &&
+           i4q_compare(&run->inspection, &run->reference, kernels, run->error);
+}
+
 static bool inspect(struct run *run)
 {
+    const struct arguments *a = run->arguments;
+    if (a->reference && strcmp(a->reference, "-") == 0 && strcmp(a->common.model, "-") == 0)
+        return i4q_fail(run->error, I4Q_USAGE, "standard input can be read only once");
     const struct i4q_kernels *kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), run->error);
     if (!kernels)
         return false;
     const char *path = run->arguments->common.model;
     run->subject = i4q_cli_input_name(path);
     if (!i4q_model_load(&run->model, path, run->error) ||
-        !i4q_inspect(&run->model, kernels, &run->inspection, run->error))
+        !i4q_inspect(&run->model, kernels, run->arguments->stats, &run->inspection, run->error) ||
+        !compare(run, kernels))
         return false;
     for (size_t i = 0; i < run->arguments->require.count; i++)
         i4q_requirement_check(&run->requirements[i], &run->inspection, run->model.input.bytes.size);
@@ -77,6 +96,7 @@ static bool tell(struct run *run)
         .bytes = run->model.input.bytes.size,
         .requirements = run->requirements,
         .n_requirements = a->require.count,
+        .has_reference = a->reference != NULL,
     };
     bool to_stdout = a->json && strcmp(a->json, "-") == 0;
     if (a->json) {
@@ -119,6 +139,7 @@ static int run_inspect(const struct i4q_command *command, int argc, char **argv)
         i4q_cli_help(command);
     else
         ok = ok && parse_requirements(&run) && inspect(&run) && tell(&run) && check_outcome(&run);
+    i4q_model_free(&run.reference);
     i4q_model_free(&run.model);
     i4q_arena_free(&run.arena);
     return ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);

@@ -67,23 +67,39 @@ static bool is_dequantize(const Onnx__NodeProto *node)
            (i4q_is_standard_domain(node->domain) || strcmp(node->domain, "com.microsoft") == 0);
 }
 
-/* Whether the node turns stored integers into floats: DequantizeLinear, or a Cast of an integer tensor. */
+/* Whether the node is the first to touch stored integers that become the weight: DequantizeLinear, a Cast, or
+ * the BitShift that takes packed bytes apart. */
 static bool decodes(const struct i4q_value *value)
 {
     const Onnx__NodeProto *node = value->producer->proto;
     if (is_dequantize(node))
         return true;
-    const struct i4q_value *operand = i4q_node_is(node, "Cast") ? first_operand(value) : NULL;
+    bool may = i4q_node_is(node, "Cast") || i4q_node_is(node, "BitShift");
+    const struct i4q_value *operand = may ? first_operand(value) : NULL;
     const Onnx__TensorProto *tensor = operand ? i4q_value_tensor(operand) : NULL;
     return tensor && !is_float(tensor->data_type);
+}
+
+/* Operators that stand between a decoder and the weight; behind any other the weight is computed. */
+static bool may_follow_decoder(const Onnx__NodeProto *node)
+{
+    static const char *const ops[] = {"Identity", "Reshape",   "Mul",     "Sub",       "Cast",    "Concat",
+                                      "Slice",    "Unsqueeze", "Squeeze", "Transpose", "BitShift"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (i4q_node_is(node, ops[i]))
+            return true;
+    return false;
 }
 
 /* The node that decodes the weight, up the chain of first operands; NULL when there is none. */
 static const struct i4q_node *find_decoder(const struct i4q_value *value)
 {
-    for (int i = 0; i < MAX_CHAIN && value && value->producer; i++, value = first_operand(value))
+    for (int i = 0; i < MAX_CHAIN && value && value->producer; i++, value = first_operand(value)) {
         if (decodes(value))
             return value->producer;
+        if (!may_follow_decoder(value->producer->proto))
+            break;
+    }
     return NULL;
 }
 

@@ -52,6 +52,14 @@ json_t *i4q_json_text(const char *text)
     return string;
 }
 
+json_t *i4q_json_texts(const char *const *texts, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, i4q_json_text(texts[i]));
+    return array;
+}
+
 json_t *i4q_json_real(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();

@@ -17,10 +17,10 @@ struct told {
     double sqnr_db, max_error; /* NAN where there is none */
 };
 
-static struct told tell(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+static struct told tell(const struct i4q_report *report, const struct i4q_plan_row *row)
 {
     struct told told = {.sqnr_db = NAN, .max_error = NAN};
-    i4q_storage_describe(row->conv, &told.before);
+    i4q_storage_describe(&report->model->arena, row->conv, &told.before);
     told.storage = told.before.name;
     told.bytes_before = told.bytes_after = told.before.bytes;
     if (row->weight && row->weight->format) {
@@ -44,10 +44,10 @@ static void count_weights(const struct i4q_plan *plan, size_t *all, size_t *quan
 
 /* ---- text */
 
-static void print_row(const struct i4q_plan *plan, const struct i4q_plan_row *row, int name_width,
+static void print_row(const struct i4q_report *report, const struct i4q_plan_row *row, int name_width,
                       FILE *stream)
 {
-    struct told told = tell(plan, row);
+    struct told told = tell(report, row);
     char name[I4Q_TEXT_NAME], shape[I4Q_TEXT_SHAPE], sqnr[32] = "-", kept[64];
     snprintf(kept, sizeof kept, "%s (%s)", told.storage, row->reason ? i4q_reasons[row->reason].word : "");
     if (isfinite(told.sqnr_db))
@@ -57,13 +57,14 @@ static void print_row(const struct i4q_plan *plan, const struct i4q_plan_row *ro
             told.before.count, row->reason ? kept : told.storage, told.bytes_before, told.bytes_after, sqnr);
 }
 
-static void print_rows(const struct i4q_plan *plan, FILE *stream)
+static void print_rows(const struct i4q_report *report, FILE *stream)
 {
+    const struct i4q_plan *plan = report->plan;
     int width = i4q_text_name_width(plan->convs, plan->n_rows);
     fprintf(stream, "%-*s  %-15s %9s  %-26s %10s -> %9s  %7s\n", width, "conv", "shape", "weights",
             "stored as", "bytes", "bytes", "SQNR dB");
     for (size_t i = 0; i < plan->n_rows; i++)
-        print_row(plan, &plan->rows[i], width, stream);
+        print_row(report, &plan->rows[i], width, stream);
 }
 
 static void print_reasons(const struct i4q_plan *plan, FILE *stream)
@@ -162,7 +163,7 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
     const struct i4q_plan *plan = report->plan;
     size_t weights, quantized;
     count_weights(plan, &weights, &quantized);
-    print_rows(plan, stream);
+    print_rows(report, stream);
     fprintf(stream, "\nconvs      %zu of %zu quantized to %s, %zu kept\n", plan->n_quantized, plan->n_rows,
             plan->target.format->name, plan->n_rows - plan->n_quantized);
     print_reasons(plan, stream);
@@ -183,11 +184,11 @@ static json_t *stored(const struct told *told, size_t value)
     return told->before.codes ? i4q_json_size(value) : json_null();
 }
 
-static json_t *row_json(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+static json_t *row_json(const struct i4q_report *report, const struct i4q_plan_row *row)
 {
     const struct i4q_conv *conv = row->conv;
-    const struct told told = tell(plan, row);
-    bool scored = row->measurement.present && plan->sensitivity.scored;
+    const struct told told = tell(report, row);
+    bool scored = row->measurement.present && report->plan->sensitivity.scored;
     json_t *json = json_object();
     i4q_json_put(&json, "node", i4q_json_text(i4q_text(conv->node->proto->name)));
     i4q_json_put(&json, "op", json_string(conv->op->op_type));
@@ -204,20 +205,13 @@ static json_t *row_json(const struct i4q_plan *plan, const struct i4q_plan_row *
     return json;
 }
 
-static json_t *rows_json(const struct i4q_plan *plan)
+static json_t *rows_json(const struct i4q_report *report)
 {
+    const struct i4q_plan *plan = report->plan;
     json_t *rows = json_array();
     for (size_t i = 0; i < plan->n_rows; i++)
-        json_array_append_new(rows, row_json(plan, &plan->rows[i]));
+        json_array_append_new(rows, row_json(report, &plan->rows[i]));
     return rows;
-}
-
-static json_t *strings_json(const struct i4q_patterns *strings)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; i < strings->count; i++)
-        json_array_append_new(array, i4q_json_text(strings->items[i]));
-    return array;
 }
 
 static json_t *topk_json(const struct i4q_report *report)
@@ -229,7 +223,8 @@ static json_t *topk_json(const struct i4q_report *report)
     i4q_json_put(&json, "path", i4q_json_text(report->topk_path));
     i4q_json_put(&json, "entries", i4q_json_size(plan->sensitivity.entries));
     i4q_json_put(&json, "keep", plan->has_keep ? i4q_json_size(plan->keep) : json_null());
-    i4q_json_put(&json, "unmatched", strings_json(&plan->sensitivity.unmatched));
+    i4q_json_put(&json, "unmatched",
+                 i4q_json_texts(plan->sensitivity.unmatched.items, plan->sensitivity.unmatched.count));
     return json;
 }
 
@@ -304,11 +299,11 @@ json_t *i4q_report_json(const struct i4q_report *report)
     i4q_json_put(&json, "output",
                  file_json(report->output_path, output_bytes, rewrite->ir_version[1], rewrite->opset[1]));
     i4q_json_put(&json, "options", options_json(&plan->target));
-    i4q_json_put(&json, "convs", rows_json(plan));
+    i4q_json_put(&json, "convs", rows_json(report));
     i4q_json_put(&json, "totals", totals_json(plan));
     i4q_json_put(&json, "topk", topk_json(report));
     i4q_json_put(&json, "upgrades", upgrades_json(rewrite->upgrades));
     i4q_json_put(&json, "inputs_dropped", i4q_json_size(rewrite->inputs_dropped));
-    i4q_json_put(&json, "notes", strings_json(&plan->notes));
+    i4q_json_put(&json, "notes", i4q_json_texts(plan->notes.items, plan->notes.count));
     return json;
 }

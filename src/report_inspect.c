@@ -6,20 +6,44 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
+
+enum { SCALE_WIDTH = 20 };
 
 /* ---- text */
 
-static void print_row(const struct i4q_inspected *row, int name_width, FILE *stream)
+static void print_row(const struct i4q_inspect_report *report, const struct i4q_inspected *row,
+                      int name_width, FILE *stream)
 {
     const struct i4q_storage *storage = &row->storage;
     const char *granularity = i4q_granularity_name(storage->granularity);
     char name[I4Q_TEXT_NAME], shape[I4Q_TEXT_SHAPE], scales[64] = "-";
     if (isfinite(row->scale_min))
         snprintf(scales, sizeof scales, "%.3g .. %.3g", row->scale_min, row->scale_max);
-    fprintf(stream, "%-*s  %-15s %-8s  %-11s  %-10s %9zu  %s\n", name_width,
+    fprintf(stream, "%-*s  %-15s %-9s  %-11s  %-10s %9zu  %s", name_width,
             i4q_text_name(row->conv->node->proto, name), i4q_text_shape(storage, shape), storage->name,
             granularity ? granularity : "-", storage->scale ? i4q_zero_point_name(row->zero_point) : "-",
             storage->bytes, scales);
+    if (report->has_reference && row->is_compared)
+        fprintf(stream, "%*s  %7.2f  %9.3g", SCALE_WIDTH - (int)strlen(scales), "", row->sqnr_db,
+                row->max_error);
+    fputc('\n', stream);
+}
+
+/* How often each code occurs, and how many stand at the two ends: a grid that is used up clips. */
+static void print_histogram(const struct i4q_inspected *row, FILE *stream)
+{
+    size_t total = 0, ends = 0;
+    for (size_t i = 0; i < row->n_histogram; i++)
+        total += row->histogram[i];
+    if (!total)
+        return;
+    ends = row->histogram[0] + row->histogram[row->n_histogram - 1];
+    fprintf(stream, "    codes");
+    for (size_t i = 0; i < row->n_histogram && row->n_histogram <= 16; i++)
+        fprintf(stream, " %zu", row->histogram[i]);
+    fprintf(stream, "%s at the ends %.2f %%, zero channels %zu\n", row->n_histogram <= 16 ? ";" : "",
+            100 * (double)ends / (double)total, row->zero_channels);
 }
 
 static void print_totals(const struct i4q_inspection *inspection, FILE *stream)
@@ -39,22 +63,37 @@ void i4q_inspect_text(const struct i4q_inspect_report *report, FILE *stream)
     const struct i4q_inspection *inspection = report->inspection;
     int width = i4q_text_name_width(inspection->convs, inspection->n_rows);
     char text[I4Q_TEXT_NAME];
-    fprintf(stream, "%-*s  %-15s %-8s  %-11s  %-10s %9s  %s\n", width, "conv", "shape", "stored", "scales",
-            "zero point", "bytes", "scale range");
-    for (size_t i = 0; i < inspection->n_rows; i++)
-        print_row(&inspection->rows[i], width, stream);
+    fprintf(stream, "%-*s  %-15s %-9s  %-11s  %-10s %9s  %s%s\n", width, "conv", "shape", "stored", "scales",
+            "zero point", "bytes", "scale range",
+            report->has_reference ? "           SQNR dB  max error" : "");
+    for (size_t i = 0; i < inspection->n_rows; i++) {
+        print_row(report, &inspection->rows[i], width, stream);
+        print_histogram(&inspection->rows[i], stream);
+    }
     fputc('\n', stream);
     print_totals(inspection, stream);
     fprintf(stream, "file       %zu bytes, opset %" PRId64 ", IR version %" PRId64 "\n", report->bytes,
             inspection->opset, inspection->model->proto->ir_version);
     for (size_t i = 0; i < inspection->problems.count; i++)
         fprintf(stream, "problem    %s\n", i4q_text_mask(inspection->problems.items[i], text));
+    for (size_t i = 0; i < inspection->differences.count; i++)
+        fprintf(stream, "differs    %s\n", i4q_text_mask(inspection->differences.items[i], text));
     for (size_t i = 0; i < report->n_requirements; i++)
         fprintf(stream, "require    %s: %s (%.0f)\n", i4q_text_mask(report->requirements[i].text, text),
                 report->requirements[i].holds ? "holds" : "does not hold", report->requirements[i].value);
 }
 
 /* ---- JSON */
+
+static json_t *histogram_json(const struct i4q_inspected *row)
+{
+    if (!row->histogram)
+        return json_null();
+    json_t *histogram = json_array();
+    for (size_t i = 0; i < row->n_histogram; i++)
+        json_array_append_new(histogram, i4q_json_size(row->histogram[i]));
+    return histogram;
+}
 
 static json_t *row_json(const struct i4q_inspected *row)
 {
@@ -74,9 +113,9 @@ static json_t *row_json(const struct i4q_inspected *row)
     i4q_json_put(&json, "scale_max", i4q_json_real(row->scale_max));
     i4q_json_put(&json, "zero_channels",
                  row->has_zero_channels ? i4q_json_size(row->zero_channels) : json_null());
-    i4q_json_put(&json, "histogram", json_null());
-    i4q_json_put(&json, "sqnr_db", json_null());
-    i4q_json_put(&json, "max_error", json_null());
+    i4q_json_put(&json, "histogram", histogram_json(row));
+    i4q_json_put(&json, "sqnr_db", i4q_json_real(row->is_compared ? row->sqnr_db : NAN));
+    i4q_json_put(&json, "max_error", i4q_json_real(row->is_compared ? row->max_error : NAN));
     return json;
 }
 
@@ -119,14 +158,6 @@ static json_t *totals_json(const struct i4q_inspection *inspection)
     return totals;
 }
 
-static json_t *problems_json(const struct i4q_inspection *inspection)
-{
-    json_t *problems = json_array();
-    for (size_t i = 0; i < inspection->problems.count; i++)
-        json_array_append_new(problems, i4q_json_text(inspection->problems.items[i]));
-    return problems;
-}
-
 static json_t *requirement_json(const struct i4q_requirement *requirement)
 {
     json_t *json = json_object();
@@ -154,8 +185,9 @@ json_t *i4q_inspect_json(const struct i4q_inspect_report *report)
     i4q_json_put(&json, "model", model_json(report));
     i4q_json_put(&json, "convs", rows_json(inspection));
     i4q_json_put(&json, "totals", totals_json(inspection));
-    i4q_json_put(&json, "problems", problems_json(inspection));
+    i4q_json_put(&json, "problems", i4q_json_texts(inspection->problems.items, inspection->problems.count));
     i4q_json_put(&json, "requirements", requirements_json(report));
-    i4q_json_put(&json, "differences", json_array());
+    i4q_json_put(&json, "differences",
+                 i4q_json_texts(inspection->differences.items, inspection->differences.count));
     return json;
 }

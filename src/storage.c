@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/storage.h"
 
+#include "int4q/checked.h"
+
+#include <string.h>
+
 #define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
 
 static const struct kind {
@@ -56,7 +60,19 @@ static int64_t int_attribute(const Onnx__NodeProto *node, const char *name, int6
     return attribute ? attribute->i : otherwise;
 }
 
-/* The granularity follows from the shapes alone (ONNX operator DequantizeLinear). */
+/* Dimensions that are not 1, and the last of them. */
+static size_t count_wide(const struct i4q_tensor *tensor, size_t *last)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < tensor->rank; i++)
+        if (tensor->dims[i] != 1) {
+            *last = i;
+            count++;
+        }
+    return count;
+}
+
+/* DequantizeLinear: the granularity follows from the shapes alone. */
 static void set_granularity(struct i4q_storage *storage, const struct i4q_tensor *codes,
                             const struct i4q_tensor *scale)
 {
@@ -73,6 +89,19 @@ static void set_granularity(struct i4q_storage *storage, const struct i4q_tensor
         storage->block = 0;
 }
 
+/* Plain arithmetic: scales broadcast, along one axis or, [channels, blocks, 1], along two. */
+static void set_broadcast(struct i4q_storage *storage, const struct i4q_tensor *codes,
+                          const struct i4q_tensor *scale)
+{
+    size_t axis = 0, wide = count_wide(scale, &axis);
+    bool blocked = codes->rank == 3 && scale->rank == 3 && storage->rank != 3 && scale->dims[2] == 1;
+    storage->axis = (int64_t)axis;
+    storage->granularity = blocked                        ? I4Q_BLOCK
+                           : wide == 0 && scale->rank < 2 ? I4Q_PER_TENSOR
+                                                          : I4Q_PER_CHANNEL;
+    storage->block = blocked ? codes->dims[2] : 0;
+}
+
 static void describe_integers(struct i4q_storage *storage, const Onnx__TensorProto *codes_proto,
                               const Onnx__TensorProto *scale_proto, const Onnx__TensorProto *zero_proto)
 {
@@ -85,20 +114,92 @@ static void describe_integers(struct i4q_storage *storage, const Onnx__TensorPro
     const struct kind *kind = find_kind(codes.type);
     storage->name = kind->name;
     storage->is_float = kind->is_float;
-    storage->dims = codes.dims;
-    storage->rank = codes.rank;
-    storage->count = codes.count;
-    if (storage->scale)
+    if (!storage->dims) {
+        storage->dims = codes.dims;
+        storage->rank = codes.rank;
+        storage->count = codes.count;
+    }
+    if (storage->scale && storage->is_dequantize)
         set_granularity(storage, &codes, &scale);
+    else if (storage->scale)
+        set_broadcast(storage, &codes, &scale);
+}
+
+static const struct i4q_node *producer_of(const struct i4q_node *node, size_t input)
+{
+    if (input >= node->proto->n_input)
+        return NULL;
+    const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[input]);
+    return value ? value->producer : NULL;
+}
+
+/* The shape that a Reshape gives the weight, where it is constant and of positive dimensions. */
+static void take_shape(struct i4q_arena *arena, const struct i4q_node *reshape, struct i4q_storage *storage)
+{
+    struct i4q_error ignored = {0};
+    struct i4q_view payload;
+    const Onnx__TensorProto *shape = input_tensor(reshape, 1);
+    if (!shape || shape->data_type != TYPE(INT64) || !i4q_tensor_payload(arena, shape, &payload, &ignored))
+        return;
+    size_t rank = payload.size / sizeof(int64_t), count = 1;
+    int64_t *dims = i4q_arena_alloc(arena, rank, sizeof *dims);
+    if (!dims || !rank)
+        return;
+    memcpy(dims, payload.data, payload.size);
+    for (size_t i = 0; i < rank; i++)
+        if (dims[i] <= 0 || !i4q_mul_size(count, (size_t)dims[i], &count))
+            return;
+    storage->dims = dims;
+    storage->rank = rank;
+    storage->count = count;
 }
 
 /* Inputs of DequantizeLinear: codes, scale, zero point. */
-static void describe_decoded(const struct i4q_conv *conv, struct i4q_storage *storage)
+static void describe_dequantize(const struct i4q_node *node, struct i4q_storage *storage)
 {
-    const struct i4q_node *node = conv->decoder;
+    storage->is_dequantize = true;
     storage->axis = int_attribute(node->proto, "axis", 1);
     storage->block = int_attribute(node->proto, "block_size", 0);
     describe_integers(storage, input_tensor(node, 0), input_tensor(node, 1), input_tensor(node, 2));
+}
+
+/* (codes - zero point) * scale, read from the end; the decoder is a Cast, or a BitShift of packed bytes. */
+static void describe_arithmetic(const struct i4q_node *last, const struct i4q_node *decoder,
+                                struct i4q_storage *storage)
+{
+    bool packed = i4q_node_is(decoder->proto, "BitShift"),
+         multiplies = last && i4q_node_is(last->proto, "Mul");
+    const struct i4q_node *before = multiplies ? producer_of(last, 0) : last;
+    bool subtracts = before && i4q_node_is(before->proto, "Sub");
+    describe_integers(storage, input_tensor(decoder, 0), multiplies ? input_tensor(last, 1) : NULL,
+                      subtracts ? input_tensor(before, 1) : NULL);
+    if (packed)
+        storage->name = "packed-u8";
+    if (packed && storage->zero_point && storage->zero_point->n_dims == 0)
+        storage->bytes -= i4q_tensor_size(storage->zero_point); /* the 8 that all weights share */
+}
+
+static void describe_decoded(struct i4q_arena *arena, const struct i4q_conv *conv,
+                             struct i4q_storage *storage)
+{
+    const struct i4q_node *last = conv->weight->producer;
+    if (last && i4q_node_is(last->proto, "Reshape")) {
+        take_shape(arena, last, storage);
+        last = producer_of(last, 0);
+    }
+    /* Packed codes get their shape before they are cast. */
+    for (const struct i4q_node *node = last; node && !storage->dims; node = producer_of(node, 0)) {
+        if (i4q_node_is(node->proto, "Reshape"))
+            take_shape(arena, node, storage);
+        if (node == conv->decoder ||
+            !(i4q_node_is(node->proto, "Mul") || i4q_node_is(node->proto, "Sub") ||
+              i4q_node_is(node->proto, "Cast") || i4q_node_is(node->proto, "Reshape")))
+            break;
+    }
+    if (i4q_node_is(conv->decoder->proto, "Cast") || i4q_node_is(conv->decoder->proto, "BitShift"))
+        describe_arithmetic(last, conv->decoder, storage);
+    else
+        describe_dequantize(conv->decoder, storage);
 }
 
 /* Inputs: QLinearConv x, x_scale, x_zero_point, w, w_scale, w_zero_point, ...; ConvInteger x, w,
@@ -107,6 +208,7 @@ static void describe_operand(const struct i4q_conv *conv, struct i4q_storage *st
 {
     size_t input = conv->op->weight_input;
     bool has_scale = i4q_node_is(conv->node->proto, "QLinearConv");
+    storage->is_dequantize = true;
     describe_integers(storage, conv->tensor, has_scale ? input_tensor(conv->node, input + 1) : NULL,
                       input_tensor(conv->node, input + 2));
 }
@@ -122,7 +224,7 @@ static void describe_declared(const struct i4q_conv *conv, struct i4q_storage *s
     storage->is_float = kind->is_float;
 }
 
-void i4q_storage_describe(const struct i4q_conv *conv, struct i4q_storage *storage)
+void i4q_storage_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
 {
     *storage = (struct i4q_storage){.name = other_kind.name};
     if (conv->op->integer)
@@ -130,7 +232,7 @@ void i4q_storage_describe(const struct i4q_conv *conv, struct i4q_storage *stora
     else if (conv->source == I4Q_SOURCE_STORED)
         describe_integers(storage, conv->tensor, NULL, NULL);
     else if (conv->source == I4Q_SOURCE_DECODED)
-        describe_decoded(conv, storage);
+        describe_decoded(arena, conv, storage);
     else
         describe_declared(conv, storage);
 }

@@ -78,6 +78,13 @@ bool i4q_tensor_describe(const Onnx__TensorProto *proto, struct i4q_tensor *tens
     return true;
 }
 
+size_t i4q_tensor_size(const Onnx__TensorProto *proto)
+{
+    struct i4q_tensor tensor;
+    struct i4q_error ignored = {0};
+    return i4q_tensor_describe(proto, &tensor, &ignored) ? tensor.bytes : 0;
+}
+
 /* ---- elements */
 
 static size_t field_count(const Onnx__TensorProto *proto, enum field field)

@@ -9,6 +9,8 @@
 
 enum i4q_zero_point { I4Q_ZERO_NONE, I4Q_ZERO_SYMMETRIC, I4Q_ZERO_ASYMMETRIC };
 
+enum { I4Q_HISTOGRAM = 256 };
+
 struct i4q_inspected {
     const struct i4q_conv *conv;
     struct i4q_storage storage;
@@ -16,6 +18,15 @@ struct i4q_inspected {
     double scale_min, scale_max; /* NAN without scales */
     bool has_zero_channels;
     size_t zero_channels; /* output channels in which every code stands for 0 */
+
+    /* With statistics, of integers only. */
+    size_t
+        *histogram; /* [n_histogram] how often each code occurs, from the lowest to the highest; else NULL */
+    size_t n_histogram;
+
+    /* With a reference that has the same weight. */
+    bool is_compared;
+    double sqnr_db, max_error; /* as in struct i4q_quantize_job */
 };
 
 /* The kinds of storage that are counted. */
@@ -31,19 +42,20 @@ enum i4q_kind {
 extern const char *const i4q_kind_names[I4Q_KINDS];
 
 struct i4q_inspection {
-    const struct i4q_model *model;
+    struct i4q_model *model;
     struct i4q_conv *convs; /* in file order */
     struct i4q_inspected *rows;
     size_t n_rows;
-    size_t totals[I4Q_KINDS];     /* Convs */
-    size_t float_bytes;           /* of the weights that are stored as floats, each counted once */
-    int64_t opset;                /* of ai.onnx */
-    struct i4q_patterns problems; /* sentences; a sound model has none */
+    size_t totals[I4Q_KINDS];        /* Convs */
+    size_t float_bytes;              /* of the weights that are stored as floats, each counted once */
+    int64_t opset;                   /* of ai.onnx */
+    struct i4q_patterns problems;    /* sentences; a sound model has none */
+    struct i4q_patterns differences; /* from the reference, other than in weights */
 };
 
 /* Everything is in the model's arena. A problem of the model is not an error but goes to `problems`; errors
- * are those of i4q_convs_find, and memory. */
-bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels,
+ * are those of i4q_convs_find, and memory. `statistics`: histograms as well. */
+bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, bool statistics,
                  struct i4q_inspection *inspection, struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* "none", "zero" or "asymmetric". */

@@ -11,6 +11,9 @@
  * NULL only when memory runs out. */
 json_t *i4q_json_text(const char *text);
 
+/* An array of strings. */
+json_t *i4q_json_texts(const char *const *texts, size_t count);
+
 /* A number, or null where it is not finite. */
 json_t *i4q_json_real(double value);
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 struct i4q_report {
-    const struct i4q_model *model;
+    struct i4q_model *model; /* its arena is used */
     const struct i4q_plan *plan;
     const struct i4q_rewrite *rewrite;
     const char *input_path, *output_path, *topk_path; /* the last may be NULL */

@@ -15,6 +15,7 @@ struct i4q_inspect_report {
     size_t bytes; /* of the file */
     const struct i4q_requirement *requirements;
     size_t n_requirements;
+    bool has_reference;
 };
 
 /* Writes the text to `stream`, whose state the caller checks. */

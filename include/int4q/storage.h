@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* How the weight of a Conv is stored in the file: read off the model, judged by nobody. Touches no payload.
- */
+/* How the weight of a Conv is stored in the file: read off the model, judged by nobody. Touches no payload
+ * but that of shapes. */
 #ifndef INT4Q_STORAGE_H
 #define INT4Q_STORAGE_H
 
@@ -10,10 +10,11 @@
 enum i4q_granularity { I4Q_NO_SCALE, I4Q_PER_TENSOR, I4Q_PER_CHANNEL, I4Q_BLOCK };
 
 struct i4q_storage {
-    const char *name; /* int4, uint4, int8, uint8, float32, float16, bfloat16, float64 or other */
+    const char *name; /* int4, uint4, int8, uint8, packed-u8, float32, float16, bfloat16, float64 or other */
     bool is_float;    /* one of the float kinds */
+    bool is_dequantize; /* decoded by DequantizeLinear, whose rules the shapes must follow */
 
-    /* The weight as the Conv sees it; rank 0 and count 0 when the file does not tell. */
+    /* The weight as the Conv sees it; dims NULL and count 0 when the file does not tell. */
     const int64_t *dims;
     size_t rank, count;
 
@@ -28,7 +29,7 @@ struct i4q_storage {
 };
 
 /* Never fails: what cannot be told is left out. */
-void i4q_storage_describe(const struct i4q_conv *conv, struct i4q_storage *storage);
+void i4q_storage_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage);
 
 /* "per-tensor", ...; NULL for I4Q_NO_SCALE. */
 const char *i4q_granularity_name(enum i4q_granularity granularity);

@@ -28,6 +28,9 @@ bool i4q_tensor_describe(const Onnx__TensorProto *proto, struct i4q_tensor *tens
 bool i4q_tensor_payload(struct i4q_arena *arena, const Onnx__TensorProto *proto, struct i4q_view *payload,
                         struct i4q_error *error) I4Q_MUST_CHECK;
 
+/* Bytes of the payload, 0 when the shape is not sound or the type has no fixed size. */
+size_t i4q_tensor_size(const Onnx__TensorProto *proto);
+
 /* "FLOAT", "INT4", ... or "type 99". */
 const char *i4q_tensor_type_name(int32_t type, char buffer[static 16]);
 

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every storage format and form against the definition, by numpy, and in ONNX Runtime."""
+import json
+
+import numpy as np
+import onnx
+import pytest
+from helpers import make_model, random_feeds, rewrite, run, run_int4q, tensor, value, with_output_shapes
+from onnx import TensorProto, helper, numpy_helper
+
+QMAX = {"int4": 7, "uint4": 7, "int8": 127, "packed-u8": 7}
+ZERO = {"int4": 0, "uint4": 8, "int8": 0, "packed-u8": 8}
+
+
+def definition(weight, fmt, block=0):
+    """Codes without zero point, scales [channels, blocks], and what they decode to."""
+    wide = weight.astype(np.float32).reshape(weight.shape[0], -1)
+    block = block if 0 < block < wide.shape[1] else wide.shape[1]
+    codes, scales, decoded = np.zeros(wide.shape, np.int32), [], np.zeros(wide.shape, np.float32)
+    for start in range(0, wide.shape[1], block):
+        part = wide[:, start:start + block]
+        scale = (np.abs(part).max(1) / np.float32(QMAX[fmt])).astype(weight.dtype)
+        scale[scale == 0] = 1
+        step = scale.astype(np.float32)[:, None]
+        q = np.clip(np.rint(part / step), -QMAX[fmt], QMAX[fmt]).astype(np.int32).astype(np.float32)
+        codes[:, start:start + block] = q
+        decoded[:, start:start + block] = q * step
+        scales.append(scale)
+    return codes.reshape(weight.shape), np.stack(scales, 1), decoded.reshape(weight.shape).astype(weight.dtype)
+
+
+def codes_of(stored, fmt, count):
+    raw = np.frombuffer(stored.raw_data, np.uint8)
+    if fmt == "int8":
+        return raw.view(np.int8).astype(np.int32)
+    nibbles = np.stack([raw & 15, raw >> 4], 1).reshape(-1).astype(np.int32)
+    assert not nibbles[count:].any()
+    nibbles = nibbles[:count]
+    return np.where(nibbles > 7, nibbles - 16, nibbles) if fmt == "int4" else nibbles - ZERO[fmt]
+
+
+def decoded_in_runtime(model):
+    """The weights as ONNX Runtime decodes them: the values that the Convs read become outputs."""
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    weights = [n.input[1] for n in model.graph.node if n.op_type == "Conv"]
+    probe.graph.output.extend(onnx.ValueInfoProto(name=w) for w in weights)
+    return dict(zip(weights, run(probe, random_feeds(model))[len(model.graph.output):]))
+
+
+def two_convs(kind=np.float32, shapes=((6, 3, 3, 3), (5, 6, 1, 3)), opset=13):
+    nodes = [helper.make_node("Conv", ["x", "v"], ["a"], name="one"), helper.make_node("Conv", ["a", "w"], ["y"], name="two")]
+    weights = [tensor(name, *shape, kind=kind) for name, shape in zip("vw", shapes)]
+    number = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    return with_output_shapes(make_model(nodes, weights, inputs=[value("x", 1, 3, 8, 8, kind=number)], opset=opset,
+                                         outputs=[onnx.ValueInfoProto(name="y")]))
+
+
+FORMS = [(f, d, b) for f in QMAX for d in ("dq", "cast", "com.microsoft") for b in (0, 4, 9, 18)
+         if not (f == "packed-u8" and (d != "dq" or b)) and not (d == "com.microsoft" and b)]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+@pytest.mark.parametrize("fmt, decode, block", FORMS)
+def test_form(tmp_path, fmt, decode, block, kind):
+    original = two_convs(kind)
+    args = ["--format", fmt, "--block", block]
+    args = args if block else args[:2]
+    args += ["--dq-domain", decode] if decode == "com.microsoft" else ["--decode", decode] if fmt != "packed-u8" else []
+    rewritten, report = rewrite(original, tmp_path, *args)
+    onnx.checker.check_model(rewritten, full_check=True)
+    four_bit_type = fmt in ("int4", "uint4")
+    in_runtime = decoded_in_runtime(rewritten)
+    stored = {t.name: t for t in rewritten.graph.initializer}
+    for name in "vw":
+        weight = numpy_helper.to_array(next(t for t in original.graph.initializer if t.name == name))
+        codes, scales, decoded = definition(weight, fmt, block)
+        suffix = "packed" if fmt == "packed-u8" else "quantized"
+        np.testing.assert_array_equal(codes_of(stored[f"{name}_{suffix}"], fmt, weight.size), codes.reshape(-1))
+        assert stored[f"{name}_scale"].raw_data == scales.tobytes()
+        assert in_runtime[name].tobytes() == decoded.tobytes()
+    opset = rewritten.opset_import[0].version
+    dq = any(n.op_type == "DequantizeLinear" for n in rewritten.graph.node)
+    if decode == "com.microsoft":
+        assert opset == 13 and rewritten.ir_version == 10
+        assert [(o.domain, o.version) for o in rewritten.opset_import] == [("", 13), ("com.microsoft", 1)]
+    else:
+        half = 19 if dq and kind == np.float16 else 13
+        assert opset == (21 if four_bit_type or (dq and block) else half if fmt == "int8" else 13)
+        assert rewritten.ir_version == (10 if four_bit_type else original.ir_version)
+    for conv in report["convs"]:
+        assert conv["storage"] == fmt
+    run_int4q("inspect", tmp_path / "out.onnx", "--require", f"{fmt}==2", "--require", "valid")
+
+
+@pytest.mark.parametrize("opset", [11, 12, 13, 17, 21])
+@pytest.mark.parametrize("shape", [(6, 3, 3, 3), (5, 3, 3, 3)])
+def test_packed_at_every_opset(tmp_path, opset, shape):
+    """Runs where nobody has heard of INT4: the opset stays, the operators are standard ones."""
+    original = two_convs(shapes=(shape, (5, shape[0], 1, 1)), opset=opset)
+    rewritten, _ = rewrite(original, tmp_path, "--format", "packed-u8")
+    onnx.checker.check_model(rewritten, full_check=True)
+    assert rewritten.opset_import[0].version == opset and rewritten.ir_version == original.ir_version
+    weight = numpy_helper.to_array(original.graph.initializer[0])
+    assert decoded_in_runtime(rewritten)["v"].tobytes() == definition(weight, "packed-u8")[2].tobytes()
+    assert not any(t.data_type in (TensorProto.INT4, TensorProto.UINT4) for t in rewritten.graph.initializer)
+
+
+def test_keep_format(tmp_path):
+    """What --topk and --min-weights keep becomes INT8; what is excluded or fixed stays float."""
+    arange = numpy_helper.from_array(np.arange(5, dtype=np.float32).reshape(1, 5, 1, 1), "dfl")
+    original = two_convs()
+    del original.graph.output[:]
+    original.graph.node.append(helper.make_node("Conv", ["y", "dfl"], ["z"], name="three"))
+    original.graph.initializer.append(arange)
+    original.graph.output.append(onnx.ValueInfoProto(name="z"))
+    original = with_output_shapes(original)
+    (tmp_path / "sens.json").write_text(json.dumps({"one": 2.0, "two": 1.0}))
+    rewritten, report = rewrite(original, tmp_path, "--topk", tmp_path / "sens.json", "--keep", 1, "--keep-format", "int8")
+    onnx.checker.check_model(rewritten, full_check=True)
+    assert [(c["storage"], c["reason"]) for c in report["convs"]] == [("int8", "sensitive"), ("int4", None), ("float32", "dfl")]
+    assert report["totals"]["kept"] == 2 and report["options"]["keep_format"] == "int8"
+    weight = numpy_helper.to_array(original.graph.initializer[0])
+    assert decoded_in_runtime(rewritten)["v"].tobytes() == definition(weight, "int8")[2].tobytes()
+    run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--exclude", "one", "--exclude", "two", "--keep-format", "int8", status=4)
+
+
+def test_block_notes(tmp_path):
+    """Blocks that do not fit are told."""
+    _, report = rewrite(two_convs(shapes=((6, 3, 3, 3), (5, 6, 1, 1))), tmp_path, "--block", 8, "--decode", "cast")
+    assert [n.split(":")[0] for n in report["notes"]] == ["--block 8", "--block 8"]
+    assert "stay per channel" in report["notes"][0] and "DequantizeLinear" in report["notes"][1]
