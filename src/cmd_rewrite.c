@@ -20,7 +20,7 @@ enum { SMALL_FILE_LIMIT = 64 << 20 };
 
 struct arguments {
     struct i4q_common common;
-    const char *output, *json, *topk, *quantize, *format, *keep_format, *decode, *dq_domain;
+    const char *output, *json, *topk, *quantize, *format, *keep_format, *decode, *dq_domain, *op_types;
     bool force, dry_run, strict, allow_unmatched;
     struct i4q_patterns include, exclude, include_from, exclude_from;
     struct i4q_number keep, min_weights, opset, block;
@@ -47,6 +47,8 @@ static const struct i4q_option options[] = {
     {0, "keep", "K", I4Q_OPTION_NUMBER, FIELD(keep), "how many (default: the file's k, else 10)"},
     {0, "quantize", "N", I4Q_OPTION_STRING, FIELD(quantize),
      "quantize only the N (or N%) least sensitive measured Convs"},
+    {0, "op-types", "LIST", I4Q_OPTION_STRING, FIELD(op_types),
+     "operators to quantize, of Conv, ConvTranspose, Gemm, MatMul, separated by commas (default: Conv)"},
     {0, "min-weights", "N", I4Q_OPTION_NUMBER, FIELD(min_weights), "Convs with fewer weights stay float"},
     {0, "format", "F", I4Q_OPTION_STRING, FIELD(format),
      "int4, uint4, int8, or packed-u8: 4-bit codes in UINT8, decoded by operators of opset 11 (default: "
@@ -195,6 +197,23 @@ static bool parse_target(const struct arguments *a, struct i4q_target *target, s
     return true;
 }
 
+static bool parse_ops(const char *list, unsigned *ops, struct i4q_error *error)
+{
+    *ops = list ? 0 : I4Q_OPS_CONV;
+    for (const char *at = list; at; at = *at == ',' ? at + 1 : NULL) {
+        char op[32];
+        size_t length = strcspn(at, ",");
+        snprintf(op, sizeof op, "%.*s", (int)length, at);
+        unsigned bit = i4q_conv_op_bit(op);
+        if (!bit || length >= sizeof op)
+            return i4q_fail(error, I4Q_USAGE, "--op-types: '%s' is none of Conv, ConvTranspose, Gemm, MatMul",
+                            op);
+        *ops |= bit;
+        at += length;
+    }
+    return true;
+}
+
 /* N or N% */
 static bool parse_quantize(const char *text, struct i4q_plan_options *plan, struct i4q_error *error)
 {
@@ -237,7 +256,8 @@ static bool read_options(struct run *run)
                                              .has_count = a->keep.given,
                                              .count = a->keep.value,
                                              .min_weights = a->min_weights.value};
-    if (!parse_target(a, &run->options.target, run->error))
+    if (!parse_target(a, &run->options.target, run->error) ||
+        !parse_ops(a->op_types, &run->options.ops, run->error))
         return false;
     if (a->quantize && !parse_quantize(a->quantize, &run->options, run->error))
         return false;

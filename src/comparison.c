@@ -114,7 +114,7 @@ static bool compare_weights(struct comparer *comparer)
     struct i4q_conv *convs;
     size_t count;
     struct i4q_table by_name;
-    if (!i4q_convs_find(comparer->reference, &convs, &count, comparer->error))
+    if (!i4q_convs_find(comparer->reference, I4Q_OPS_ALL, 0, &convs, &count, comparer->error))
         return false;
     i4q_table_init(&by_name, comparer->arena);
     for (size_t i = 0; i < count; i++) {

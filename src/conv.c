@@ -4,20 +4,50 @@
 #include <string.h>
 
 static const struct i4q_conv_op op_table[] = {
-    {"Conv", .weight_input = 1, .channel_axis = 0},
-    {"ConvInteger", .weight_input = 1, .channel_axis = 0, .integer = true},
-    {"QLinearConv", .weight_input = 3, .channel_axis = 0, .integer = true},
+    {.op_type = "Conv", .weight_input = 1, .channel_axis = 0, .least_rank = 3, .blocks = true},
+    {.op_type = "ConvInteger", .weight_input = 1, .channel_axis = 0, .least_rank = 3, .integer = true},
+    {.op_type = "QLinearConv", .weight_input = 3, .channel_axis = 0, .least_rank = 3, .integer = true},
+    {.op_type = "ConvTranspose", .weight_input = 1, .channel_axis = 1, .least_rank = 3},
+    {.op_type = "Gemm",
+     .weight_input = 1,
+     .channel_axis = 1,
+     .least_rank = 2,
+     .greatest_rank = 2,
+     .transposed = "transB"},
+    {.op_type = "MatMul", .weight_input = 1, .channel_axis = 1, .least_rank = 2, .greatest_rank = 2},
 };
+
+enum { N_OPS = sizeof op_table / sizeof *op_table };
 
 /* Steps through nodes towards the source of a weight; a longer chain, or a cycle, counts as computed. */
 enum { MAX_CHAIN = 64 };
 
-static const struct i4q_conv_op *find_op(const Onnx__NodeProto *node)
+static const struct i4q_conv_op *find_op(unsigned ops, const Onnx__NodeProto *node)
 {
-    for (size_t i = 0; i < sizeof op_table / sizeof *op_table; i++)
-        if (i4q_node_is(node, op_table[i].op_type))
+    for (size_t i = 0; i < N_OPS; i++)
+        if ((ops >> i & 1) && i4q_node_is(node, op_table[i].op_type))
             return &op_table[i];
     return NULL;
+}
+
+unsigned i4q_conv_op_bit(const char *op_type)
+{
+    for (size_t i = 0; i < N_OPS; i++)
+        if (!op_table[i].integer && strcmp(op_table[i].op_type, op_type) == 0)
+            return 1u << i;
+    return 0;
+}
+
+static size_t channel_axis(const struct i4q_conv_op *op, const Onnx__NodeProto *node)
+{
+    const Onnx__AttributeProto *transposed = op->transposed ? i4q_node_attribute(node, op->transposed) : NULL;
+    return transposed && transposed->i ? 0 : op->channel_axis;
+}
+
+bool i4q_conv_reads_weight(unsigned ops, const Onnx__NodeProto *node, size_t input, size_t axis)
+{
+    const struct i4q_conv_op *op = find_op(ops, node);
+    return op && !op->integer && op->weight_input == input && channel_axis(op, node) == axis;
 }
 
 const char *i4q_node_label(const Onnx__NodeProto *node)
@@ -135,22 +165,25 @@ static bool find_weight(struct i4q_conv *conv, struct i4q_error *error)
     return true;
 }
 
-bool i4q_convs_find(struct i4q_model *model, struct i4q_conv **convs, size_t *count, struct i4q_error *error)
+bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
+                    size_t *count, struct i4q_error *error)
 {
     size_t n = 0;
     for (const struct i4q_node *node = model->nodes; node; node = node->next)
-        n += find_op(node->proto) != NULL;
+        n += find_op(ops | ops_if_decoded, node->proto) != NULL;
     *convs = i4q_arena_alloc(&model->arena, n, sizeof **convs);
     if (!*convs)
         return i4q_fail_memory(error);
     *count = 0;
     for (const struct i4q_node *node = model->nodes; node; node = node->next) {
-        struct i4q_conv conv = {.node = node, .op = find_op(node->proto)};
+        struct i4q_conv conv = {.node = node, .op = find_op(ops | ops_if_decoded, node->proto)};
         if (!conv.op)
             continue;
+        conv.channel_axis = channel_axis(conv.op, node->proto);
         if (!find_weight(&conv, error))
             return false;
-        (*convs)[(*count)++] = conv;
+        if (find_op(ops, node->proto) || conv.source == I4Q_SOURCE_DECODED)
+            (*convs)[(*count)++] = conv;
     }
     return true;
 }

@@ -78,7 +78,7 @@ struct layout {
 static struct layout find_layout(const struct i4q_inspected *row)
 {
     const struct i4q_storage *storage = &row->storage;
-    size_t axis = row->conv->op->channel_axis;
+    size_t axis = row->conv->channel_axis;
     struct layout layout = {0, 1};
     if (!storage->dims || axis >= storage->rank || !storage->count)
         return layout;
@@ -173,7 +173,8 @@ bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, boo
     struct inspector inspector = {model, kernels, statistics, inspection, error};
     *inspection = (struct i4q_inspection){
         .model = model, .opset = i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import)};
-    if (!i4q_convs_find(model, &inspection->convs, &inspection->n_rows, error))
+    if (!i4q_convs_find(model, I4Q_OPS_CONV | I4Q_OPS_INTEGER, I4Q_OPS_ALL, &inspection->convs,
+                        &inspection->n_rows, error))
         return false;
     inspection->rows = i4q_arena_alloc(&model->arena, inspection->n_rows, sizeof *inspection->rows);
     if (!inspection->rows)

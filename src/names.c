@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/names.h"
 
+#include <fnmatch.h>
 #include <string.h>
 
 static const char WEIGHT_SUFFIX[] = ".weight";
@@ -38,35 +39,36 @@ static void write_module(const char *node, char *out)
     *end = '\0';
 }
 
-static bool module_alias(struct i4q_arena *arena, const char *node, const char **module)
+/* Each alias that follows from a name; false only when memory runs out. */
+static bool add_node(struct i4q_arena *arena, const char *node, const char **alias)
 {
-    char *text = i4q_arena_alloc(arena, strlen(node) + 1, 1);
-    if (!text)
+    char *module = i4q_arena_alloc(arena, strlen(node) + 1, 1);
+    if (!module)
         return false;
-    write_module(node, text);
-    *module = *text ? text : NULL;
-    return true;
+    alias[I4Q_ALIAS_NODE] = node;
+    write_module(node, module);
+    if (!*module)
+        return true;
+    alias[I4Q_ALIAS_MODULE] = module;
+    alias[I4Q_ALIAS_MODULE_WEIGHT] = i4q_arena_format(arena, "%s%s", module, WEIGHT_SUFFIX);
+    return alias[I4Q_ALIAS_MODULE_WEIGHT] != NULL;
+}
+
+static bool add_weight(struct i4q_arena *arena, const char *weight, const char **alias)
+{
+    alias[I4Q_ALIAS_WEIGHT] = weight;
+    if (!ends_with(weight, WEIGHT_SUFFIX))
+        return true;
+    int length = (int)(strlen(weight) - strlen(WEIGHT_SUFFIX));
+    alias[I4Q_ALIAS_WEIGHT_MODULE] = i4q_arena_format(arena, "%.*s", length, weight);
+    return alias[I4Q_ALIAS_WEIGHT_MODULE] != NULL;
 }
 
 bool i4q_names_make(struct i4q_arena *arena, const char *node, const char *weight, struct i4q_names *names)
 {
     *names = (struct i4q_names){0};
-    if (node && *node) {
-        names->alias[0] = node;
-        if (!module_alias(arena, node, &names->alias[3]))
-            return false;
-    }
-    if (names->alias[3] &&
-        !(names->alias[4] = i4q_arena_format(arena, "%s%s", names->alias[3], WEIGHT_SUFFIX)))
-        return false;
-    if (!weight || !*weight)
-        return true;
-    names->alias[1] = weight;
-    if (!ends_with(weight, WEIGHT_SUFFIX))
-        return true;
-    int length = (int)(strlen(weight) - strlen(WEIGHT_SUFFIX));
-    names->alias[2] = i4q_arena_format(arena, "%.*s", length, weight);
-    return names->alias[2] != NULL;
+    return (!node || !*node || add_node(arena, node, names->alias)) &&
+           (!weight || !*weight || add_weight(arena, weight, names->alias));
 }
 
 /* ---- index */
@@ -107,68 +109,9 @@ const struct i4q_name_hit *i4q_name_index_find(const struct i4q_name_index *inde
 
 /* ---- glob */
 
-/* One character of a bracket expression, behind a `\` if there is one. */
-static unsigned char bracket_char(const char **pattern)
-{
-    if (**pattern == '\\' && (*pattern)[1])
-        ++*pattern;
-    return (unsigned char)*(*pattern)++;
-}
-
-/* Matches [...] at `*pattern` against c and moves behind it. An unclosed '[' is left where it is. */
-static bool match_bracket(const char **pattern, unsigned char c, bool *matched)
-{
-    const char *p = *pattern + 1;
-    bool negated = *p == '!' || *p == '^', found = false;
-    p += negated;
-    for (bool first = true; *p && (*p != ']' || first); first = false) {
-        unsigned char low = bracket_char(&p), high = low;
-        if (p[0] == '-' && p[1] && p[1] != ']') {
-            p++;
-            high = bracket_char(&p);
-        }
-        found |= low <= c && c <= high;
-    }
-    if (*p != ']')
-        return false;
-    *pattern = p + 1;
-    *matched = found != negated;
-    return true;
-}
-
-/* Matches one pattern element other than '*' against c; moves behind it. */
-static bool match_one(const char **pattern, char c)
-{
-    bool matched;
-    if (**pattern == '?') {
-        ++*pattern;
-        return true;
-    }
-    if (**pattern == '[' && match_bracket(pattern, (unsigned char)c, &matched))
-        return matched;
-    if (**pattern == '\\' && (*pattern)[1])
-        ++*pattern;
-    return *(*pattern)++ == c;
-}
-
-/* Own code because fnmatch(3) depends on the locale, and in glibc it fails on text that is not valid there.
- * Only the last '*' needs to be taken back: whatever an earlier one could match, the last one can match as
- * well. */
+/* Without flags fnmatch(3) is what we promise: '/' is a character like others. It takes back only the last
+ * '*', so no pattern makes it exponential, and as the tool leaves the locale at "C", any bytes will do. */
 bool i4q_glob_match(const char *pattern, const char *text)
 {
-    const char *star = NULL, *star_text = NULL;
-    while (*text || *pattern) {
-        if (*pattern == '*') {
-            star = ++pattern;
-            star_text = text;
-        } else if (*text && *pattern && match_one(&pattern, *text)) {
-            text++;
-        } else if (star && *star_text) {
-            pattern = star;
-            text = ++star_text;
-        } else {
-            return false;
-        }
-    }
-    return true;
+    return fnmatch(pattern, text, 0) == 0;
 }

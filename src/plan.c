@@ -22,7 +22,7 @@ const struct i4q_reason_row i4q_reasons[I4Q_REASONS] = {
                                                 "another operator reads its weight", true},
     [I4Q_REASON_SPARSE] = {"sparse", "its weight is sparse", true},
     [I4Q_REASON_DTYPE] = {"dtype", "its weight is neither FLOAT nor FLOAT16", true},
-    [I4Q_REASON_SHAPE] = {"shape", "its weight has fewer than 3 dimensions", true},
+    [I4Q_REASON_SHAPE] = {"shape", "its weight has not the dimensions that it takes", true},
     [I4Q_REASON_EMPTY] = {"empty", "its weight has no elements", true},
     [I4Q_REASON_DFL] = {"dfl", "a fixed projection 0, 1, 2, ... that needs exact values", false},
     [I4Q_REASON_SMALL] = {"small", "fewer weights than --min-weights", false},
@@ -49,7 +49,8 @@ static bool attach_weight(struct planner *planner, struct i4q_plan_row *row)
     struct i4q_value *value = row->conv->weight;
     if (!value->attached) {
         struct i4q_weight *weight = &planner->plan->weights[planner->plan->n_weights++];
-        if (!i4q_weight_describe(&planner->model->arena, row->conv, weight, planner->error))
+        if (!i4q_weight_describe(&planner->model->arena, planner->options->ops, row->conv, weight,
+                                 planner->error))
             return false;
         value->attached = weight;
     }
@@ -60,7 +61,8 @@ static bool attach_weight(struct planner *planner, struct i4q_plan_row *row)
 static bool make_rows(struct planner *planner)
 {
     struct i4q_plan *plan = planner->plan;
-    if (!i4q_convs_find(planner->model, &plan->convs, &plan->n_rows, planner->error))
+    if (!i4q_convs_find(planner->model, planner->options->ops | I4Q_OPS_INTEGER, 0, &plan->convs,
+                        &plan->n_rows, planner->error))
         return false;
     plan->rows = i4q_arena_alloc(&planner->model->arena, plan->n_rows, sizeof *plan->rows);
     plan->weights = i4q_arena_alloc(&planner->model->arena, plan->n_rows, sizeof *plan->weights);
@@ -233,7 +235,9 @@ static bool has_other_type(const struct planner *planner, const struct i4q_plan_
 
 static bool has_other_shape(const struct planner *planner, const struct i4q_plan_row *row)
 {
-    return row->weight->tensor.rank < 3;
+    const struct i4q_conv_op *op = row->conv->op;
+    size_t rank = row->weight->tensor.rank;
+    return rank < op->least_rank || (op->greatest_rank && rank > op->greatest_rank);
 }
 
 static bool is_empty(const struct planner *planner, const struct i4q_plan_row *row)

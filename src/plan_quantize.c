@@ -45,7 +45,7 @@ static const struct i4q_format *agreed_format(const struct i4q_plan *plan, const
 /* Blocks need consecutive channels that are longer than a block; what is kept stays per channel. */
 static size_t choose_block(const struct i4q_plan *plan, const struct i4q_weight *weight)
 {
-    bool possible = weight->format == plan->target.format && weight->channel_axis == 0 &&
+    bool possible = weight->format == plan->target.format && weight->op->blocks &&
                     i4q_weight_inner(weight) > plan->target.block;
     return possible ? plan->target.block : 0;
 }

@@ -134,9 +134,20 @@ static const char HINT_FOLDED[] =
     "hint       ONNX Runtime decodes these weights once, at load: float speed and float memory. Written by\n"
     "           --format int4 --decode dq they stay small in memory and are decoded again on every run.\n";
 
-static void print_hint(const struct i4q_target *target, FILE *stream)
+static const char HINT_MATMUL[] =
+    "           DequantizeLinear before Gemm and MatMul becomes MatMulNBits, which may round activations "
+    "too:\n"
+    "           session.qdq_matmulnbits_accuracy_level=1 keeps them in float.\n";
+
+static void print_hint(const struct i4q_plan *plan, FILE *stream)
 {
-    fputs(target->format->packed || target->form == I4Q_FORM_CAST ? HINT_FOLDED : HINT_DQ, stream);
+    const struct i4q_target *target = &plan->target;
+    bool folded = target->format->packed || target->form == I4Q_FORM_CAST, matmul = false;
+    for (size_t i = 0; i < plan->n_weights; i++)
+        matmul |= plan->weights[i].format && plan->weights[i].op->greatest_rank == 2;
+    fputs(folded ? HINT_FOLDED : HINT_DQ, stream);
+    if (matmul && !folded)
+        fputs(HINT_MATMUL, stream);
 }
 
 static void print_files(const struct i4q_report *report, FILE *stream)
@@ -172,7 +183,7 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
     print_notes(plan, stream);
     if (plan->n_quantized) {
         print_files(report, stream);
-        print_hint(&plan->target, stream);
+        print_hint(plan, stream);
     }
 }
 

@@ -26,7 +26,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* The pattern on a line, without the blanks around it; NULL text for a blank line or a comment. */
+/* Adds the pattern on a line, without the blanks around it; a blank line or a comment has none. */
 static bool add_line(struct i4q_arena *arena, struct i4q_patterns *patterns, const char *line,
                      const char *end, struct i4q_error *error)
 {
@@ -36,14 +36,18 @@ static bool add_line(struct i4q_arena *arena, struct i4q_patterns *patterns, con
         end--;
     if (line == end || *line == '#')
         return true;
-    char *text = i4q_arena_format(arena, "%.*s", (int)(end - line), line);
-    return (text && i4q_patterns_add(arena, patterns, text)) || i4q_fail_memory(error);
+    size_t length = (size_t)(end - line);
+    char *text = i4q_arena_alloc(arena, length + 1, 1);
+    if (!text || !i4q_patterns_add(arena, patterns, text))
+        return i4q_fail_memory(error);
+    memcpy(text, line, length);
+    return true;
 }
 
 bool i4q_patterns_add_lines(struct i4q_arena *arena, struct i4q_patterns *patterns, struct i4q_view text,
                             struct i4q_error *error)
 {
-    const char *at = (const char *)text.data, *end = at + text.size;
+    const char *at = text.size ? (const char *)text.data : "", *end = at + text.size;
     for (size_t number = 1; at < end; number++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at)), *line_end = newline ? newline : end;
         if (memchr(at, 0, (size_t)(line_end - at)))

@@ -10,14 +10,8 @@ enum {
     MAX_IDENTITIES = 64, /* in a row; behind more, a weight counts as read by something else */
 };
 
-static bool reads_as_weight(const struct i4q_use *use, const struct i4q_conv_op *op)
-{
-    return i4q_node_is(use->node->proto, op->op_type) && use->input == op->weight_input;
-}
-
-/* Finds out who else reads a weight, through Identity nodes. */
-static void find_readers(struct i4q_weight *weight, const struct i4q_value *value,
-                         const struct i4q_conv_op *op, int depth)
+/* Finds out who other than the chosen operators reads a weight, through Identity nodes. */
+static void find_readers(struct i4q_weight *weight, const struct i4q_value *value, unsigned ops, int depth)
 {
     if (!value)
         return;
@@ -25,11 +19,11 @@ static void find_readers(struct i4q_weight *weight, const struct i4q_value *valu
     for (const struct i4q_use *use = value->uses; use; use = use->next) {
         const Onnx__NodeProto *node = use->node->proto;
         if (!i4q_node_is(node, "Identity") || !node->n_output)
-            weight->other_reader |= !reads_as_weight(use, op);
+            weight->other_reader |= !i4q_conv_reads_weight(ops, node, use->input, weight->channel_axis);
         else if (depth == MAX_IDENTITIES)
             weight->other_reader = true;
         else
-            find_readers(weight, i4q_scope_resolve(use->node->scope, node->output[0]), op, depth + 1);
+            find_readers(weight, i4q_scope_resolve(use->node->scope, node->output[0]), ops, depth + 1);
     }
 }
 
@@ -39,15 +33,15 @@ bool i4q_weight_is_quantizable(const struct i4q_weight *weight)
            weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
 }
 
-bool i4q_weight_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_weight *weight,
-                         struct i4q_error *error)
+bool i4q_weight_describe(struct i4q_arena *arena, unsigned ops, const struct i4q_conv *conv,
+                         struct i4q_weight *weight, struct i4q_error *error)
 {
     *weight = (struct i4q_weight){
-        .value = conv->weight, .proto = conv->tensor, .channel_axis = conv->op->channel_axis};
+        .value = conv->weight, .proto = conv->tensor, .op = conv->op, .channel_axis = conv->channel_axis};
     if (!i4q_tensor_describe(weight->proto, &weight->tensor, error))
         return false;
     weight->bytes_before = weight->bytes_after = weight->tensor.bytes;
-    find_readers(weight, weight->value, conv->op, 0);
+    find_readers(weight, weight->value, ops, 0);
     return !i4q_weight_is_quantizable(weight) ||
            i4q_tensor_payload(arena, weight->proto, &weight->payload, error);
 }

@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The convolutions of a model and where each gets its weight from. Facts only: what follows from them is
- * decided by the plan. */
+/* The convolutions of a model, and other operators with a weight, and where each gets it from. Facts only:
+ * what follows from them is decided by the plan. */
 #ifndef INT4Q_CONV_H
 #define INT4Q_CONV_H
 
 #include "int4q/model.h"
 
-/* An operator with a weight. */
+/* An operator with a weight, a row of the table of them. */
 struct i4q_conv_op {
     const char *op_type;
-    size_t weight_input; /* which of its inputs */
-    size_t channel_axis; /* of the weight: its output channels */
-    bool integer;        /* takes integer weights only, hence is quantized already */
+    size_t weight_input;    /* which of its inputs */
+    size_t channel_axis;    /* of the weight: its output channels; of Gemm without transB */
+    size_t least_rank;      /* of the weight */
+    size_t greatest_rank;   /* the same; 0: any */
+    const char *transposed; /* attribute that, when not 0, moves the channels to axis 0; or NULL */
+    bool integer;           /* takes integer weights only, hence is quantized already */
+    bool blocks;            /* its weight may be cut into blocks */
 };
+
+/* Sets of operators: bit i stands for row i of the table. */
+enum { I4Q_OPS_CONV = 1 << 0, I4Q_OPS_INTEGER = 3 << 1, I4Q_OPS_ALL = (1 << 6) - 1 };
+
+/* The bit of the operator `op_type` that --op-types may name (Conv, ConvTranspose, Gemm, MatMul); 0: none. */
+unsigned i4q_conv_op_bit(const char *op_type);
 
 /* What stands at the source of a weight, behind any number of Identity nodes. */
 enum i4q_source {
@@ -26,16 +36,21 @@ enum i4q_source {
 struct i4q_conv {
     const struct i4q_node *node;
     const struct i4q_conv_op *op;
+    size_t channel_axis; /* of the weight */
     enum i4q_source source;
     struct i4q_value *weight;       /* the value at the source, behind Identity nodes; never NULL */
     Onnx__TensorProto *tensor;      /* I4Q_SOURCE_STORED: its elements; else NULL */
     const struct i4q_node *decoder; /* I4Q_SOURCE_DECODED: the DequantizeLinear or Cast; else NULL */
 };
 
-/* All convolutions in file order, bodies and functions included; the array is in the model's arena.
- * I4Q_MODEL: one without a weight, or with one that nothing defines. */
-bool i4q_convs_find(struct i4q_model *model, struct i4q_conv **convs, size_t *count,
-                    struct i4q_error *error) I4Q_MUST_CHECK;
+/* All nodes of the operators `ops` in file order, bodies and functions included, and of `ops_if_decoded`
+ * those whose weight is decoded from integers; the array is in the model's arena. I4Q_MODEL: one without a
+ * weight, or with one that nothing defines. */
+bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
+                    size_t *count, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Whether the node is one of `ops` and takes input `input` as its weight, with its channels along `axis`. */
+bool i4q_conv_reads_weight(unsigned ops, const Onnx__NodeProto *node, size_t input, size_t axis);
 
 /* The dense tensor that a value is stored as: its initializer, or that of the Constant node that makes it; or
  * NULL. */

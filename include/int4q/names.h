@@ -10,8 +10,14 @@
 #include "int4q/arena.h"
 #include "int4q/table.h"
 
-/* node · weight · weight without ".weight" · module from the node name · the same with ".weight" */
-enum { I4Q_ALIASES = 5 };
+enum i4q_alias {
+    I4Q_ALIAS_NODE,
+    I4Q_ALIAS_WEIGHT,
+    I4Q_ALIAS_WEIGHT_MODULE, /* the weight without ".weight" */
+    I4Q_ALIAS_MODULE,        /* from the node name, which must be a path; its last component is the operator */
+    I4Q_ALIAS_MODULE_WEIGHT, /* the same with ".weight" */
+    I4Q_ALIASES,
+};
 
 struct i4q_names {
     const char *alias[I4Q_ALIASES]; /* NULL where there is none; never "" */
@@ -42,8 +48,9 @@ bool i4q_name_index_make(struct i4q_arena *arena, const struct i4q_names *names,
 /* The Convs with the very alias `name`; NULL when there is none. */
 const struct i4q_name_hit *i4q_name_index_find(const struct i4q_name_index *index, const char *name);
 
-/* Shell glob over the whole text: `*` and `?` also match '/', `[...]` with ranges, `[!...]`, `\` escapes the
- * next character. An unclosed '[' stands for itself. Linear in practice: no exponential backtracking. */
+/* Shell glob over the whole text, byte by byte: `*` and `?` also match '/', `[...]` with ranges and classes,
+ * `[!...]`, `\` escapes the next character. Takes at most pattern times text steps, more only where brackets
+ * are left open. */
 bool i4q_glob_match(const char *pattern, const char *text);
 
 #endif

@@ -73,6 +73,7 @@ struct i4q_target {
 };
 
 struct i4q_plan_options {
+    unsigned ops; /* operators whose weights are to be quantized, see i4q_conv_op_bit */
     struct i4q_target target;
     struct i4q_patterns include, exclude;
     bool only_included; /* there are include patterns, or a file that could have held some */

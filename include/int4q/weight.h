@@ -20,7 +20,8 @@ struct i4q_weight {
     struct i4q_value *value;
     Onnx__TensorProto *proto; /* its elements */
     struct i4q_tensor tensor;
-    struct i4q_view payload; /* FLOAT and FLOAT16 only */
+    struct i4q_view payload;      /* FLOAT and FLOAT16 only */
+    const struct i4q_conv_op *op; /* of the first Conv that reads it */
     size_t channel_axis;
     bool is_output;    /* a graph output, itself or behind Identity nodes */
     bool other_reader; /* something other than these Convs' weight input reads it */
@@ -34,8 +35,8 @@ struct i4q_weight {
 
 /* Describes the weight of a Conv, which must be stored (I4Q_SOURCE_STORED). I4Q_MODEL: a shape or payload
  * that is not sound. */
-bool i4q_weight_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_weight *weight,
-                         struct i4q_error *error) I4Q_MUST_CHECK;
+bool i4q_weight_describe(struct i4q_arena *arena, unsigned ops, const struct i4q_conv *conv,
+                         struct i4q_weight *weight, struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Whether the elements are of a type that can be quantized. */
 bool i4q_weight_is_quantizable(const struct i4q_weight *weight);
