@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+#define TYPE(name)           ONNX__TENSOR_PROTO__DATA_TYPE__##name
+#define ATTRIBUTE_TYPE(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
 
 /* Results of rules read as sentences: return done(u) after a change, UNCHANGED without one. */
 enum { UNCHANGED = true };
@@ -21,13 +22,34 @@ static bool done(struct i4q_upgrader *u)
     return true;
 }
 
+/* The attribute `name`, NULL when it is absent. False: only a call of the function tells its value, or it is
+ * of another type and would read as empty; refused. */
+static bool find(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
+                 Onnx__AttributeProto__AttributeType type, Onnx__AttributeProto **attribute)
+{
+    if (!i4q_up_attribute(u, node, name, attribute))
+        return false;
+    if (*attribute && (*attribute)->type != type)
+        return i4q_opset_refuse(u, node, "its attribute %s has type %d, expected %d", name,
+                                (int)(*attribute)->type, (int)type);
+    return true;
+}
+
+/* Whether anything reads output `index`. */
+static bool is_read(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
+{
+    const struct i4q_value *value =
+        index < node->n_output ? i4q_scope_resolve(u->scope, node->output[index]) : NULL;
+    return value && (value->uses || value->is_output);
+}
+
 /* ---- attributes that became inputs */
 
 /* INTS attribute `name` becomes input `index`; without the attribute there is nothing to do. */
 static bool ints_to_input(struct i4q_upgrader *u, Onnx__NodeProto *node, const char *name, size_t index)
 {
     Onnx__AttributeProto *attribute;
-    if (!i4q_up_attribute(u, node, name, &attribute))
+    if (!find(u, node, name, ATTRIBUTE_TYPE(INTS), &attribute))
         return false;
     if (!attribute)
         return UNCHANGED;
@@ -58,7 +80,7 @@ static bool int_to_input(struct i4q_upgrader *u, Onnx__NodeProto *node, const ch
 {
     static const int64_t one = 1;
     Onnx__AttributeProto *attribute;
-    if (!i4q_up_attribute(u, node, name, &attribute))
+    if (!find(u, node, name, ATTRIBUTE_TYPE(INT), &attribute))
         return false;
     if (!attribute)
         return UNCHANGED;
@@ -85,7 +107,7 @@ static bool dft(struct i4q_upgrader *u, Onnx__NodeProto *node)
 static bool float_to_input(struct i4q_upgrader *u, Onnx__NodeProto *node, const char *name, size_t index)
 {
     Onnx__AttributeProto *attribute;
-    if (!i4q_up_attribute(u, node, name, &attribute))
+    if (!find(u, node, name, ATTRIBUTE_TYPE(FLOAT), &attribute))
         return false;
     if (!attribute)
         return UNCHANGED;
@@ -107,19 +129,22 @@ static bool clip(struct i4q_upgrader *u, Onnx__NodeProto *node)
 static bool pad(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     Onnx__AttributeProto *value;
-    if (!i4q_up_attribute(u, node, "value", &value))
+    if (!find(u, node, "value", ATTRIBUTE_TYPE(FLOAT), &value))
         return false;
     if (value && value->f == 0) /* also the default of the input, whose type need not be known then */
         i4q_edit_remove_attribute(node, value);
     return ints_to_input(u, node, "pads", 1) && float_to_input(u, node, "value", 2);
 }
 
-/* The ratio has a type of its own, so FLOAT always serves. */
+/* The ratio has a type of its own, so FLOAT always serves. Outside training the mask is all ones since then;
+ * before, nothing said what it is, and ONNX Runtime gives zeros. */
 static bool dropout(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     Onnx__AttributeProto *ratio;
-    if (!i4q_up_attribute(u, node, "ratio", &ratio))
+    if (!find(u, node, "ratio", ATTRIBUTE_TYPE(FLOAT), &ratio))
         return false;
+    if (is_read(u, node, 1))
+        return i4q_opset_refuse(u, node, "its output '%s' would become all ones", node->output[1]);
     if (!ratio)
         return UNCHANGED;
     const char *value = i4q_up_scalar(u, node, "ratio", TYPE(FLOAT), ratio->f);
@@ -129,12 +154,16 @@ static bool dropout(struct i4q_upgrader *u, Onnx__NodeProto *node)
 
 /* ---- operators that changed in place */
 
+/* The mask had the type of the data and is BOOL since. Old exporters name it also where nothing reads it; it
+ * goes then, because a value_info of the old type would contradict it. */
 static bool dropout_mask(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
-    if (node->n_output > 1 && *node->output[1])
-        return i4q_opset_refuse(u, node,
-                                "its output mask, of the type of the data so far, would become BOOL");
-    return UNCHANGED;
+    if (node->n_output < 2)
+        return UNCHANGED;
+    if (is_read(u, node, 1))
+        return i4q_opset_refuse(u, node, "its output '%s' would become BOOL", node->output[1]);
+    node->n_output = 1;
+    return done(u);
 }
 
 static bool split_outputs(struct i4q_upgrader *u, Onnx__NodeProto *node)
@@ -147,7 +176,7 @@ static bool split_outputs(struct i4q_upgrader *u, Onnx__NodeProto *node)
 static bool batch_normalization_spatial(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     Onnx__AttributeProto *spatial;
-    if (!i4q_up_attribute(u, node, "spatial", &spatial))
+    if (!find(u, node, "spatial", ATTRIBUTE_TYPE(INT), &spatial))
         return false;
     if (!spatial)
         return UNCHANGED;
@@ -188,7 +217,7 @@ static bool grid_sample(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     static const char *const renamed[][2] = {{"bilinear", "linear"}, {"bicubic", "cubic"}};
     Onnx__AttributeProto *mode;
-    if (!i4q_up_attribute(u, node, "mode", &mode))
+    if (!find(u, node, "mode", ATTRIBUTE_TYPE(STRING), &mode))
         return false;
     for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++) {
         if (!attribute_is(mode, renamed[i][0]))
@@ -205,9 +234,10 @@ static bool scatter(struct i4q_upgrader *u, Onnx__NodeProto *node)
     return done(u);
 }
 
-static bool scan(struct i4q_upgrader *u, Onnx__NodeProto *node)
+/* Scan worked on batches; MeanVarianceNormalization was experimental, with other attributes and axes. */
+static bool another_before_9(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
-    return i4q_opset_refuse(u, node, "Scan of opset 8 works on batches, later versions do not");
+    return i4q_opset_refuse(u, node, "before opset 9 this name stood for another operator");
 }
 
 /* ---- Upsample and Resize */
@@ -216,7 +246,10 @@ static bool scan(struct i4q_upgrader *u, Onnx__NodeProto *node)
  * empty tensor for a second instruction. */
 static bool resize(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
-    if (attribute_is(i4q_node_attribute(node, "coordinate_transformation_mode"), "tf_half_pixel_for_nn"))
+    Onnx__AttributeProto *mode;
+    if (!find(u, node, "coordinate_transformation_mode", ATTRIBUTE_TYPE(STRING), &mode))
+        return false;
+    if (attribute_is(mode, "tf_half_pixel_for_nn"))
         return i4q_opset_refuse(u, node, "coordinate_transformation_mode tf_half_pixel_for_nn is gone");
     const Onnx__TensorProto *scales = i4q_up_constant(u, node, 2);
     bool is_empty = scales && scales->n_dims == 1 && scales->dims[0] == 0;
@@ -225,19 +258,35 @@ static bool resize(struct i4q_upgrader *u, Onnx__NodeProto *node)
     return i4q_edit_set_input(u->model, node, 2, "") && done(u);
 }
 
-/* The scales of Upsample or of a Resize up to opset 10: an attribute, or a constant input 1. False: neither.
- */
-static bool find_scales(struct i4q_upgrader *u, const Onnx__NodeProto *node, struct i4q_view *scales)
+/* FLOATS attribute `scales` becomes input 1. */
+static bool upsample_scales(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
-    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, "scales");
-    const Onnx__TensorProto *tensor = i4q_up_constant(u, node, 1);
-    struct i4q_error ignored = {0};
-    if (attribute) {
-        *scales = (struct i4q_view){(const uint8_t *)attribute->floats, attribute->n_floats * sizeof(float)};
-        return true;
-    }
-    return tensor && tensor->data_type == TYPE(FLOAT) &&
-           i4q_tensor_payload(&u->model->arena, tensor, scales, &ignored);
+    Onnx__AttributeProto *scales;
+    if (!find(u, node, "scales", ATTRIBUTE_TYPE(FLOATS), &scales))
+        return false;
+    if (!scales)
+        return UNCHANGED;
+    int64_t n = (int64_t)scales->n_floats;
+    const char *value = i4q_up_constant_node(u, node, "scales", TYPE(FLOAT), &n, 1, scales->floats,
+                                             scales->n_floats * sizeof *scales->floats);
+    i4q_edit_remove_attribute(node, scales);
+    return value && i4q_edit_set_input(u->model, node, 1, value) && done(u);
+}
+
+static bool upsample(struct i4q_upgrader *u, Onnx__NodeProto *node)
+{
+    node->op_type = (char *)"Resize";
+    return done(u);
+}
+
+/* The constant that input 1 is: one of the model, or what upsample_scales has just put in front. Only the
+ * latter shares its name with the input, so the address tells. */
+static const Onnx__TensorProto *scales_tensor(const struct i4q_upgrader *u, const Onnx__NodeProto *node)
+{
+    const Onnx__NodeProto *last = u->nodes.count ? u->nodes.items[u->nodes.count - 1] : NULL;
+    bool is_new = last && last->n_output && i4q_up_has_input(node, 1) && last->output[0] == node->input[1];
+    const Onnx__AttributeProto *value = is_new ? i4q_node_attribute(last, "value") : NULL;
+    return value ? value->t : i4q_up_constant(u, node, 1);
 }
 
 /* Upsample, and Resize up to opset 10, took source pixels at x / scale: asymmetric. In ONNX Runtime, their
@@ -246,8 +295,11 @@ static bool find_scales(struct i4q_upgrader *u, const Onnx__NodeProto *node, str
 static const char *nearest_mode(struct i4q_upgrader *u, const Onnx__NodeProto *node)
 {
     struct i4q_view scales;
+    struct i4q_error ignored = {0};
     bool shrinks = false, grows = false;
-    if (!find_scales(u, node, &scales))
+    const Onnx__TensorProto *tensor = scales_tensor(u, node);
+    if (!tensor || tensor->data_type != TYPE(FLOAT) ||
+        !i4q_tensor_payload(&u->model->arena, tensor, &scales, &ignored))
         return NULL;
     for (size_t i = 0; i + sizeof(float) <= scales.size; i += sizeof(float)) {
         float scale;
@@ -258,31 +310,21 @@ static const char *nearest_mode(struct i4q_upgrader *u, const Onnx__NodeProto *n
     return shrinks && grows ? NULL : shrinks ? "ceil" : "floor";
 }
 
-/* The name of the scales as an input, made from the attribute of opset 7 and 8 where they are one. */
-static const char *scales_input(struct i4q_upgrader *u, Onnx__NodeProto *node)
+/* The region of interest stands before the scales; it may be left out since opset 13. */
+static const char *no_roi(struct i4q_upgrader *u, const Onnx__NodeProto *node)
 {
-    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, "scales");
-    if (!attribute)
-        return i4q_up_has_input(node, 1) ? node->input[1] : "";
-    int64_t n = (int64_t)attribute->n_floats;
-    const char *value = i4q_up_constant_node(u, node, "scales", TYPE(FLOAT), &n, 1, attribute->floats,
-                                             attribute->n_floats * sizeof(float));
-    i4q_edit_remove_attribute(node, attribute);
-    return value;
+    static const int64_t none = 0;
+    return u->version >= 13 ? "" : i4q_up_constant_node(u, node, "roi", TYPE(FLOAT), &none, 1, NULL, 0);
 }
 
-static bool to_resize(struct i4q_upgrader *u, Onnx__NodeProto *node)
+static bool resize_asymmetric(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
-    if (i4q_node_attribute(node, "coordinate_transformation_mode"))
-        return UNCHANGED; /* was an Upsample: the step to opset 10 did it all */
     bool linear = attribute_is(i4q_node_attribute(node, "mode"), "linear");
     const char *nearest = linear ? NULL : nearest_mode(u, node);
     if (!linear && !nearest)
-        return i4q_opset_refuse(u, node,
-                                "its rounding follows from scales that are not constant or of both kinds");
-    const char *scales = scales_input(u, node);
-    node->op_type = (char *)"Resize";
-    return scales && i4q_edit_set_input(u->model, node, 1, "") &&
+        return i4q_opset_refuse(u, node, "its rounding needs constant scales, all >= 1 or all <= 1");
+    const char *scales = i4q_up_has_input(node, 1) ? node->input[1] : "", *roi = no_roi(u, node);
+    return roi && i4q_edit_set_input(u->model, node, 1, roi) &&
            i4q_edit_set_input(u->model, node, 2, scales) &&
            i4q_edit_add_string(u->model, node, "coordinate_transformation_mode", "asymmetric") &&
            (linear || i4q_edit_add_string(u->model, node, "nearest_mode", nearest)) && done(u);
@@ -294,7 +336,7 @@ static bool to_resize(struct i4q_upgrader *u, Onnx__NodeProto *node)
 static bool is_last_but_ones(const struct i4q_upgrader *u, const Onnx__NodeProto *node, int64_t axis)
 {
     const Onnx__TypeProto__Tensor *type = i4q_up_tensor_type(i4q_up_value(u, node, 0));
-    if (!type || !type->shape || axis < 0)
+    if (!type || !type->shape || axis < 0 || axis >= (int64_t)type->shape->n_dim)
         return false;
     for (size_t i = (size_t)axis + 1; i < type->shape->n_dim; i++) {
         const Onnx__TensorShapeProto__Dimension *dim = type->shape->dim[i];
@@ -317,7 +359,7 @@ static bool set_axis(struct i4q_upgrader *u, Onnx__NodeProto *node, Onnx__Attrib
 }
 
 /* Flatten to the matrix that the old form worked on, and back. Flatten counts axes as the old form did, so
- * the rank need not be known. */
+ * the rank need not be known. allowzero, there since opset 14, lets empty tensors come back too. */
 static bool wrap_in_flatten(struct i4q_upgrader *u, Onnx__NodeProto *node, int64_t axis)
 {
     Onnx__NodeProto *flatten, *shape, *reshape;
@@ -327,7 +369,8 @@ static bool wrap_in_flatten(struct i4q_upgrader *u, Onnx__NodeProto *node, int64
     if (!inner || !matrix || !dims || !i4q_edit_add_int(u->model, flatten, "axis", axis))
         return false;
     const char *back[] = {inner, dims};
-    if (!i4q_up_emit(u, &u->after, node, "Reshape", "reshaped", back, 2, &reshape))
+    if (!i4q_up_emit(u, &u->after, node, "Reshape", "reshaped", back, 2, &reshape) ||
+        (u->version >= 14 && !i4q_edit_add_int(u->model, reshape, "allowzero", 1)))
         return false;
     reshape->output[0] = node->output[0];
     node->output[0] = (char *)inner;
@@ -337,7 +380,7 @@ static bool wrap_in_flatten(struct i4q_upgrader *u, Onnx__NodeProto *node, int64
 static bool softmax(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     Onnx__AttributeProto *attribute;
-    if (!i4q_up_attribute(u, node, "axis", &attribute))
+    if (!find(u, node, "axis", ATTRIBUTE_TYPE(INT), &attribute))
         return false;
     int64_t axis = attribute ? attribute->i : 1, rank = i4q_up_rank(u, node, 0);
     int64_t counted = axis < 0 && rank >= 0 ? axis + rank : axis;
@@ -385,13 +428,27 @@ static const char *group_shape(struct i4q_upgrader *u, const Onnx__NodeProto *no
     return pair && i4q_edit_add_int(u->model, made, "axis", 0) ? pair : NULL;
 }
 
+/* The old form normalized in the type of the data, which all inputs have; the new one does so in the type
+ * that stash_type names, FLOAT when it is absent. */
+static bool set_stash_type(struct i4q_upgrader *u, Onnx__NodeProto *node)
+{
+    int32_t type = 0;
+    for (size_t i = 0; i < node->n_input && !type; i++)
+        type = i4q_up_type(u, node, i);
+    if (!type)
+        return i4q_opset_refuse(u, node, "stash_type follows from the element type, which is not known");
+    return type == TYPE(FLOAT) || i4q_edit_add_int(u->model, node, "stash_type", type);
+}
+
 static bool group_normalization(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     Onnx__AttributeProto *groups;
-    if (!i4q_up_attribute(u, node, "num_groups", &groups))
+    if (!find(u, node, "num_groups", ATTRIBUTE_TYPE(INT), &groups))
         return false;
     if (!groups || groups->i <= 0 || !i4q_up_has_input(node, 2))
         return i4q_opset_refuse(u, node, "num_groups, scale or bias is missing");
+    if (!set_stash_type(u, node))
+        return false;
     const char *shape = group_shape(u, node, groups->i);
     const char *scale = shape ? repeat(u, node, "scale", node->input[1], shape) : NULL;
     const char *bias = scale ? repeat(u, node, "bias", node->input[2], shape) : NULL;
@@ -403,14 +460,16 @@ static bool group_normalization(struct i4q_upgrader *u, Onnx__NodeProto *node)
 
 const struct i4q_opset_rule i4q_opset_rules[] = {
     {"BatchNormalization", 9, {7}, batch_normalization_spatial},
-    {"Scan", 9, {8}, scan},
+    {"MeanVarianceNormalization", 9, {1}, another_before_9},
+    {"Scan", 9, {8}, another_before_9},
+    {"Upsample", 9, {7}, upsample_scales},
     {"Dropout", 10, {7}, dropout_mask},
     {"Slice", 10, {1}, slice_to_inputs},
     {"TopK", 10, {1}, top_k},
-    {"Upsample", 10, {7, 9}, to_resize},
+    {"Upsample", 10, {7, 9}, upsample},
     {"Clip", 11, {6}, clip},
     {"Pad", 11, {2}, pad},
-    {"Resize", 11, {10}, to_resize},
+    {"Resize", 11, {10}, resize_asymmetric},
     {"Scatter", 11, {9}, scatter},
     {"Dropout", 12, {7, 10}, dropout},
     {"Hardmax", 13, {1, 11}, softmax},

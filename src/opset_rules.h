@@ -9,6 +9,8 @@
 struct i4q_upgrader {
     struct i4q_model *model;
     const struct i4q_scope *scope;
+    int64_t version;       /* that the nodes get in the end */
+    const char *op_type;   /* of the node at hand, as the model has it: rules may rename it */
     struct i4q_list nodes; /* the new node list: what comes before the node at hand is in it */
     struct i4q_list after; /* nodes that come right behind it */
     bool changed;          /* the rule had to change the node */

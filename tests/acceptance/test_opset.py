@@ -5,7 +5,7 @@ import onnx
 import pytest
 from helpers import (IR_OF_OPSET, assert_equal_outputs, make_model, random_feeds, rewrite, run, run_int4q, tensor,
                      value, with_output_shapes)
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 CONV = helper.make_node("Conv", ["x", "w"], ["c"], name="conv", pads=[1] * 4)
 WEIGHT = tensor("w", 4, 3, 3, 3)  # so that c is [1, 4, 6, 6]
@@ -54,6 +54,7 @@ CASES = {
     "Softmax -2": (node("Softmax", axis=-2), 11, 12, 13),
     "Dropout": (node("Dropout", ratio=0.25), 7, 11, 12),
     "Dropout default": (node("Dropout"), 7, 11, None),
+    "Dropout unread mask": ([helper.make_node("Dropout", ["c"], ["y", "mask"], name="it", doc_string="kept")], 7, 9, 10),
     "BatchNormalization": ([floats("o", 1, 2, 3, 4), *node("BatchNormalization", ["c", "o", "o", "o", "o"], epsilon=0.1)], 7, 13, None),
     "BatchNormalization spatial": ([floats("o", 1, 2, 3, 4), *node("BatchNormalization", ["c", "o", "o", "o", "o"], spatial=1)], 7, 8, 9),
     "RoiAlign default": ([floats("r", 0, 0, 4, 4), ints("b", 0), ints("rs", 1, 4), helper.make_node("Reshape", ["r", "rs"], ["rr"]),
@@ -84,9 +85,9 @@ CASES = {
     "Slice": (node("Slice", starts=[1, 2], ends=[3, 6], axes=[1, 2]), 7, 9, 10),
     "Slice no axes": (node("Slice", starts=[0, 1], ends=[1, 3]), 7, 9, 10),
     "TopK": ([helper.make_node("TopK", ["c"], ["y", "z"], name="it", k=2, axis=1)], 7, 9, 10),
-    "Upsample nearest": (node("Upsample", mode="nearest", scales=[1.0, 1.0, 2.0, 2.0]), 7, 8, 10),
-    "Upsample linear": (node("Upsample", mode="linear", scales=[1.0, 1.0, 2.0, 2.0]), 7, 8, 10),
-    "Upsample input": ([floats("s", 1, 1, 2, 3), *node("Upsample", ["c", "s"], mode="nearest")], 9, 9, 10),
+    "Upsample nearest": (node("Upsample", mode="nearest", scales=[1.0, 1.0, 2.0, 2.0]), 7, 8, 11),
+    "Upsample linear": (node("Upsample", mode="linear", scales=[1.0, 1.0, 2.0, 2.0]), 7, 8, 11),
+    "Upsample input": ([floats("s", 1, 1, 2, 3), *node("Upsample", ["c", "s"], mode="nearest")], 9, 9, 11),
     "Resize 10 up": ([floats("s", 1, 1, 1.5, 2), *node("Resize", ["c", "s"], mode="nearest")], 10, 10, 11),
     "Resize 10 down": ([floats("s", 1, 1, 0.7, 0.5), *node("Resize", ["c", "s"], mode="nearest")], 10, 10, 11),
     "Resize 10 linear": ([floats("s", 1, 1, 1.5, 0.7), *node("Resize", ["c", "s"], mode="linear")], 10, 10, 11),
@@ -138,6 +139,18 @@ def test_rule(tmp_path, nodes, opset, version):
         kept = next(n for n in rewritten.graph.node if n.name == "it")
         before = next(n for n in original.graph.node if n.name == "it")
         assert kept.doc_string == before.doc_string
+
+
+@pytest.mark.parametrize("opset, target, nodes", [
+    pytest.param(opset, target, nodes, id=f"{name} {opset}-{target}")
+    for name, (nodes, first, last, _) in CASES.items() for opset in (7, 9, 10, 12, 16) for target in (9, 10, 11, 12, 13, 16, 18)
+    if first <= opset <= last and opset < target and has_schema(nodes, opset)])
+def test_every_target(tmp_path, opset, target, nodes):
+    """Each step on its own is valid too; com.microsoft has INT4 at every opset."""
+    original = with_output_shapes(model_of(nodes, opset))
+    rewritten, _ = rewrite(original, tmp_path, "--dq-domain", "com.microsoft", "--opset", target)
+    assert rewritten.opset_import[0].version == target
+    assert_equal_outputs(original, rewritten, 1e-5)
 
 
 def in_if(nodes, opset):
@@ -195,6 +208,47 @@ def test_group_normalization(tmp_path, opset, groups):
     np.testing.assert_allclose(got, (x * s + b).reshape(c.shape), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE])
+def test_group_normalization_precision(tmp_path, kind):
+    """The old form normalized in the type of the data, which is not the default of the new one."""
+    data = helper.tensor_dtype_to_np_dtype(kind)
+    nodes = [CONV, helper.make_node("Cast", ["c"], ["d"], to=kind), *node("GroupNormalization", ["d", "s", "b"], num_groups=2)]
+    original = make_model(nodes, [WEIGHT, tensor("s", 2, kind=data), tensor("b", 2, kind=data)], opset=18,
+                          outputs=[value("y", 1, 4, 6, 6, kind=kind), value("d", 1, 4, 6, 6, kind=kind)])
+    rewritten, _ = rewrite(original, tmp_path)
+    onnx.checker.check_model(rewritten, full_check=True)
+    stash = [a.i for n in rewritten.graph.node if n.name == "it" for a in n.attribute if a.name == "stash_type"]
+    assert stash == ([] if kind == TensorProto.FLOAT else [kind])
+    y, d = run(rewritten, random_feeds(original))
+    x = d.astype(np.float64).reshape(1, 2, -1)
+    x = (x - x.mean(2, keepdims=True)) / np.sqrt(x.var(2, keepdims=True) + 1e-5)
+    s, b = (numpy_helper.to_array(t).astype(np.float64).reshape(1, 2, 1) for t in original.graph.initializer[1:])
+    tolerance = {TensorProto.FLOAT: 1e-5, TensorProto.FLOAT16: 1e-2, TensorProto.DOUBLE: 1e-12}[kind]
+    np.testing.assert_allclose(y, (x * s + b).reshape(d.shape), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("opset", [9, 12])
+@pytest.mark.parametrize("shape, axis", [([0, 3, 4], 0), ([2, 0, 4], 2), ([2, 3, 0], 1), ([0, 0, 4], 1)])
+def test_softmax_of_an_empty_tensor(tmp_path, opset, shape, axis):
+    """As behind a selection that finds nothing: the shape is known at run time only."""
+    nodes = [CONV, helper.make_node("ConstantOfShape", ["n"], ["e"]), *node("Softmax", ["e"], axis=axis)]
+    original = make_model(nodes, [WEIGHT, numpy_helper.from_array(np.array(shape, np.int64), "n")], opset=opset,
+                          outputs=[value("y", *shape), value("c", 1, 4, 6, 6)])
+    rewritten, _ = rewrite(original, tmp_path)
+    assert_equal_outputs(original, rewritten, 1e-5)
+
+
+def test_import_entries_are_merged(tmp_path):
+    """The first spelling stays; what is higher than the target stays altogether."""
+    functions = [helper.make_function("local", name, ["c"], ["y"], node("Relu"), [helper.make_opsetid(*o) for o in opsets])
+                 for name, opsets in {"Low": [("ai.onnx", 17), ("", 16)], "High": [("", 17), ("ai.onnx", 22)]}.items()]
+    original = make_model([CONV, *node("Relu")], [WEIGHT], opset=17, functions=functions, local=1,
+                          outputs=[value("y", 1, 4, 6, 6)])
+    rewritten, _ = rewrite(original, tmp_path)
+    low, high = ([(o.domain, o.version) for o in f.opset_import] for f in rewritten.functions)
+    assert low == [("ai.onnx", 21)] and high == [("", 17), ("ai.onnx", 22)]
+
+
 REFUSED = {
     "Resize tf_half_pixel_for_nn": ([floats("s", 1, 1, 2, 2), floats("e"),
                                      *node("Resize", ["c", "e", "s"], mode="nearest",
@@ -203,7 +257,15 @@ REFUSED = {
         "BatchNormalization", ["c", "o", "o", "o", "o"], ["y", "mean", "var"], name="it")], 13),
     "BatchNormalization spatial": ([floats("o", 1, 2, 3, 4), *node("BatchNormalization", ["c", "o", "o", "o", "o"], spatial=0)], 7),
     "unknown operator": (node("Convolve"), 17),
-    "Dropout mask": ([helper.make_node("Dropout", ["c"], ["y", "mask"], name="it")], 7),
+    "Dropout mask of the data's type": ([helper.make_node("Dropout", ["c"], ["y", "z"], name="it")], 7),
+    "Dropout mask of zeros": ([helper.make_node("Dropout", ["c"], ["y", "z"], name="it")], 10),
+    "MeanVarianceNormalization": (node("MeanVarianceNormalization", across_channels=1), 8),
+    "Upsample": ([floats("s", 1, 1, 2, 2), *node("Upsample", ["c", "s"])], 10),
+    "Upsample both ways": (node("Upsample", mode="nearest", scales=[1.0, 1.0, 2.0, 0.5]), 7),
+    "Scatter": ([INDICES, *node("Scatter", ["c", "i", "c"], axis=1)], 11),
+    "ReduceMax axes not INTS": (node("ReduceMax", axes=1), 17),
+    "GroupNormalization": ([helper.make_node("Cast", [n], [n * 2], to=1) for n in "csb"] + [
+        *node("GroupNormalization", ["cc", "ss", "bb"], num_groups=2)], 18),
 }
 
 
@@ -246,6 +308,29 @@ def test_wanted_opset(tmp_path, own, asked, expected):
     assert rewritten.opset_import[0].version == expected
     assert rewritten.ir_version == max(10, IR_OF_OPSET[own])
     assert_equal_outputs(original, rewritten, 1e-6)
+
+
+GRID = [helper.make_node("Tanh", ["c"], ["t"]), ints("s", 1, 6, 12, 2), helper.make_node("Reshape", ["t", "s"], ["g"])]
+REFERENCES = {  # attribute of a function: (nodes, the attribute, its value in the call, opset)
+    "ReduceMax": (node("ReduceMax"), "axes", [1], 17),
+    "Upsample": (node("Upsample", mode="linear"), "scales", [1.0, 1.0, 2.0, 2.0], 8),
+    "Resize": ([floats("s", 1, 1, 2, 2), floats("e"), *node("Resize", ["c", "e", "s"])], "coordinate_transformation_mode", "asymmetric", 11),
+    "GridSample": ([*GRID, *node("GridSample", ["c", "g"])], "mode", "bilinear", 17),
+}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_reference_to_an_attribute_is_refused(tmp_path, name):
+    """What it stands for is known at the call only."""
+    nodes, attribute, given, opset = REFERENCES[name]
+    last = onnx.NodeProto()
+    last.CopyFrom(nodes[-1])
+    last.attribute.append(onnx.AttributeProto(name=attribute, ref_attr_name="a", type=helper.make_attribute("a", given).type))
+    function = helper.make_function("local", "F", ["c"], ["y"], [*nodes[:-1], last], [helper.make_opsetid("", opset)], ["a"])
+    onnx.save(make_model([CONV, helper.make_node("F", ["c"], ["y"], domain="local", a=given)], [WEIGHT], opset=opset, ir=8,
+                         functions=[function], local=1), tmp_path / "in.onnx")
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=3)
+    assert f"node 'it' ({name})" in done.stderr and attribute in done.stderr and not (tmp_path / "out.onnx").exists()
 
 
 @pytest.mark.parametrize("own, asked", [(22, 21), (17, 20)])
