@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct i4q_command *const commands[] = {&i4q_cmd_rewrite, &i4q_cmd_inspect};
+static const struct i4q_command *const commands[] = {&i4q_cmd_rewrite, &i4q_cmd_inspect, &i4q_cmd_restore};
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

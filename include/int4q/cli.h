@@ -57,7 +57,7 @@ struct i4q_command {
     int (*run)(const struct i4q_command *command, int argc, char **argv); /* gives the exit status */
 };
 
-extern const struct i4q_command i4q_cmd_rewrite, i4q_cmd_inspect;
+extern const struct i4q_command i4q_cmd_rewrite, i4q_cmd_inspect, i4q_cmd_restore;
 
 /* Reads argv (without the command's name) into `arguments`, whose first member is a struct i4q_common with
  * its arena set. Errors are I4Q_USAGE. With --help the rest is not looked at. */

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/* int4q restore: load → restore → write → report. */
+#include "int4q/cli.h"
+#include "int4q/log.h"
+#include "int4q/output.h"
+#include "int4q/restore.h"
+#include "int4q/text.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct arguments {
+    struct i4q_common common;
+    const char *output;
+    bool force;
+};
+
+#define FIELD(name) offsetof(struct arguments, name)
+
+static const struct i4q_option options[] = {
+    {'o', "output", "FILE", I4Q_OPTION_STRING, FIELD(output),
+     "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)"},
+    {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
+    I4Q_COMMON_OPTIONS,
+};
+
+static const char epilogue[] =
+    "Each weight that nodes decode from stored integers becomes a float initializer of "
+    "exactly\nthese values; opset and IR version stay.\n"
+    "example:\n"
+    "  int4q restore out.onnx -o float.onnx\n";
+
+struct run {
+    struct arguments *arguments;
+    struct i4q_arena arena;
+    struct i4q_output output;
+    struct i4q_model model;
+    struct i4q_restoration restoration;
+    const char *subject; /* what an error is about */
+    struct i4q_error *error;
+};
+
+static bool restore(struct run *run)
+{
+    const struct arguments *a = run->arguments;
+    if (strcmp(a->output, "-") == 0 && isatty(STDOUT_FILENO))
+        return i4q_fail(run->error, I4Q_USAGE, "a model is not written to a terminal");
+    run->subject = i4q_cli_output_name(a->output);
+    if (!i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error))
+        return false;
+    run->subject = i4q_cli_input_name(a->common.model);
+    if (!i4q_model_load(&run->model, a->common.model, run->error) ||
+        !i4q_restore(&run->model, &run->restoration, run->error))
+        return false;
+    if (!run->restoration.n_weights)
+        return i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no weight is decoded from integers");
+    run->subject = i4q_cli_output_name(a->output);
+    onnx__model_proto__pack_to_buffer(run->model.proto, &run->output.base);
+    return i4q_output_commit(&run->output, run->error);
+}
+
+static void report(const struct run *run)
+{
+    const struct arguments *a = run->arguments;
+    const struct i4q_restoration *restoration = &run->restoration;
+    FILE *stream = strcmp(a->output, "-") == 0 ? stderr : stdout;
+    char text[I4Q_TEXT_NAME];
+    if (i4q_log_verbosity() == I4Q_QUIET)
+        return;
+    for (size_t i = 0; i < restoration->n_weights; i++) {
+        const struct i4q_restored *restored = &restoration->weights[i];
+        fprintf(stream, "%-9s -> float  %10zu  %s\n", restored->storage, restored->count,
+                i4q_text_mask(restored->weight, text));
+    }
+    fprintf(stream, "\nweights    %zu restored\nfile       %zu -> %zu bytes\nwritten    %s\n",
+            restoration->n_weights, run->model.input.bytes.size, restoration->bytes,
+            i4q_text_mask(a->output, text));
+}
+
+static int run_restore(const struct i4q_command *command, int argc, char **argv)
+{
+    struct i4q_error error = {0};
+    struct arguments arguments = {.output = "out.onnx"};
+    struct run run = {.arguments = &arguments, .subject = command->name, .error = &error};
+    i4q_arena_init(&run.arena, SIZE_MAX / 2);
+    arguments.common.arena = &run.arena;
+    bool ok = i4q_cli_parse(command, argc, argv, &arguments, &error);
+    if (ok && arguments.common.help) {
+        i4q_cli_help(command);
+    } else if (ok) {
+        ok = restore(&run);
+        if (ok)
+            report(&run);
+    }
+    i4q_output_abort(&run.output);
+    i4q_model_free(&run.model);
+    i4q_arena_free(&run.arena);
+    return ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+}
+
+const struct i4q_command i4q_cmd_restore = {
+    .name = "restore",
+    .summary = "fold quantized weights back into float initializers",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .epilogue = epilogue,
+    .run = run_restore,
+};
