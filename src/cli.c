@@ -78,7 +78,7 @@ static bool parse_long(struct parser *parser, const char *word)
     const char *value = word[2 + length] ? word + 2 + length + 1 : NULL;
     char shown[64];
     snprintf(shown, sizeof shown, "--%.*s", (int)length, word + 2);
-    for (size_t i = 0; i < parser->command->n_options; i++) {
+    for (size_t i = 0; parser->command->options[i].name; i++) {
         const struct i4q_option *option = &parser->command->options[i];
         if (strlen(option->name) == length && memcmp(option->name, word + 2, length) == 0)
             return take_value(parser, option, shown, value);
@@ -92,7 +92,7 @@ static bool parse_letters(struct parser *parser, const char *word)
     for (const char *letter = word + 1; *letter; letter++) {
         const struct i4q_option *option = NULL;
         const char shown[] = {'-', *letter, '\0'};
-        for (size_t i = 0; i < parser->command->n_options && !option; i++)
+        for (size_t i = 0; parser->command->options[i].name && !option; i++)
             if (parser->command->options[i].letter == *letter)
                 option = &parser->command->options[i];
         if (!option)
@@ -168,7 +168,7 @@ void i4q_cli_help(const struct i4q_command *command)
 {
     printf("usage: int4q %s MODEL [options]\n\n%s\nMODEL may be '-', standard input.\n\noptions:\n",
            command->name, command->summary);
-    for (size_t i = 0; i < command->n_options; i++) {
+    for (size_t i = 0; command->options[i].name; i++) {
         const struct i4q_option *option = &command->options[i];
         int column = option->letter ? printf("  -%c, ", option->letter) : printf("      ");
         column += printf("--%s%s%s", option->name, option->argument ? " " : "",

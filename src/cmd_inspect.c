@@ -30,6 +30,7 @@ static const struct i4q_option options[] = {
     {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),
      "the result as JSON; '-' is standard output, and then there is no text"},
     I4Q_COMMON_OPTIONS,
+    {.name = NULL},
 };
 
 static const char epilogue[] = "examples:\n"
@@ -149,7 +150,6 @@ const struct i4q_command i4q_cmd_inspect = {
     .name = "inspect",
     .summary = "say what each Conv's weight is stored as; writes no model",
     .options = options,
-    .n_options = sizeof options / sizeof *options,
     .epilogue = epilogue,
     .run = run_inspect,
 };

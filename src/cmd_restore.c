@@ -23,6 +23,7 @@ static const struct i4q_option options[] = {
      "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)"},
     {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
     I4Q_COMMON_OPTIONS,
+    {.name = NULL},
 };
 
 static const char epilogue[] =
@@ -103,7 +104,6 @@ const struct i4q_command i4q_cmd_restore = {
     .name = "restore",
     .summary = "fold quantized weights back into float initializers",
     .options = options,
-    .n_options = sizeof options / sizeof *options,
     .epilogue = epilogue,
     .run = run_restore,
 };

@@ -39,7 +39,7 @@ static void write_module(const char *node, char *out)
     *end = '\0';
 }
 
-/* Each alias that follows from a name; false only when memory runs out. */
+/* Each adds what follows from one name; false only when memory runs out. */
 static bool add_node(struct i4q_arena *arena, const char *node, const char **alias)
 {
     char *module = i4q_arena_alloc(arena, strlen(node) + 1, 1);
@@ -75,17 +75,18 @@ bool i4q_names_make(struct i4q_arena *arena, const char *node, const char *weigh
 
 static bool add_hit(struct i4q_name_index *index, const char *alias, size_t conv)
 {
-    struct i4q_name_hit **first = (struct i4q_name_hit **)i4q_table_at(&index->hits, alias);
-    if (!first)
+    void **slot = i4q_table_at(&index->hits, alias);
+    if (!slot)
         return false;
+    const struct i4q_name_hit *first = *slot;
     /* Two aliases of one Conv may be the same; its hit would be the newest, hence the first. */
-    if (*first && (*first)->conv == conv)
+    if (first && first->conv == conv)
         return true;
     struct i4q_name_hit *hit = i4q_arena_alloc(index->arena, 1, sizeof *hit);
     if (!hit)
         return false;
-    *hit = (struct i4q_name_hit){conv, *first};
-    *first = hit;
+    *hit = (struct i4q_name_hit){conv, first};
+    *slot = hit;
     return true;
 }
 

@@ -132,6 +132,14 @@ static bool apply_patterns(struct planner *planner, const struct i4q_name_index 
     return report_unmatched(planner, &unmatched);
 }
 
+static struct i4q_measurement ordered(const struct i4q_measurement *measurement, enum i4q_topk_order order)
+{
+    struct i4q_measurement result = *measurement;
+    if (order != I4Q_ORDER_AUTO)
+        result.worse = order == I4Q_ORDER_HIGHER_WORSE ? result.score : -result.score;
+    return result;
+}
+
 static bool apply_sensitivity(struct planner *planner, const struct i4q_name_index *index)
 {
     struct i4q_plan *plan = planner->plan;
@@ -148,14 +156,15 @@ static bool apply_sensitivity(struct planner *planner, const struct i4q_name_ind
         planner->error->file = options->topk;
         return false;
     }
-    if (!plan->sensitivity.scored && options->has_count) {
+    if (!plan->sensitivity.scored && (options->has_count || options->order)) {
         planner->error->file = options->topk;
-        return i4q_fail(planner->error, I4Q_USAGE,
-                        "it lists layers without scores: %s cannot be used with it",
-                        options->rank == I4Q_RANK_KEEP ? "--keep" : "--quantize");
+        return i4q_fail(planner->error, I4Q_USAGE, "it lists layers without scores, which %s needs",
+                        options->order                   ? "--topk-order"
+                        : options->rank == I4Q_RANK_KEEP ? "--keep or --target-size"
+                                                         : "--quantize");
     }
     for (size_t i = 0; i < plan->n_rows; i++)
-        plan->rows[i].measurement = plan->sensitivity.convs[i];
+        plan->rows[i].measurement = ordered(&plan->sensitivity.convs[i], options->order);
     plan->has_sensitivity = true;
     return true;
 }
@@ -208,7 +217,8 @@ static bool is_computed(const struct planner *planner, const struct i4q_plan_row
 static bool is_input(const struct planner *planner, const struct i4q_plan_row *row)
 {
     return row->conv->source == I4Q_SOURCE_INPUT ||
-           (row->conv->weight->is_input && !planner->plan->inputs_are_constant);
+           (row->conv->weight->is_input && !planner->plan->inputs_are_constant &&
+            !planner->options->assume_constant);
 }
 
 static bool is_output(const struct planner *planner, const struct i4q_plan_row *row)
@@ -347,7 +357,9 @@ bool i4q_plan_make(struct i4q_model *model, const struct i4q_plan_options *optio
                    struct i4q_error *error)
 {
     struct planner planner = {model, options, plan, error};
-    *plan = (struct i4q_plan){.target = options->target, .inputs_are_constant = inputs_are_constant(model)};
+    *plan = (struct i4q_plan){.target = options->target,
+                              .assume_constant = options->assume_constant,
+                              .inputs_are_constant = inputs_are_constant(model)};
     if (!make_rows(&planner) || !apply_names(&planner))
         return false;
     check_rows(&planner);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/requirement.h"
 
-#include <ctype.h>
-#include <stdlib.h>
+#include "int4q/size.h"
+
 #include <string.h>
 
 static double kind_count(const struct i4q_inspection *inspection, size_t bytes, enum i4q_kind kind)
@@ -80,13 +80,6 @@ static const struct relation {
     {"!=", equal, true},   {"<", less, false}, {">", greater, false},
 };
 
-static const struct suffix {
-    const char *name;
-    double factor;
-} suffixes[] = {
-    {"", 1}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"Ki", 1024}, {"Mi", 1 << 20}, {"Gi", 1024.0 * (1 << 20)},
-};
-
 static bool find_subject(const char **text, size_t *subject)
 {
     size_t length = strcspn(*text, "<>=!");
@@ -112,21 +105,6 @@ static bool find_relation(const char **text, size_t *relation)
     return false;
 }
 
-static bool find_number(const char *text, double *number)
-{
-    char *end;
-    if (!isdigit((unsigned char)*text) || strspn(text, "0123456789.") != strcspn(text, "KMG"))
-        return false;
-    *number = strtod(text, &end);
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        if (strcmp(end, suffixes[i].name) != 0)
-            continue;
-        *number *= suffixes[i].factor;
-        return true;
-    }
-    return false;
-}
-
 bool i4q_requirement_parse(const char *text, struct i4q_requirement *requirement, struct i4q_error *error)
 {
     const char *rest = text;
@@ -135,7 +113,7 @@ bool i4q_requirement_parse(const char *text, struct i4q_requirement *requirement
     if (ok && subjects[requirement->subject].alone)
         ok = *rest == '\0';
     else
-        ok = ok && find_relation(&rest, &requirement->relation) && find_number(rest, &requirement->number);
+        ok = ok && find_relation(&rest, &requirement->relation) && i4q_size_parse(rest, &requirement->number);
     return ok || i4q_fail(error, I4Q_USAGE,
                           "--require: '%s' is no requirement such as int4>=82, size<9M or valid", text);
 }

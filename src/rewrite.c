@@ -108,16 +108,19 @@ static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan
     return true;
 }
 
-/* A value that is both an input and the output of a node would be defined twice; and from IR version 4 on a
+/* Initializers leave graph.input: all of them where the list is but a habit, else those of the weights alone.
+ * A value that is both an input and the output of a node would be defined twice; and from IR version 4 on a
  * listed initializer could be replaced by the caller, which nobody meant here. */
-static size_t drop_constant_inputs(struct i4q_model *model)
+static size_t drop_constant_inputs(struct i4q_model *model, const struct i4q_plan *plan)
 {
     Onnx__GraphProto *graph = model->proto->graph;
     size_t kept = 0;
     for (size_t i = 0; i < graph->n_input; i++) {
         const struct i4q_value *value =
             i4q_table_get(&model->scopes->values, i4q_text(graph->input[i]->name));
-        if (!value->initializer)
+        const struct i4q_weight *weight = value->attached;
+        bool constant = plan->inputs_are_constant || (weight && weight->format);
+        if (!value->initializer || !constant)
             graph->input[kept++] = graph->input[i];
     }
     size_t dropped = graph->n_input - kept;
@@ -202,8 +205,7 @@ bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int
         if (!replace_weights(model, plan, main_opset(model)) ||
             (plan->target.microsoft && !import_microsoft(model)))
             return i4q_fail_memory(error);
-        if (plan->inputs_are_constant)
-            result->inputs_dropped = drop_constant_inputs(model);
+        result->inputs_dropped = drop_constant_inputs(model, plan);
     }
     result->ir_version[1] = model->proto->ir_version;
     result->opset[1] = main_opset(model);

@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FLOAT_BITS = 16 }; /* a row measured at this many bits or more is no measurement of quantization */
+enum {
+    FLOAT_BITS = 16, /* a row measured at this many bits or more is no measurement of quantization */
+    WHERE = 256,     /* bytes for the place of an entry, terminator included; long names are cut */
+};
 
 static const char EXPECTED[] = "expected {\"layer_sensitivity\": [...] or {...}}, {\"excluded_onnx_nodes\" "
                                "or \"excluded_layers\": [...]}, "
@@ -23,41 +26,44 @@ struct reader {
 
 /* One measurement as it stands in the file. */
 struct entry {
-    const char *where; /* how messages call its place, such as layer_sensitivity[3] */
+    const char *where; /* how messages call its place, such as layer_sensitivity[3] ('model.0.conv') */
     const char *name;
     double score;
     double worse;
-    double bits; /* INFINITY when the file does not tell */
+    double bits; /* INFINITY when the file does not tell: any row that does tell counts before it */
 };
 
 /* ---- entries to Convs */
 
+/* Convs that share a weight are one measurement; a weight that is not known is shared with none. */
 static bool is_ambiguous(const struct reader *reader, const struct i4q_name_hit *hit)
 {
+    const void *weight = reader->weights[hit->conv];
     for (const struct i4q_name_hit *other = hit->next; other; other = other->next)
-        if (reader->weights[other->conv] != reader->weights[hit->conv])
+        if (!weight || reader->weights[other->conv] != weight)
             return true;
     return false;
 }
 
-static const char *conv_name(const struct reader *reader, size_t conv)
+/* The first name of the Conv that tells more than `known` does. */
+static const char *conv_name(const struct reader *reader, size_t conv, const char *known)
 {
+    const char *const *alias = reader->index->names[conv].alias;
     for (int a = 0; a < I4Q_ALIASES; a++)
-        if (reader->index->names[conv].alias[a])
-            return reader->index->names[conv].alias[a];
-    return "";
+        if (alias[a] && strcmp(alias[a], known) != 0)
+            return alias[a];
+    return known;
 }
 
 static bool fail_ambiguous(struct reader *reader, const struct entry *entry, const struct i4q_name_hit *hit)
 {
     char list[512] = "";
-    for (size_t length = 0; hit && length < sizeof list; hit = hit->next) {
-        snprintf(list + length, sizeof list - length, "%s'%s'", length ? ", " : "",
-                 conv_name(reader, hit->conv));
-        length = strlen(list);
-    }
-    return i4q_fail(reader->error, I4Q_MODEL, "%s: '%s' fits several Convs: %s", entry->where, entry->name,
-                    list);
+    size_t length = 0;
+    for (; hit && length < sizeof list; hit = hit->next)
+        length += (size_t)snprintf(list + length, sizeof list - length, "%s'%s'", length ? ", " : "",
+                                   conv_name(reader, hit->conv, entry->name));
+    return i4q_fail(reader->error, I4Q_MODEL, "%s: the name fits several Convs with different weights: %s",
+                    entry->where, list);
 }
 
 /* Of two measurements of one Conv, the one with fewer bits counts; with as many, the worse. */
@@ -90,6 +96,14 @@ static bool add(struct reader *reader, const struct entry *entry)
 
 /* ---- values */
 
+/* How messages call element `i` of a list: layer_sensitivity[3] ('model.0.conv'). */
+static void write_where(char where[static WHERE], const char *list, size_t i, const json_t *name)
+{
+    int length = snprintf(where, WHERE, "%s[%zu]", list, i);
+    if (json_is_string(name))
+        snprintf(where + length, WHERE - (size_t)length, " ('%.200s')", json_string_value(name));
+}
+
 static const char *type_name(const json_t *value)
 {
     static const char *const names[] = {"an object", "an array", "a string", "an integer",
@@ -100,7 +114,7 @@ static const char *type_name(const json_t *value)
 static bool wrong(struct reader *reader, const char *where, const char *key, const char *expected,
                   const json_t *value)
 {
-    return i4q_fail(reader->error, I4Q_MODEL, "%s: %s must be %s, it is %s", where, key, expected,
+    return i4q_fail(reader->error, I4Q_MODEL, "%s: %s must be %s, got %s", where, key, expected,
                     type_name(value));
 }
 
@@ -126,8 +140,11 @@ static bool read_k(struct reader *reader, const json_t *root)
     const json_t *k = json_object_get(root, "k");
     if (!k || json_is_null(k))
         return true;
-    if (!json_is_integer(k) || json_integer_value(k) < 0)
-        return i4q_fail(reader->error, I4Q_MODEL, "\"k\" must be an integer of at least 0");
+    if (!json_is_integer(k))
+        return wrong(reader, "\"k\"", "the value", "an integer", k);
+    if (json_integer_value(k) < 0)
+        return i4q_fail(reader->error, I4Q_MODEL, "\"k\": the value must be at least 0, got %lld",
+                        (long long)json_integer_value(k));
     reader->result->has_k = true;
     reader->result->k = (size_t)json_integer_value(k);
     return true;
@@ -135,46 +152,45 @@ static bool read_k(struct reader *reader, const json_t *root)
 
 /* ---- shape 1: {"layer_sensitivity": [{"layer": NAME, "sensitivity": X, "num_bits": B}, ...], "k": K} */
 
-static bool is_row_list(const json_t *root)
+static bool is_row_list(json_t *root)
 {
     return json_is_array(json_object_get(root, "layer_sensitivity"));
 }
 
-static bool read_row(struct reader *reader, const char *where, const json_t *row)
+static bool read_row(struct reader *reader, size_t i, const json_t *row)
 {
+    char where[WHERE];
+    const json_t *name = json_object_get(row, "layer"), *bits = json_object_get(row, "num_bits");
+    write_where(where, "layer_sensitivity", i, name);
     struct entry entry = {.where = where, .bits = INFINITY};
-    const json_t *bits = json_object_get(row, "num_bits");
     if (!json_is_object(row))
         return wrong(reader, where, "the row", "an object", row);
     if (bits && !json_is_null(bits) && !read_number(reader, where, "\"num_bits\"", bits, &entry.bits))
         return false;
     if (isfinite(entry.bits) && entry.bits >= FLOAT_BITS)
         return true;
-    if (!read_name(reader, where, "\"layer\"", json_object_get(row, "layer"), &entry.name) ||
+    if (!read_name(reader, where, "\"layer\"", name, &entry.name) ||
         !read_number(reader, where, "\"sensitivity\"", json_object_get(row, "sensitivity"), &entry.score))
         return false;
     entry.worse = entry.score;
     return add(reader, &entry);
 }
 
-static bool read_row_list(struct reader *reader, const json_t *root)
+static bool read_row_list(struct reader *reader, json_t *root)
 {
     const json_t *rows = json_object_get(root, "layer_sensitivity");
     if (!read_k(reader, root))
         return false;
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        char where[64];
-        snprintf(where, sizeof where, "layer_sensitivity[%zu]", i);
-        if (!read_row(reader, where, json_array_get(rows, i)))
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        if (!read_row(reader, i, json_array_get(rows, i)))
             return false;
-    }
     return true;
 }
 
-/* ---- shape 2: {"layer_sensitivity": {"NAME.quant_recipe": {"formats": [...], "scores": [...]}, ...}, "k":
- * K} */
+/* ---- shape 2: {"layer_sensitivity": {"NAME.quant_recipe": {"formats": [F, ...], "scores": [X, ...]}, ...},
+ * "k": K} */
 
-static bool is_recipes(const json_t *root)
+static bool is_recipes(json_t *root)
 {
     return json_is_object(json_object_get(root, "layer_sensitivity"));
 }
@@ -208,8 +224,8 @@ static bool read_recipe(struct reader *reader, const char *key, const json_t *re
     static const char suffix[] = ".quant_recipe";
     size_t length = strlen(key), tail = strlen(suffix);
     bool has_suffix = length > tail && strcmp(key + length - tail, suffix) == 0, found = false;
-    char where[256];
-    snprintf(where, sizeof where, "layer_sensitivity '%s'", key);
+    char where[WHERE];
+    snprintf(where, sizeof where, "layer_sensitivity '%.200s'", key);
     const char *name =
         i4q_arena_format(reader->arena, "%.*s", (int)(has_suffix ? length - tail : length), key);
     struct entry entry = {.where = where, .name = name, .bits = INFINITY};
@@ -218,24 +234,24 @@ static bool read_recipe(struct reader *reader, const char *key, const json_t *re
     return read_recipe_score(reader, where, recipe, &entry, &found) && (!found || add(reader, &entry));
 }
 
-static bool read_recipes(struct reader *reader, const json_t *root)
+static bool read_recipes(struct reader *reader, json_t *root)
 {
-    const char *key;
-    json_t *recipe;
+    json_t *recipes = json_object_get(root, "layer_sensitivity");
     if (!read_k(reader, root))
         return false;
-    json_object_foreach(json_object_get(root, "layer_sensitivity"), key,
-                        recipe) if (!read_recipe(reader, key, recipe)) return false;
+    for (void *at = json_object_iter(recipes); at; at = json_object_iter_next(recipes, at))
+        if (!read_recipe(reader, json_object_iter_key(at), json_object_iter_value(at)))
+            return false;
     return true;
 }
 
 /* ---- shape 3: {"excluded_onnx_nodes": [NAME, ...], "excluded_layers": [NAME, ...]} */
 
-static const char *const EXCLUDED_KEYS[] = {"excluded_onnx_nodes", "excluded_layers"};
+static const char *const excluded_keys[] = {"excluded_onnx_nodes", "excluded_layers"};
 
-static bool is_exclusion(const json_t *root)
+static bool is_exclusion(json_t *root)
 {
-    return json_object_get(root, EXCLUDED_KEYS[0]) || json_object_get(root, EXCLUDED_KEYS[1]);
+    return json_object_get(root, excluded_keys[0]) || json_object_get(root, excluded_keys[1]);
 }
 
 static bool read_excluded_names(struct reader *reader, const char *key, const json_t *names)
@@ -243,8 +259,8 @@ static bool read_excluded_names(struct reader *reader, const char *key, const js
     if (!json_is_array(names))
         return wrong(reader, key, "the value", "an array of names", names);
     for (size_t i = 0; i < json_array_size(names); i++) {
-        char where[64];
-        snprintf(where, sizeof where, "%s[%zu]", key, i);
+        char where[WHERE];
+        write_where(where, key, i, json_array_get(names, i));
         struct entry entry = {.where = where, .bits = INFINITY};
         if (!read_name(reader, where, "the name", json_array_get(names, i), &entry.name) ||
             !add(reader, &entry))
@@ -253,11 +269,11 @@ static bool read_excluded_names(struct reader *reader, const char *key, const js
     return true;
 }
 
-static bool read_exclusion(struct reader *reader, const json_t *root)
+static bool read_exclusion(struct reader *reader, json_t *root)
 {
-    for (size_t i = 0; i < sizeof EXCLUDED_KEYS / sizeof *EXCLUDED_KEYS; i++) {
-        const json_t *names = json_object_get(root, EXCLUDED_KEYS[i]);
-        if (names && !read_excluded_names(reader, EXCLUDED_KEYS[i], names))
+    for (size_t i = 0; i < sizeof excluded_keys / sizeof *excluded_keys; i++) {
+        const json_t *names = json_object_get(root, excluded_keys[i]);
+        if (names && !read_excluded_names(reader, excluded_keys[i], names))
             return false;
     }
     return true;
@@ -265,23 +281,23 @@ static bool read_exclusion(struct reader *reader, const json_t *root)
 
 /* ---- shape 4: {NAME: NUMBER, ...} */
 
-static bool is_score_map(const json_t *root)
+/* "layer_sensitivity" marks the shapes 1 and 2: with anything else in it, it is not a name but a mistake. */
+static bool is_score_map(json_t *root)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)root, key, value) if (!json_is_number(value)) return false;
-    return json_object_size(root) > 0;
+    for (void *at = json_object_iter(root); at; at = json_object_iter_next(root, at))
+        if (!json_is_number(json_object_iter_value(at)))
+            return false;
+    return json_object_size(root) > 0 && !json_object_get(root, "layer_sensitivity");
 }
 
-static bool read_score_map(struct reader *reader, const json_t *root)
+static bool read_score_map(struct reader *reader, json_t *root)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)root, key, value)
-    {
-        double score = json_number_value(value);
-        struct entry entry = {
-            .where = "the scores", .name = key, .score = score, .worse = score, .bits = INFINITY};
+    for (void *at = json_object_iter(root); at; at = json_object_iter_next(root, at)) {
+        const char *key = json_object_iter_key(at);
+        double score = json_number_value(json_object_iter_value(at));
+        char where[WHERE];
+        snprintf(where, sizeof where, "'%.200s'", key);
+        struct entry entry = {.where = where, .name = key, .score = score, .worse = score, .bits = INFINITY};
         if (!add(reader, &entry))
             return false;
     }
@@ -290,7 +306,8 @@ static bool read_score_map(struct reader *reader, const json_t *root)
 
 /* ---- shape 5: [{"layer": NAME, "sensitivity": X}, ...] with other words for either */
 
-static const char *const NAME_KEYS[] = {"layer", "name", "node", "op", "module", "weight"};
+/* "op" comes last: beside another name it tells the operator's type. */
+static const char *const name_keys[] = {"layer", "name", "node", "module", "weight", "op"};
 
 static const struct score_key {
     const char *key;
@@ -301,6 +318,14 @@ static const struct score_key {
     {"cosine", true},       {"map", true},    {"accuracy", true},
 };
 
+static const json_t *find_name(const json_t *row)
+{
+    const json_t *name = NULL;
+    for (size_t i = 0; !name && i < sizeof name_keys / sizeof *name_keys; i++)
+        name = json_object_get(row, name_keys[i]);
+    return name;
+}
+
 static const struct score_key *find_score_key(const json_t *row)
 {
     for (size_t i = 0; i < sizeof score_keys / sizeof *score_keys; i++)
@@ -309,48 +334,41 @@ static const struct score_key *find_score_key(const json_t *row)
     return NULL;
 }
 
-static const char *find_name_key(const json_t *row)
+static bool is_record_list(json_t *root)
 {
-    for (size_t i = 0; i < sizeof NAME_KEYS / sizeof *NAME_KEYS; i++)
-        if (json_object_get(row, NAME_KEYS[i]))
-            return NAME_KEYS[i];
-    return NULL;
-}
-
-static bool is_record_list(const json_t *root)
-{
-    if (!json_is_array(root) || json_array_size(root) == 0)
-        return false;
     const json_t *first = json_array_get(root, 0);
-    return find_name_key(first) && find_score_key(first);
+    return find_name(first) && find_score_key(first);
 }
 
-/* Every row must have the score of the first: figures of different kinds cannot be ranked. */
-static bool read_record_list(struct reader *reader, const json_t *root)
+static bool read_record(struct reader *reader, size_t i, const json_t *record, const struct score_key *score)
+{
+    char where[WHERE], key[32];
+    const json_t *name = find_name(record);
+    write_where(where, "", i, name);
+    snprintf(key, sizeof key, "\"%s\"", score->key);
+    struct entry entry = {.where = where, .bits = INFINITY};
+    if (!read_name(reader, where, "the name", name, &entry.name) ||
+        !read_number(reader, where, key, json_object_get(record, score->key), &entry.score))
+        return false;
+    entry.worse = score->higher_is_safer ? -entry.score : entry.score;
+    return add(reader, &entry);
+}
+
+/* Every record must have the score of the first: figures of different kinds cannot be ranked. */
+static bool read_record_list(struct reader *reader, json_t *root)
 {
     const struct score_key *score = find_score_key(json_array_get(root, 0));
-    for (size_t i = 0; i < json_array_size(root); i++) {
-        const json_t *row = json_array_get(root, i);
-        const char *name_key = find_name_key(row);
-        char where[64];
-        snprintf(where, sizeof where, "row %zu", i);
-        struct entry entry = {.where = where, .bits = INFINITY};
-        if (!read_name(reader, where, "the name", name_key ? json_object_get(row, name_key) : NULL,
-                       &entry.name) ||
-            !read_number(reader, where, score->key, json_object_get(row, score->key), &entry.score))
+    for (size_t i = 0; i < json_array_size(root); i++)
+        if (!read_record(reader, i, json_array_get(root, i), score))
             return false;
-        entry.worse = score->higher_is_safer ? -entry.score : entry.score;
-        if (!add(reader, &entry))
-            return false;
-    }
     return true;
 }
 
 /* ---- all shapes */
 
 static const struct shape {
-    bool (*recognize)(const json_t *root);
-    bool (*read)(struct reader *reader, const json_t *root);
+    bool (*recognize)(json_t *root);
+    bool (*read)(struct reader *reader, json_t *root);
     bool scored;
 } shapes[] = {
     {is_row_list, read_row_list, true},       {is_recipes, read_recipes, true},
@@ -358,7 +376,7 @@ static const struct shape {
     {is_record_list, read_record_list, true},
 };
 
-static const struct shape *recognize(const json_t *root)
+static const struct shape *recognize(json_t *root)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         if (shapes[i].recognize(root))
@@ -366,24 +384,39 @@ static const struct shape *recognize(const json_t *root)
     return NULL;
 }
 
+/* A file whose names are all strange belongs to another model. One without entries asks for nothing. */
 static bool check_matches(struct reader *reader)
 {
     const struct i4q_sensitivity *result = reader->result;
-    if (!result->entries || result->unmatched.count < result->entries)
+    if (!result->entries || !reader->index->count || result->unmatched.count < result->entries)
         return true;
     return i4q_fail(reader->error, I4Q_MODEL,
                     "none of its %zu entries names a Conv of the model (it has '%s', the model '%s')",
-                    result->entries, result->unmatched.items[0],
-                    reader->index->count ? conv_name(reader, 0) : "no Conv");
+                    result->entries, result->unmatched.items[0], conv_name(reader, 0, ""));
 }
 
-static bool read_document(struct reader *reader, const json_t *root)
+static bool read_document(struct reader *reader, json_t *root)
 {
     const struct shape *shape = recognize(root);
     if (!shape)
         return i4q_fail(reader->error, I4Q_MODEL, "not a sensitivity file: %s", EXPECTED);
     reader->result->scored = shape->scored;
     return shape->read(reader, root) && check_matches(reader);
+}
+
+/* The caller owns the document. A key that comes twice is refused, since jansson would keep but one of the
+ * scores. It gives no reason when memory runs out. */
+static json_t *parse(struct i4q_view json, struct i4q_error *error)
+{
+    json_error_t problem;
+    const char *text = json.size ? (const char *)json.data : "";
+    json_t *root = json_loadb(text, json.size, JSON_REJECT_DUPLICATES, &problem);
+    if (!root && !*problem.text)
+        i4q_fail_memory(error);
+    else if (!root)
+        i4q_fail(error, I4Q_MODEL, "not JSON: line %d, column %d: %s", problem.line, problem.column,
+                 problem.text);
+    return root;
 }
 
 bool i4q_sensitivity_read(struct i4q_arena *arena, struct i4q_view json, const struct i4q_name_index *index,
@@ -396,12 +429,9 @@ bool i4q_sensitivity_read(struct i4q_arena *arena, struct i4q_view json, const s
     reader.bits = i4q_arena_alloc(arena, index->count, sizeof *reader.bits);
     if (!sensitivity->convs || !reader.bits)
         return i4q_fail_memory(error);
-    json_error_t problem;
-    json_t *root =
-        json_loadb(json.size ? (const char *)json.data : "", json.size, JSON_REJECT_DUPLICATES, &problem);
+    json_t *root = parse(json, error);
     if (!root)
-        return i4q_fail(error, I4Q_MODEL, "not JSON: line %d, column %d: %s", problem.line, problem.column,
-                        problem.text);
+        return false;
     bool ok = read_document(&reader, root);
     json_decref(root);
     return ok;

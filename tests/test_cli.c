@@ -17,10 +17,10 @@ static const struct i4q_option options[] = {
     {0, "keep", "K", I4Q_OPTION_NUMBER, offsetof(struct arguments, keep), ""},
     {0, "include", "PATTERN", I4Q_OPTION_LIST, offsetof(struct arguments, include), ""},
     I4Q_COMMON_OPTIONS,
+    {.name = NULL},
 };
 
-static const struct i4q_command command = {
-    .name = "test", .options = options, .n_options = sizeof options / sizeof *options};
+static const struct i4q_command command = {.name = "test", .options = options};
 
 static struct arguments arguments;
 static struct i4q_error error;

@@ -46,6 +46,9 @@ static void module_follows_from_the_node(void **state)
         {"/model.23/one2one_cv2.0/one2one_cv2.0.2/Conv", "model.23.one2one_cv2.0.2"},
         {"/backbone/stage2/stage2.0/branch1/branch1.2/Conv_1", "backbone.stage2.0.branch1.2"},
         {"/m/model/Conv", "m.model"}, /* begins with its parent, but does not repeat it */
+        {"/m/m./Conv", "m.m."},       /* so does this: nothing follows the dot */
+        {"/m/m.0/m/m.0/Conv", "m.0.m.0"},
+        {"backbone/conv/Conv", "backbone.conv"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_alias(state, cases[i][0], "onnx::Conv_123", cases[i][1], true);
@@ -62,6 +65,33 @@ static void module_follows_from_the_weight(void **state)
     assert_alias(state, "Conv_0", "model.0.conv.weight", "Conv_0", true);
     assert_alias(state, "Conv_0", ".weight", "", false);
     assert_alias(state, NULL, NULL, "", false);
+}
+
+static void names_without_path_have_no_module(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const nodes[] = {"Conv_0", "/Conv", "model.0.conv", ""};
+    for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
+        struct i4q_names names;
+        assert_true(i4q_names_make(&fixture->arena, nodes[i], "onnx::Conv_9", &names));
+        assert_null(names.alias[I4Q_ALIAS_MODULE]);
+        assert_null(names.alias[I4Q_ALIAS_MODULE_WEIGHT]);
+        assert_null(names.alias[I4Q_ALIAS_WEIGHT_MODULE]);
+        assert_string_equal(names.alias[I4Q_ALIAS_WEIGHT], "onnx::Conv_9");
+    }
+}
+
+static void no_memory_is_told(void **state)
+{
+    struct i4q_arena none;
+    struct i4q_names names;
+    struct i4q_name_index index;
+    i4q_arena_init(&none, 0);
+    assert_false(i4q_names_make(&none, "/a/Conv", NULL, &names));
+    assert_false(i4q_names_make(&none, NULL, "a.weight", &names));
+    assert_true(i4q_names_make(&((struct fixture *)*state)->arena, "/a/Conv", NULL, &names));
+    assert_false(i4q_name_index_make(&none, &names, 1, &index));
+    i4q_arena_free(&none);
 }
 
 static void index_has_each_conv_once(void **state)
@@ -109,8 +139,17 @@ static void globs(void **state)
         {"a*b*c", "a-c-b", false},
         {"", "", true},
         {"", "a", false},
-        {"a\\", "a\\", true},
-        {"*\xff", "x\xff", true},
+        {"[a\\-c]", "b", false}, /* an escaped '-' is no range */
+        {"[a\\-c]", "-", true},
+        {"[!]]", "]", false},
+        {"[]-a]", "^", true},
+        {"[^a]", "b", true},
+        {"[[:digit:]]", "7", true},
+        {"*.[0-9]", "model.10", false},
+        {"*.cv?.*", "model.8.m.0.cv1.conv", true},
+        {"[!a]", "/", true},
+        {"*\xff", "x\xff", true}, /* not UTF-8 */
+        {"?", "\xc3\xa9", false}, /* two bytes */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (i4q_glob_match(cases[i].pattern, cases[i].text) != cases[i].matches)
@@ -135,6 +174,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(module_follows_from_the_node, setup, teardown),
         cmocka_unit_test_setup_teardown(module_follows_from_the_weight, setup, teardown),
+        cmocka_unit_test_setup_teardown(names_without_path_have_no_module, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_memory_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(index_has_each_conv_once, setup, teardown),
         cmocka_unit_test(globs),
         cmocka_unit_test(glob_does_not_explode),

@@ -72,6 +72,37 @@ static void exact_name_before_glob(void **state)
     assert_string_equal(choose(fixture), "...E");
 }
 
+static void exclude_keeps_what_include_named(void **state)
+{
+    struct fixture *fixture = *state;
+    add(fixture, &fixture->include, "a.conv");
+    add(fixture, &fixture->include, "a.conv"); /* twice is no harm */
+    add(fixture, &fixture->exclude, "*");
+    choose(fixture);
+    for (size_t i = 0; i < CONVS; i++)
+        assert_int_equal(fixture->choices[i], I4Q_EXCLUDED);
+    assert_true(fixture->exact[0]); /* still the user's very name: only `choices` says what happens */
+}
+
+static void only_included_without_patterns(void **state)
+{
+    struct fixture *fixture = *state; /* an empty --include-from */
+    assert_true(i4q_select(&fixture->index, &fixture->include, true, &fixture->exclude, fixture->choices,
+                           fixture->exact, &fixture->unmatched));
+    for (size_t i = 0; i < CONVS; i++)
+        assert_int_equal(fixture->choices[i], I4Q_NOT_INCLUDED);
+}
+
+static void many_patterns(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 1000; i++)
+        add(fixture, &fixture->exclude, i4q_arena_format(&fixture->arena, "none.%d", i));
+    assert_string_equal(choose(fixture), "++++");
+    assert_int_equal(fixture->unmatched.count, 1000);
+    assert_string_equal(fixture->unmatched.items[999], "none.999");
+}
+
 static void misses_are_told(void **state)
 {
     struct fixture *fixture = *state;
@@ -98,6 +129,8 @@ static void pattern_files(void **state)
     assert_true(i4q_patterns_add_lines(&fixture->arena, &fixture->include, (struct i4q_view){0}, &error));
     assert_false(i4q_patterns_add_lines(&fixture->arena, &fixture->include, VIEW("a\nb\0c\n"), &error));
     assert_failed(error, I4Q_USAGE, "line 2 has a NUL byte");
+    assert_true(i4q_patterns_add_lines(&fixture->arena, &fixture->include, VIEW("\n \t\n#\n\r\n"), &error));
+    assert_int_equal(fixture->include.count, 4); /* the a before the NUL */
 }
 
 int main(void)
@@ -106,6 +139,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(everything_without_patterns, setup, teardown),
         cmocka_unit_test_setup_teardown(exclude_wins, setup, teardown),
         cmocka_unit_test_setup_teardown(exact_name_before_glob, setup, teardown),
+        cmocka_unit_test_setup_teardown(exclude_keeps_what_include_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_included_without_patterns, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_patterns, setup, teardown),
         cmocka_unit_test_setup_teardown(misses_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(pattern_files, setup, teardown),
     };

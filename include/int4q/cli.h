@@ -50,9 +50,8 @@ struct i4q_common {
 
 struct i4q_command {
     const char *name;
-    const char *summary; /* one line */
-    const struct i4q_option *options;
-    size_t n_options;
+    const char *summary;                                                  /* one line */
+    const struct i4q_option *options;                                     /* ends with a row without a name */
     const char *epilogue;                                                 /* of its help */
     int (*run)(const struct i4q_command *command, int argc, char **argv); /* gives the exit status */
 };

@@ -14,7 +14,7 @@ enum i4q_alias {
     I4Q_ALIAS_NODE,
     I4Q_ALIAS_WEIGHT,
     I4Q_ALIAS_WEIGHT_MODULE, /* the weight without ".weight" */
-    I4Q_ALIAS_MODULE,        /* from the node name, which must be a path; its last component is the operator */
+    I4Q_ALIAS_MODULE,        /* from the node name, where that is a path */
     I4Q_ALIAS_MODULE_WEIGHT, /* the same with ".weight" */
     I4Q_ALIASES,
 };

@@ -72,6 +72,8 @@ struct i4q_target {
     size_t block;                         /* weights that share a scale; 0: an output channel */
 };
 
+enum i4q_topk_order { I4Q_ORDER_AUTO, I4Q_ORDER_HIGHER_WORSE, I4Q_ORDER_LOWER_WORSE };
+
 struct i4q_plan_options {
     unsigned ops; /* operators whose weights are to be quantized, see i4q_conv_op_bit */
     struct i4q_target target;
@@ -80,10 +82,12 @@ struct i4q_plan_options {
     bool allow_unmatched;
     const char *topk; /* path of the sensitivity JSON, or NULL */
     struct i4q_view topk_json;
-    bool has_count; /* --keep or --quantize was given */
+    enum i4q_topk_order order; /* which scores are the sensitive ones; AUTO: as the file's shape tells */
+    bool has_count;            /* --keep or --quantize was given */
     enum i4q_rank_mode rank;
     size_t count;
     size_t min_weights;
+    bool assume_constant; /* weights that are graph inputs with a default are constants */
 };
 
 struct i4q_plan {
@@ -93,6 +97,7 @@ struct i4q_plan {
     size_t n_rows;
     struct i4q_weight *weights; /* in the order of the first Conv that reads each */
     size_t n_weights;
+    bool assume_constant;     /* as in the options */
     bool inputs_are_constant; /* initializers in graph.input are no more than a habit of the exporter */
     bool has_sensitivity;
     struct i4q_sensitivity sensitivity;

@@ -32,3 +32,14 @@ echo '{"layer_sensitivity": [' >broken.json
 fails 3 int4q rewrite good-detector.onnx --topk broken.json
 echo '{"elsewhere": 1}' >stranger.json
 fails 3 int4q rewrite good-detector.onnx --topk stranger.json
+# the direction of scores, and a size to fit into
+chosen --topk rows.json --keep 1 --topk-order lower-worse
+chosen --topk rows.json --keep 1 --topk-order higher-worse
+fails 4 int4q rewrite -q good-detector.onnx --topk rows.json --target-size 1000
+fails 2 int4q rewrite good-detector.onnx --topk rows.json --target-size big
+fails 2 int4q rewrite good-detector.onnx --topk rows.json --target-size 1Mi%
+fails 2 int4q rewrite good-detector.onnx --topk rows.json --target-size 1M --keep 1
+fails 2 int4q rewrite good-detector.onnx --topk lists.json --target-size 1M
+fails 2 int4q rewrite good-detector.onnx --target-size 1M
+fails 2 int4q rewrite good-detector.onnx --topk rows.json --topk-order up
+fails 2 int4q rewrite good-detector.onnx --topk-order auto

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The options of int4q rewrite, and what they mean to the plan. */
+#ifndef INT4Q_REWRITE_ARGUMENTS_H
+#define INT4Q_REWRITE_ARGUMENTS_H
+
+#include "int4q/cli.h"
+#include "int4q/plan.h"
+
+/* As given on the command line. */
+struct i4q_rewrite_arguments {
+    struct i4q_common common;
+    const char *output, *json, *topk, *quantize, *target_size, *format, *keep_format, *decode, *dq_domain,
+        *topk_order, *op_types;
+    bool force, dry_run, strict, allow_unmatched, assume_constant;
+    struct i4q_patterns include, exclude, include_from, exclude_from;
+    struct i4q_number keep, min_weights, opset, block;
+};
+
+extern const struct i4q_option i4q_rewrite_options[]; /* ends with a row without a name */
+
+/* Values and combinations that make no sense: I4Q_USAGE. */
+bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *arguments,
+                             struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* What the arguments mean, but for the contents of pattern and JSON files. I4Q_USAGE: a word or number that
+ * is none. */
+bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *arguments, struct i4q_plan_options *options,
+                              struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Whether a path stands for standard input or output. */
+bool i4q_is_dash(const char *path);
+
+#endif

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/rewrite_arguments.h"
+
+#include "int4q/opset.h"
+#include "int4q/size.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FIELD(name) offsetof(struct i4q_rewrite_arguments, name)
+
+const struct i4q_option i4q_rewrite_options[] = {
+    {'o', "output", "FILE", I4Q_OPTION_STRING, FIELD(output),
+     "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)"},
+    {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
+    {'n', "dry-run", NULL, I4Q_OPTION_FLAG, FIELD(dry_run), "do everything but the writing"},
+    {0, "include", "PATTERN", I4Q_OPTION_LIST, FIELD(include),
+     "quantize only these Convs; repeatable. Matched against node, weight and torch module names, as plain "
+     "text, or as a shell glob if no Conv has that very name"},
+    {0, "exclude", "PATTERN", I4Q_OPTION_LIST, FIELD(exclude), "leave these Convs alone; repeatable, wins"},
+    {0, "include-from", "FILE", I4Q_OPTION_LIST, FIELD(include_from),
+     "one pattern a line, '#' begins a comment, '-' is standard input"},
+    {0, "exclude-from", "FILE", I4Q_OPTION_LIST, FIELD(exclude_from), "the same"},
+    {0, "allow-unmatched", NULL, I4Q_OPTION_FLAG, FIELD(allow_unmatched),
+     "a pattern that matches no Conv is a note, not an error"},
+    {0, "topk", "FILE", I4Q_OPTION_STRING, FIELD(topk),
+     "sensitivity JSON: the K most sensitive Convs stay float"},
+    {0, "topk-order", "O", I4Q_OPTION_STRING, FIELD(topk_order),
+     "auto, higher-worse or lower-worse: which scores are the sensitive ones (default: auto, as the file "
+     "tells)"},
+    {0, "keep", "K", I4Q_OPTION_NUMBER, FIELD(keep), "how many (default: the file's k, else 10)"},
+    {0, "target-size", "SIZE", I4Q_OPTION_STRING, FIELD(target_size),
+     "keep as many of the most sensitive Convs as still fit: 8500000, 8.5M, 8Mi, or 12% of the input"},
+    {0, "quantize", "N", I4Q_OPTION_STRING, FIELD(quantize),
+     "quantize only the N (or N%) least sensitive measured Convs"},
+    {0, "op-types", "LIST", I4Q_OPTION_STRING, FIELD(op_types),
+     "operators to quantize, of Conv, ConvTranspose, Gemm, MatMul, separated by commas (default: Conv)"},
+    {0, "min-weights", "N", I4Q_OPTION_NUMBER, FIELD(min_weights), "Convs with fewer weights stay float"},
+    {0, "format", "F", I4Q_OPTION_STRING, FIELD(format),
+     "int4, uint4, int8, or packed-u8: 4-bit codes in UINT8, decoded by operators of opset 11 (default: "
+     "int4)"},
+    {0, "keep-format", "F", I4Q_OPTION_STRING, FIELD(keep_format),
+     "what Convs kept by --topk or --min-weights become: float or int8 (default: float)"},
+    {0, "block", "N", I4Q_OPTION_NUMBER, FIELD(block),
+     "N consecutive weights share a scale (default: an output channel)"},
+    {0, "decode", "D", I4Q_OPTION_STRING, FIELD(decode),
+     "dq: one DequantizeLinear a weight; cast: Cast, Sub and Mul, which ONNX Runtime folds at load (default: "
+     "dq)"},
+    {0, "dq-domain", "D", I4Q_OPTION_STRING, FIELD(dq_domain),
+     "ai.onnx, or com.microsoft, which leaves the opset alone and runs in ONNX Runtime only (default: "
+     "ai.onnx)"},
+    {0, "opset", "N", I4Q_OPTION_NUMBER, FIELD(opset),
+     "raise ai.onnx to N, at most 25 (default: what the output needs, or the model's own if higher)"},
+    {0, "assume-constant", NULL, I4Q_OPTION_FLAG, FIELD(assume_constant),
+     "weights that are graph inputs with a default value are constants"},
+    {0, "strict", NULL, I4Q_OPTION_FLAG, FIELD(strict),
+     "fail, and write no model, when a Conv that was asked for has to stay as it is"},
+    {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),
+     "the report as JSON; '-' is standard output, and then there is no text"},
+    I4Q_COMMON_OPTIONS,
+    {.name = NULL},
+};
+
+bool i4q_is_dash(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+/* ---- usage */
+
+static size_t count_dashes(const struct i4q_patterns *files)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < files->count; i++)
+        count += i4q_is_dash(files->items[i]);
+    return count;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino &&
+           S_ISREG(x.st_mode);
+}
+
+/* The report would replace what the model is read from or written to. */
+static bool json_collides(const struct i4q_rewrite_arguments *a)
+{
+    return a->json && !i4q_is_dash(a->json) &&
+           (strcmp(a->json, a->output) == 0 || same_file(a->json, a->common.model) ||
+            (!a->dry_run && same_file(a->json, a->output)));
+}
+
+bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_error *error)
+{
+    size_t inputs = (size_t)i4q_is_dash(a->common.model) + i4q_is_dash(a->topk) +
+                    count_dashes(&a->include_from) + count_dashes(&a->exclude_from);
+    if (inputs > 1)
+        return i4q_fail(error, I4Q_USAGE, "standard input can be read only once");
+    if (i4q_is_dash(a->output) && i4q_is_dash(a->json))
+        return i4q_fail(error, I4Q_USAGE, "the model and the JSON cannot both go to standard output");
+    if (json_collides(a))
+        return i4q_fail(error, I4Q_USAGE, "--json %s would replace the model", a->json);
+    if (i4q_is_dash(a->output) && !a->dry_run && isatty(STDOUT_FILENO))
+        return i4q_fail(error, I4Q_USAGE, "a model is not written to a terminal");
+    if (a->keep.given + (a->quantize != NULL) + (a->target_size != NULL) > 1)
+        return i4q_fail(error, I4Q_USAGE, "--keep, --quantize and --target-size exclude each other");
+    if ((a->keep.given || a->quantize || a->target_size || a->topk_order) && !a->topk)
+        return i4q_fail(error, I4Q_USAGE, "%s needs --topk",
+                        a->keep.given    ? "--keep"
+                        : a->quantize    ? "--quantize"
+                        : a->target_size ? "--target-size"
+                                         : "--topk-order");
+    if (a->opset.given && (a->opset.value == 0 || a->opset.value > I4Q_OPSET_MAX))
+        return i4q_fail(error, I4Q_USAGE, "--opset: %zu is not between 1 and %d", a->opset.value,
+                        I4Q_OPSET_MAX);
+    return true;
+}
+
+/* One of the words; the error lists them. */
+static bool parse_word(const char *option, const char *word, const char *const *words, size_t *index,
+                       struct i4q_error *error)
+{
+    char list[128] = "";
+    *index = 0;
+    for (size_t i = 0; word && words[i]; i++) {
+        size_t length = strlen(list);
+        if (strcmp(word, words[i]) == 0) {
+            *index = i;
+            return true;
+        }
+        snprintf(list + length, sizeof list - length, "%s%s", length ? ", " : "", words[i]);
+    }
+    return !word || i4q_fail(error, I4Q_USAGE, "%s: '%s' is none of %s", option, word, list);
+}
+
+static bool parse_formats(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
+                          struct i4q_error *error)
+{
+    static const char *const formats[] = {"int4", "uint4", "int8", "packed-u8", NULL};
+    static const char *const keep_formats[] = {"float", "int8", NULL};
+    size_t format, keep;
+    if (!parse_word("--format", a->format, formats, &format, error) ||
+        !parse_word("--keep-format", a->keep_format, keep_formats, &keep, error))
+        return false;
+    target->format = i4q_format_find(formats[format]);
+    target->keep_format = keep ? i4q_format_find(keep_formats[keep]) : NULL;
+    return true;
+}
+
+static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
+                         struct i4q_error *error)
+{
+    static const char *const decoders[] = {"dq", "cast", NULL};
+    static const char *const domains[] = {"ai.onnx", "com.microsoft", NULL};
+    size_t decode, domain;
+    if (!parse_formats(a, target, error) || !parse_word("--decode", a->decode, decoders, &decode, error) ||
+        !parse_word("--dq-domain", a->dq_domain, domains, &domain, error))
+        return false;
+    target->form = decode ? I4Q_FORM_CAST : I4Q_FORM_DQ;
+    target->microsoft = domain;
+    target->block = a->block.value;
+    if (target->format->packed && (decode || domain || target->block))
+        return i4q_fail(error, I4Q_USAGE, "--format packed-u8 cannot be combined with %s",
+                        decode   ? "--decode cast"
+                        : domain ? "--dq-domain com.microsoft"
+                                 : "--block");
+    if (domain && (decode || target->block))
+        return i4q_fail(error, I4Q_USAGE, "--dq-domain com.microsoft cannot be combined with %s",
+                        decode ? "--decode cast" : "--block");
+    return true;
+}
+
+static bool parse_order(const struct i4q_rewrite_arguments *a, enum i4q_topk_order *order,
+                        struct i4q_error *error)
+{
+    static const char *const orders[] = {"auto", "higher-worse", "lower-worse", NULL};
+    size_t index;
+    if (!parse_word("--topk-order", a->topk_order, orders, &index, error))
+        return false;
+    *order = (enum i4q_topk_order)index;
+    return true;
+}
+
+static bool parse_ops(const char *list, unsigned *ops, struct i4q_error *error)
+{
+    *ops = list ? 0 : I4Q_OPS_CONV;
+    for (const char *at = list; at; at = *at == ',' ? at + 1 : NULL) {
+        char op[32];
+        size_t length = strcspn(at, ",");
+        snprintf(op, sizeof op, "%.*s", (int)length, at);
+        unsigned bit = i4q_conv_op_bit(op);
+        if (!bit || length >= sizeof op)
+            return i4q_fail(error, I4Q_USAGE, "--op-types: '%s' is none of Conv, ConvTranspose, Gemm, MatMul",
+                            op);
+        *ops |= bit;
+        at += length;
+    }
+    return true;
+}
+
+/* N or N% */
+static bool parse_quantize(const char *text, struct i4q_plan_options *plan, struct i4q_error *error)
+{
+    char digits[32];
+    size_t length = strlen(text);
+    bool percent = length && text[length - 1] == '%';
+    snprintf(digits, sizeof digits, "%.*s", (int)(length - percent), text);
+    plan->has_count = true;
+    plan->rank = percent ? I4Q_RANK_QUANTIZE_PERCENT : I4Q_RANK_QUANTIZE;
+    if (!i4q_cli_number("--quantize", digits, &plan->count, error))
+        return false;
+    if (percent && plan->count > 100)
+        return i4q_fail(error, I4Q_USAGE, "--quantize: %s is more than all", text);
+    return true;
+}
+
+bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *a, struct i4q_plan_options *options,
+                              struct i4q_error *error)
+{
+    *options = (struct i4q_plan_options){.allow_unmatched = a->allow_unmatched,
+                                         .topk = a->topk,
+                                         .has_count = a->keep.given,
+                                         .count = a->keep.value,
+                                         .min_weights = a->min_weights.value,
+                                         .assume_constant = a->assume_constant};
+    return parse_order(a, &options->order, error) && parse_target(a, &options->target, error) &&
+           parse_ops(a->op_types, &options->ops, error) &&
+           (!a->quantize || parse_quantize(a->quantize, options, error));
+}
