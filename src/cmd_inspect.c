@@ -15,7 +15,7 @@
 struct arguments {
     struct i4q_common common;
     const char *json, *reference;
-    bool stats;
+    bool stats, follow_symlinks;
     struct i4q_patterns require;
 };
 
@@ -27,6 +27,8 @@ static const struct i4q_option options[] = {
     {0, "stats", NULL, I4Q_OPTION_FLAG, FIELD(stats), "decode the weights: how often each code occurs"},
     {0, "reference", "MODEL", I4Q_OPTION_STRING, FIELD(reference),
      "compare with the model it was made from: SQNR and largest error a Conv, and every other difference"},
+    {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
+     "read external data through symbolic and hard links, also to outside the model's directory"},
     {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),
      "the result as JSON; '-' is standard output, and then there is no text"},
     I4Q_COMMON_OPTIONS,
@@ -65,7 +67,7 @@ static bool compare(struct run *run, const struct i4q_kernels *kernels)
     if (!path)
         return true;
     run->subject = i4q_cli_input_name(path);
-    return i4q_model_load(&run->reference, path, run->error) &&
+    return i4q_model_load(&run->reference, path, run->arguments->follow_symlinks, run->error) &&
            i4q_compare(&run->inspection, &run->reference, kernels, run->error);
 }
 
@@ -79,12 +81,12 @@ static bool inspect(struct run *run)
         return false;
     const char *path = run->arguments->common.model;
     run->subject = i4q_cli_input_name(path);
-    if (!i4q_model_load(&run->model, path, run->error) ||
+    if (!i4q_model_load(&run->model, path, run->arguments->follow_symlinks, run->error) ||
         !i4q_inspect(&run->model, kernels, run->arguments->stats, &run->inspection, run->error) ||
         !compare(run, kernels))
         return false;
     for (size_t i = 0; i < run->arguments->require.count; i++)
-        i4q_requirement_check(&run->requirements[i], &run->inspection, run->model.input.bytes.size);
+        i4q_requirement_check(&run->requirements[i], &run->inspection, i4q_model_bytes(&run->model));
     return true;
 }
 
@@ -94,7 +96,7 @@ static bool tell(struct run *run)
     const struct i4q_inspect_report report = {
         .inspection = &run->inspection,
         .path = a->common.model,
-        .bytes = run->model.input.bytes.size,
+        .bytes = i4q_model_bytes(&run->model),
         .requirements = run->requirements,
         .n_requirements = a->require.count,
         .has_reference = a->reference != NULL,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* int4q restore: load → restore → write → report. */
 #include "int4q/cli.h"
+#include "int4q/layout.h"
 #include "int4q/log.h"
 #include "int4q/output.h"
 #include "int4q/restore.h"
@@ -13,7 +14,7 @@
 struct arguments {
     struct i4q_common common;
     const char *output;
-    bool force;
+    bool force, follow_symlinks;
 };
 
 #define FIELD(name) offsetof(struct arguments, name)
@@ -22,6 +23,8 @@ static const struct i4q_option options[] = {
     {'o', "output", "FILE", I4Q_OPTION_STRING, FIELD(output),
      "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)"},
     {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
+    {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
+     "read external data through symbolic and hard links, also to outside the model's directory"},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };
@@ -38,6 +41,7 @@ struct run {
     struct i4q_output output;
     struct i4q_model model;
     struct i4q_restoration restoration;
+    struct i4q_layout layout;
     const char *subject; /* what an error is about */
     struct i4q_error *error;
 };
@@ -51,14 +55,14 @@ static bool restore(struct run *run)
     if (!i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error))
         return false;
     run->subject = i4q_cli_input_name(a->common.model);
-    if (!i4q_model_load(&run->model, a->common.model, run->error) ||
+    if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error) ||
         !i4q_restore(&run->model, &run->restoration, run->error))
         return false;
     if (!run->restoration.n_weights)
         return i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no weight is decoded from integers");
     run->subject = i4q_cli_output_name(a->output);
-    onnx__model_proto__pack_to_buffer(run->model.proto, &run->output.base);
-    return i4q_output_commit(&run->output, run->error);
+    return i4q_layout_make(&run->model, a->output, &run->layout, run->error) &&
+           i4q_layout_write(&run->model, &run->layout, &run->output, run->error);
 }
 
 static void report(const struct run *run)
@@ -75,7 +79,7 @@ static void report(const struct run *run)
                 i4q_text_mask(restored->weight, text));
     }
     fprintf(stream, "\nweights    %zu restored\nfile       %zu -> %zu bytes\nwritten    %s\n",
-            restoration->n_weights, run->model.input.bytes.size, restoration->bytes,
+            restoration->n_weights, i4q_model_bytes(&run->model), i4q_layout_bytes(&run->layout),
             i4q_text_mask(a->output, text));
 }
 

@@ -2,6 +2,7 @@
 /* int4q rewrite: load → plan → quantize → rewrite → write → report. */
 #include "int4q/cli.h"
 #include "int4q/json.h"
+#include "int4q/layout.h"
 #include "int4q/log.h"
 #include "int4q/output.h"
 #include "int4q/plan.h"
@@ -35,6 +36,7 @@ struct run {
     struct i4q_model model;
     struct i4q_plan plan;
     struct i4q_rewrite rewrite;
+    struct i4q_layout layout;
     const char *subject; /* what an error is about */
     struct i4q_error *error;
 };
@@ -96,11 +98,13 @@ static bool fit_target_size(struct run *run)
     const struct i4q_rewrite_arguments *a = run->arguments;
     if (!a->target_size)
         return true;
-    struct i4q_target_size fit = {.bytes = run->model.input.bytes,
+    struct i4q_target_size fit = {.model = &run->model,
+                                  .output_path = a->output,
+                                  .follow_symlinks = a->follow_symlinks,
                                   .options = &run->options,
                                   .opset = (int64_t)a->opset.value,
                                   .kernels = run->kernels};
-    if (!i4q_target_size_parse(a->target_size, run->model.input.bytes.size, &fit.limit, run->error) ||
+    if (!i4q_target_size_parse(a->target_size, i4q_model_bytes(&run->model), &fit.limit, run->error) ||
         !i4q_target_size_fit(&fit, run->error))
         return false;
     run->options.has_count = true;
@@ -113,24 +117,24 @@ static bool decide(struct run *run)
 {
     struct i4q_rewrite_arguments *a = run->arguments;
     run->subject = i4q_cli_input_name(a->common.model);
-    if (!i4q_model_load(&run->model, a->common.model, run->error))
+    if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error))
         return false;
-    i4q_log_verbose("%s: loaded, %zu bytes", a->common.model, run->model.input.bytes.size);
+    i4q_log_verbose("%s: loaded, %zu bytes", a->common.model, i4q_model_bytes(&run->model));
     if (!fit_target_size(run) || !i4q_plan_make(&run->model, &run->options, &run->plan, run->error) ||
         !i4q_plan_quantize(&run->model, &run->plan, run->kernels, 0, run->error))
         return false;
     i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", a->common.model,
                     run->plan.n_quantized, run->plan.n_rows, run->kernels->name);
-    return i4q_rewrite_apply(&run->model, &run->plan, (int64_t)a->opset.value, &run->rewrite, run->error);
+    return i4q_rewrite_apply(&run->model, &run->plan, (int64_t)a->opset.value, &run->rewrite, run->error) &&
+           (!run->plan.n_quantized || i4q_layout_make(&run->model, a->output, &run->layout, run->error));
 }
 
 static bool write_model(struct run *run)
 {
     run->subject = i4q_cli_output_name(run->arguments->output);
-    onnx__model_proto__pack_to_buffer(run->model.proto, &run->output.base);
-    if (!i4q_output_commit(&run->output, run->error))
+    if (!i4q_layout_write(&run->model, &run->layout, &run->output, run->error))
         return false;
-    i4q_log_verbose("%s: written, %zu bytes", run->subject, run->rewrite.bytes);
+    i4q_log_verbose("%s: written, %zu bytes", run->subject, i4q_layout_bytes(&run->layout));
     return true;
 }
 
@@ -144,7 +148,8 @@ static bool tell(struct run *run, bool written)
         .input_path = a->common.model,
         .output_path = a->output,
         .topk_path = a->topk,
-        .input_bytes = run->model.input.bytes.size,
+        .input_bytes = i4q_model_bytes(&run->model),
+        .output_bytes = i4q_layout_bytes(&run->layout),
         .dry_run = a->dry_run,
         .written = written,
     };

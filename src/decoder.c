@@ -73,6 +73,8 @@ static Onnx__TensorProto *tensor(struct maker *maker, const char *suffix, int32_
 {
     char *name = new_name(maker, suffix);
     Onnx__TensorProto *made = name ? i4q_edit_tensor(maker->model, name, type, dims, rank, data, size) : NULL;
+    if (made)
+        i4q_edit_follow_layout(made, maker->weight->proto);
     maker->failed |= !made || !i4q_list_add(&maker->model->arena, &maker->decoder->tensors, made);
     return made;
 }

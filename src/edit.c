@@ -138,6 +138,15 @@ Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, in
     return tensor;
 }
 
+void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *original)
+{
+    bool external = original->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    if (!external || tensor->raw_data.len < I4Q_EXTERNAL_THRESHOLD)
+        return;
+    tensor->has_data_location = true;
+    tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+}
+
 bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item)
 {
     if (list->count == list->capacity) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/model.h"
 
+#include "int4q/tensor.h"
 #include "int4q/wire.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A protobuf message holds at most 2 GiB; the messages of a model without its payloads take a small multiple
@@ -45,22 +48,9 @@ int64_t i4q_opset_version(Onnx__OperatorSetIdProto *const *imports, size_t n)
     return version;
 }
 
-/* ---- payloads: every tensor of the model, wherever the schema allows one */
+/* ---- every tensor of the model, wherever the schema allows one */
 
-static bool link_payloads(ProtobufCMessage *message, const struct i4q_wire *wire, struct i4q_error *error);
-
-static bool link_tensor(Onnx__TensorProto *tensor, const struct i4q_wire *wire, struct i4q_error *error)
-{
-    if (tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
-        return i4q_fail(error, I4Q_MODEL, "tensor '%s': external data is not supported yet",
-                        i4q_text(tensor->name));
-    if (tensor->has_raw_data) {
-        struct i4q_view payload = wire->payloads[i4q_wire_index(&tensor->raw_data)];
-        tensor->raw_data.data = (uint8_t *)payload.data; /* never written to: the arena's free does nothing */
-        tensor->raw_data.len = payload.size;
-    }
-    return true;
-}
+typedef bool tensor_fn(void *context, Onnx__TensorProto *tensor);
 
 /* The messages that one field of `message` holds: their number, and the first of them. */
 static size_t field_messages(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
@@ -79,21 +69,89 @@ static size_t field_messages(const ProtobufCMessage *message, const ProtobufCFie
 }
 
 /* Recursion is as deep as the wire pass allowed. */
-static bool link_payloads(ProtobufCMessage *message, const struct i4q_wire *wire, struct i4q_error *error)
+static bool each_tensor(ProtobufCMessage *message, tensor_fn *each, void *context)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
     if (type == RAW_DATA.message)
-        return link_tensor((Onnx__TensorProto *)message, wire, error);
+        return each(context, (Onnx__TensorProto *)message);
     for (unsigned f = 0; f < type->n_fields; f++) {
         if (type->fields[f].type != PROTOBUF_C_TYPE_MESSAGE)
             continue;
         ProtobufCMessage *const *items;
         size_t n = field_messages(message, &type->fields[f], &items);
         for (size_t i = 0; i < n; i++)
-            if (!link_payloads(items[i], wire, error))
+            if (!each_tensor(items[i], each, context))
                 return false;
     }
     return true;
+}
+
+bool i4q_model_each_tensor(struct i4q_model *model, tensor_fn *each, void *context)
+{
+    return each_tensor(&model->proto->base, each, context);
+}
+
+/* ---- payloads */
+
+struct linker {
+    const struct i4q_wire *wire;
+    struct i4q_external *external;
+    struct i4q_error *error;
+};
+
+static const char *external_entry(const Onnx__TensorProto *tensor, const char *key)
+{
+    for (size_t i = 0; i < tensor->n_external_data; i++)
+        if (strcmp(i4q_text(tensor->external_data[i]->key), key) == 0)
+            return i4q_text(tensor->external_data[i]->value);
+    return NULL;
+}
+
+/* A decimal number as a string, `otherwise` where the key is missing. */
+static bool external_number(const struct linker *linker, const Onnx__TensorProto *tensor, const char *key,
+                            uint64_t otherwise, uint64_t *number)
+{
+    const char *text = external_entry(tensor, key);
+    char *end;
+    errno = 0;
+    *number = text ? strtoull(text, &end, 10) : otherwise;
+    if (!text || (*text >= '0' && *text <= '9' && !*end && !errno))
+        return true;
+    return i4q_fail(linker->error, I4Q_MODEL, "%s '%s' is not a number", key, text);
+}
+
+/* Without a length the tensor takes what its shape needs, or the rest of the file where that is not known. */
+static bool link_external(const struct linker *linker, Onnx__TensorProto *tensor)
+{
+    size_t size = i4q_tensor_size(tensor);
+    const char *location = external_entry(tensor, "location");
+    uint64_t offset, length;
+    struct i4q_view bytes;
+    if (tensor->has_raw_data)
+        return i4q_fail(linker->error, I4Q_MODEL, "external data beside inline data");
+    if (!external_number(linker, tensor, "offset", 0, &offset) ||
+        !external_number(linker, tensor, "length", size ? size : SIZE_MAX, &length) ||
+        !i4q_external_read(linker->external, location ? location : "", offset, length, &bytes, linker->error))
+        return false;
+    tensor->has_raw_data = true;
+    tensor->raw_data = (ProtobufCBinaryData){bytes.size, (uint8_t *)bytes.data};
+    return true;
+}
+
+/* Payloads are never written to, and the arena's free does nothing, so they may alias what was mapped
+ * read-only. */
+static bool link_tensor(void *context, Onnx__TensorProto *tensor)
+{
+    const struct linker *linker = context;
+    if (tensor->has_raw_data) {
+        struct i4q_view payload = linker->wire->payloads[i4q_wire_index(&tensor->raw_data)];
+        tensor->raw_data = (ProtobufCBinaryData){payload.size, (uint8_t *)payload.data};
+    }
+    if (tensor->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL || link_external(linker, tensor))
+        return true;
+    struct i4q_error cause = *linker->error;
+    linker->error->code = I4Q_OK;
+    return i4q_fail(linker->error, cause.code, "tensor '%s': %s", i4q_text(tensor->name), cause.message);
 }
 
 /* ---- index */
@@ -368,11 +426,12 @@ static bool check(const Onnx__ModelProto *proto, struct i4q_error *error)
 static bool unpack(struct i4q_model *model, const struct i4q_wire *wire, struct i4q_error *error)
 {
     ProtobufCAllocator allocator = i4q_arena_protobuf(&model->arena);
+    struct linker linker = {wire, &model->external, error};
     model->proto = onnx__model_proto__unpack(&allocator, wire->skeleton.size, wire->skeleton.data);
     if (!model->proto)
         return i4q_fail(error, I4Q_FAILED,
                         "cannot unpack the model: out of memory, or not as protobuf-c wants it");
-    return link_payloads(&model->proto->base, wire, error);
+    return i4q_model_each_tensor(model, link_tensor, &linker);
 }
 
 static bool load(struct i4q_model *model, struct i4q_view bytes, struct i4q_error *error)
@@ -387,34 +446,44 @@ static bool load(struct i4q_model *model, struct i4q_view bytes, struct i4q_erro
     return ok;
 }
 
-bool i4q_model_load_bytes(struct i4q_model *model, struct i4q_view bytes, struct i4q_error *error)
+bool i4q_model_load_bytes(struct i4q_model *model, struct i4q_view bytes, const char *path,
+                          bool follow_symlinks, struct i4q_error *error)
 {
-    *model = (struct i4q_model){.path = ""};
+    *model = (struct i4q_model){.path = path};
     i4q_arena_init(&model->arena, ARENA_LIMIT);
-    bool ok = load(model, bytes, error);
+    bool ok = i4q_external_init(&model->external, path, follow_symlinks, error) && load(model, bytes, error);
     if (!ok)
         i4q_model_free(model);
     return ok;
 }
 
-bool i4q_model_load(struct i4q_model *model, const char *path, struct i4q_error *error)
+bool i4q_model_load(struct i4q_model *model, const char *path, bool follow_symlinks, struct i4q_error *error)
 {
     struct i4q_input input;
-    *model = (struct i4q_model){0};
+    *model = (struct i4q_model){.external.directory = -1};
     if (!i4q_input_open(&input, path, MODEL_LIMIT, error))
         return false;
-    if (!i4q_model_load_bytes(model, input.bytes, error)) {
+    if (!i4q_model_load_bytes(model, input.bytes, path, follow_symlinks, error)) {
         i4q_input_close(&input);
         return false;
     }
-    model->path = path;
     model->input = input;
     return true;
+}
+
+size_t i4q_model_bytes(const struct i4q_model *model)
+{
+    size_t bytes = model->input.bytes.size;
+    for (size_t i = 0; i < model->external.n_files; i++)
+        bytes += model->external.files[i].bytes.size;
+    return bytes;
 }
 
 void i4q_model_free(struct i4q_model *model)
 {
     i4q_arena_free(&model->arena);
+    if (model->path)
+        i4q_external_close(&model->external);
     i4q_input_close(&model->input);
-    *model = (struct i4q_model){0};
+    *model = (struct i4q_model){.external.directory = -1};
 }

@@ -154,8 +154,8 @@ static void print_files(const struct i4q_report *report, FILE *stream)
 {
     const struct i4q_rewrite *rewrite = report->rewrite;
     char path[I4Q_TEXT_NAME];
-    fprintf(stream, "file       %zu -> %zu bytes, ratio %.2f\n", report->input_bytes, rewrite->bytes,
-            (double)report->input_bytes / (double)rewrite->bytes);
+    fprintf(stream, "file       %zu -> %zu bytes, ratio %.2f\n", report->input_bytes, report->output_bytes,
+            (double)report->input_bytes / (double)report->output_bytes);
     fprintf(stream, "opset      %" PRId64 " -> %" PRId64 ", IR version %" PRId64 " -> %" PRId64 "\n",
             rewrite->opset[0], rewrite->opset[1], rewrite->ir_version[0], rewrite->ir_version[1]);
     print_upgrades(rewrite->upgrades, stream);
@@ -297,7 +297,7 @@ json_t *i4q_report_json(const struct i4q_report *report)
 {
     const struct i4q_plan *plan = report->plan;
     const struct i4q_rewrite *rewrite = report->rewrite;
-    json_t *output_bytes = plan->n_quantized ? i4q_json_size(rewrite->bytes) : json_null();
+    json_t *output_bytes = plan->n_quantized ? i4q_json_size(report->output_bytes) : json_null();
     json_t *json = json_object();
     i4q_json_put(&json, "schema", json_integer(1));
     i4q_json_put(&json, "command", json_string("rewrite"));

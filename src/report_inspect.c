@@ -127,6 +127,14 @@ static json_t *rows_json(const struct i4q_inspection *inspection)
     return rows;
 }
 
+static json_t *external_json(const struct i4q_external *external)
+{
+    json_t *locations = json_array();
+    for (size_t i = 0; i < external->n_files; i++)
+        json_array_append_new(locations, i4q_json_text(external->files[i].location));
+    return locations;
+}
+
 static json_t *model_json(const struct i4q_inspect_report *report)
 {
     const Onnx__ModelProto *proto = report->inspection->model->proto;
@@ -145,7 +153,7 @@ static json_t *model_json(const struct i4q_inspect_report *report)
     i4q_json_put(&json, "ir_version", json_integer(proto->ir_version));
     i4q_json_put(&json, "opsets", opsets);
     i4q_json_put(&json, "producer", i4q_json_text(i4q_text(proto->producer_name)));
-    i4q_json_put(&json, "external", json_array());
+    i4q_json_put(&json, "external", external_json(&report->inspection->model->external));
     return json;
 }
 

@@ -78,6 +78,8 @@ static Onnx__TensorProto *decode(struct restorer *restorer, const struct i4q_con
         i4q_fail_memory(restorer->error);
     else
         fill(&stored, tensor->raw_data.data);
+    if (tensor)
+        i4q_edit_follow_layout(tensor, storage->codes);
     return tensor;
 }
 
@@ -229,10 +231,5 @@ bool i4q_restore(struct i4q_model *model, struct i4q_restoration *restoration, s
         drop_nodes(scope);
     }
     drop_unused_import(model, "com.microsoft");
-    restoration->bytes = onnx__model_proto__get_packed_size(model->proto);
-    if (restoration->bytes > INT32_MAX)
-        return i4q_fail(error, I4Q_MODEL,
-                        "the result has %zu bytes, more than the 2 GiB of a protobuf message",
-                        restoration->bytes);
     return true;
 }

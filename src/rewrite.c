@@ -209,9 +209,5 @@ bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int
     }
     result->ir_version[1] = model->proto->ir_version;
     result->opset[1] = main_opset(model);
-    result->bytes = onnx__model_proto__get_packed_size(model->proto);
-    if (result->bytes > INT32_MAX)
-        return i4q_fail(error, I4Q_MODEL,
-                        "the result has %zu bytes, more than the 2 GiB of a protobuf message", result->bytes);
     return true;
 }

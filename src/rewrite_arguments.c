@@ -55,6 +55,8 @@ const struct i4q_option i4q_rewrite_options[] = {
      "raise ai.onnx to N, at most 25 (default: what the output needs, or the model's own if higher)"},
     {0, "assume-constant", NULL, I4Q_OPTION_FLAG, FIELD(assume_constant),
      "weights that are graph inputs with a default value are constants"},
+    {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
+     "read external data through symbolic and hard links, also to outside the model's directory"},
     {0, "strict", NULL, I4Q_OPTION_FLAG, FIELD(strict),
      "fail, and write no model, when a Conv that was asked for has to stay as it is"},
     {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),

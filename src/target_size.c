@@ -31,18 +31,20 @@ static bool try(const struct i4q_target_size *fit, size_t keep, size_t *bytes, s
     struct i4q_model model;
     struct i4q_plan plan;
     struct i4q_rewrite result;
+    struct i4q_layout layout;
     options.has_count = true;
     options.rank = I4Q_RANK_KEEP;
     options.count = keep;
-    if (!i4q_model_load_bytes(&model, fit->bytes, error))
+    if (!i4q_model_load_bytes(&model, fit->model->input.bytes, fit->model->path, fit->follow_symlinks, error))
         return false;
     bool ok = i4q_plan_make(&model, &options, &plan, error) &&
               i4q_plan_quantize(&model, &plan, fit->kernels, 0, error) &&
-              i4q_rewrite_apply(&model, &plan, fit->opset, &result, error);
+              i4q_rewrite_apply(&model, &plan, fit->opset, &result, error) &&
+              i4q_layout_make(&model, fit->output_path, &layout, error);
     *measured = 0;
     for (size_t i = 0; ok && i < plan.n_rows; i++)
         *measured += plan.rows[i].measurement.present;
-    *bytes = ok ? result.bytes : 0;
+    *bytes = ok ? i4q_layout_bytes(&layout) : 0;
     i4q_model_free(&model);
     return ok;
 }

@@ -45,7 +45,7 @@ static bool load(struct fixture *fixture)
     onnx__model_proto__pack(&fixture->proto, fixture->bytes);
     i4q_model_free(&fixture->model);
     fixture->error = (struct i4q_error){0};
-    return i4q_model_load_bytes(&fixture->model, (struct i4q_view){fixture->bytes, fixture->size},
+    return i4q_model_load_bytes(&fixture->model, (struct i4q_view){fixture->bytes, fixture->size}, "-", false,
                                 &fixture->error);
 }
 
@@ -126,7 +126,7 @@ static void stored_models_are_written_as_they_were(void **state)
     assert_int_equal(glob(TEST_DATA "/good-*.onnx", 0, NULL, &files), 0);
     assert_true(files.gl_pathc > 0);
     for (size_t i = 0; i < files.gl_pathc; i++) {
-        if (!i4q_model_load(&f->model, files.gl_pathv[i], &f->error))
+        if (!i4q_model_load(&f->model, files.gl_pathv[i], false, &f->error))
             fail_msg("%s: %s", files.gl_pathv[i], f->error.message);
         struct i4q_view bytes = f->model.input.bytes;
         uint8_t *again = malloc(bytes.size);
@@ -189,7 +189,7 @@ static void new_names_are_free(void **state)
 static void broken_models_are_refused(void **state)
 {
     struct fixture *f = *state;
-    assert_false(i4q_model_load_bytes(&f->model, VIEW(""), &f->error));
+    assert_false(i4q_model_load_bytes(&f->model, VIEW(""), "-", false, &f->error));
     assert_failed(f->error, I4Q_MODEL, "not an ONNX model: it is empty");
     f->proto.graph = NULL;
     assert_false(load(f));
@@ -211,14 +211,17 @@ static void broken_models_are_refused(void **state)
     assert_failed(f->error, I4Q_MODEL, "two initializers are named 'w'");
 }
 
-static void external_data_is_refused(void **state)
+static void external_data_has_its_rules(void **state)
 {
     struct fixture *f = *state;
     add_initializer(f, "w", "");
     f->graph.initializer[0]->has_data_location = true;
     f->graph.initializer[0]->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
     assert_false(load(f));
-    assert_failed(f->error, I4Q_MODEL, "tensor 'w': external data is not supported yet");
+    assert_failed(f->error, I4Q_MODEL, "tensor 'w': external data beside inline data");
+    f->graph.initializer[0]->has_raw_data = false;
+    assert_false(load(f));
+    assert_failed(f->error, I4Q_MODEL, "tensor 'w': a model from standard input cannot have external data");
 }
 
 static void values_defined_twice_are_refused(void **state)
@@ -239,7 +242,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(uses_are_found_across_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(new_names_are_free, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_models_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(external_data_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(external_data_has_its_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(values_defined_twice_are_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,10 @@ Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, in
                                    const int64_t *dims, size_t n_dims, const void *data,
                                    size_t size) I4Q_MUST_CHECK;
 
+/* What stands for an external tensor is external too, unless it is small: marks it so. */
+enum { I4Q_EXTERNAL_THRESHOLD = 1024 };
+void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *original);
+
 /* A list of pointers that grows in an arena, for replacing repeated message fields. */
 struct i4q_list {
     void **items;

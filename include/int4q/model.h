@@ -13,6 +13,7 @@
 #define INT4Q_MODEL_H
 
 #include "int4q/arena.h"
+#include "int4q/external.h"
 #include "int4q/input.h"
 #include "int4q/table.h"
 
@@ -63,6 +64,7 @@ struct i4q_scope {
 struct i4q_model {
     const char *path; /* as given by the user; borrowed */
     struct i4q_input input;
+    struct i4q_external external; /* the files with its external data */
     struct i4q_arena arena;
     Onnx__ModelProto *proto;
     struct i4q_scope *scopes;     /* the main graph, linked to all others */
@@ -70,12 +72,25 @@ struct i4q_model {
     struct i4q_table names;       /* every value and node name of the model, bodies and functions included */
 };
 
-/* Reads and indexes the model at `path` ("-" is standard input). On failure the model is empty; the messages
- * begin with the object concerned, not with the path. */
-bool i4q_model_load(struct i4q_model *model, const char *path, struct i4q_error *error) I4Q_MUST_CHECK;
-/* The same from bytes, which must outlive the model. */
-bool i4q_model_load_bytes(struct i4q_model *model, struct i4q_view bytes,
-                          struct i4q_error *error) I4Q_MUST_CHECK;
+/* Reads and indexes the model at `path` ("-" is standard input). External data is read from beneath the
+ * model's directory, through links only if told so; a tensor that has some stays marked (data_location), with
+ * its raw_data pointing into the mapped file. On failure the model is empty; the messages begin with the
+ * object concerned, not with the path. */
+bool i4q_model_load(struct i4q_model *model, const char *path, bool follow_symlinks,
+                    struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* The same from bytes, which must outlive the model; `path` is where they came from. */
+bool i4q_model_load_bytes(struct i4q_model *model, struct i4q_view bytes, const char *path,
+                          bool follow_symlinks, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Bytes of the model's file and of those with its external data. */
+size_t i4q_model_bytes(const struct i4q_model *model);
+
+/* Calls `each` for every tensor of the model, wherever the schema allows one, in file order, until it returns
+ * false. */
+bool i4q_model_each_tensor(struct i4q_model *model, bool (*each)(void *context, Onnx__TensorProto *tensor),
+                           void *context) I4Q_MUST_CHECK;
+
 void i4q_model_free(struct i4q_model *model);
 
 /* What `name` means inside `scope`: its own values first, then those of the enclosing graphs. NULL if

@@ -14,7 +14,7 @@ struct i4q_report {
     const struct i4q_plan *plan;
     const struct i4q_rewrite *rewrite;
     const char *input_path, *output_path, *topk_path; /* the last may be NULL */
-    size_t input_bytes;
+    size_t input_bytes, output_bytes;                 /* external data included */
     bool dry_run;
     bool written; /* a model was written */
 };

@@ -15,13 +15,12 @@ struct i4q_restored {
 struct i4q_restoration {
     struct i4q_restored *weights; /* in the order of the Convs that read them */
     size_t n_weights;
-    size_t bytes; /* of the serialized model */
 };
 
 /* Changes the model's messages: each decoded weight W becomes an initializer W of the exact values
  * float(code - zero point) * scale, in the place of its codes; nodes and initializers that only decoded it
  * go, and so does an import of com.microsoft that nothing uses any more. Weights that cannot be read stay as
- * they are. I4Q_MODEL: a payload or scale that does not fit, a result of more than 2 GiB. */
+ * they are. I4Q_MODEL: a payload or scale that does not fit. */
 bool i4q_restore(struct i4q_model *model, struct i4q_restoration *restoration,
                  struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -3,10 +3,13 @@
 #ifndef INT4Q_TARGET_SIZE_H
 #define INT4Q_TARGET_SIZE_H
 
+#include "int4q/layout.h"
 #include "int4q/rewrite.h"
 
 struct i4q_target_size {
-    struct i4q_view bytes; /* of the model */
+    const struct i4q_model *model; /* as it was loaded; every try loads its bytes anew */
+    const char *output_path;
+    bool follow_symlinks;
     const struct i4q_plan_options *options;
     int64_t opset; /* as for i4q_rewrite_apply */
     const struct i4q_kernels *kernels;

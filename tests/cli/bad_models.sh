@@ -3,11 +3,11 @@
 . "$TESTS/functions.sh"
 # Models that are none, or not sound: one line that says what is wrong, exit 3, no output.
 for name in bad-empty bad-garbage bad-truncated bad-nested bad-overflowing-dims bad-short-payload \
-    unsupported-external-data unsupported-operator; do
+    bad-external-missing unsupported-operator; do
     model "$name"
     fails 3 int4q rewrite "$name.onnx"
 done
-for name in bad-empty bad-garbage bad-truncated bad-nested unsupported-external-data; do
+for name in bad-empty bad-garbage bad-truncated bad-nested bad-external-missing; do
     fails 3 int4q inspect -q "$name.onnx"
 done
 int4q inspect bad-short-payload.onnx

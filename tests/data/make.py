@@ -104,7 +104,7 @@ def nested(levels=5000):
 
 MODELS = {
     "good-detector": detector, "good-inputs-listed": inputs_listed, "good-no-conv": no_conv,
-    "good-non-finite": non_finite, "unsupported-operator": unknown_operator, "unsupported-external-data": external,
+    "good-non-finite": non_finite, "unsupported-operator": unknown_operator, "bad-external-missing": external,
     "bad-short-payload": short_payload, "bad-overflowing-dims": overflowing_dims, "bad-nested": nested,
     "bad-garbage": lambda: b"this is no model at all\n", "bad-empty": lambda: b"",
     "bad-truncated": lambda: detector().SerializeToString()[:-100],

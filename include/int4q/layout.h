@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Where the payloads of the model to be written go: what was external goes to a new file beside the model. */
+#ifndef INT4Q_LAYOUT_H
+#define INT4Q_LAYOUT_H
+
+#include "int4q/edit.h"
+#include "int4q/output.h"
+
+struct i4q_layout {
+    struct i4q_list tensors; /* Onnx__TensorProto: the external ones, in the order of the file */
+    uint64_t *offsets;       /* of each in the data file */
+    uint64_t data_bytes;     /* of the data file; 0: there is none */
+    size_t model_bytes;      /* of the model file */
+    const char *data_path;   /* of the data file */
+};
+
+/* Decides about a model that is ready to be written to `path`, and points its external tensors at
+ * `path`.data. The payloads stay where they are. I4Q_USAGE: external data and standard output; I4Q_MODEL:
+ * more than 2 GiB inline. */
+bool i4q_layout_make(struct i4q_model *model, const char *path, struct i4q_layout *layout,
+                     struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Bytes of both files. */
+size_t i4q_layout_bytes(const struct i4q_layout *layout);
+
+/* Writes the model, and before it its data file, if there is one: `output` is open for the model and
+ * committed. */
+bool i4q_layout_write(struct i4q_model *model, const struct i4q_layout *layout, struct i4q_output *output,
+                      struct i4q_error *error) I4Q_MUST_CHECK;
+
+#endif

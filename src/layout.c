@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "int4q/layout.h"
+
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Offsets should suit mappings (ONNX, external data: 4096); what is smaller than a page gets by with less. */
+enum { PAGE = 4096, SMALL_ALIGNMENT = 16 };
+
+struct layouter {
+    struct i4q_model *model;
+    struct i4q_layout *layout;
+    struct i4q_error *error;
+};
+
+static bool collect(void *context, Onnx__TensorProto *tensor)
+{
+    struct layouter *layouter = context;
+    return tensor->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL ||
+           i4q_list_add(&layouter->model->arena, &layouter->layout->tensors, tensor) ||
+           i4q_fail_memory(layouter->error);
+}
+
+static bool add_entry(struct i4q_model *model, Onnx__TensorProto *tensor, const char *key, const char *value)
+{
+    Onnx__StringStringEntryProto *entry = i4q_arena_alloc(&model->arena, 1, sizeof *entry);
+    if (!entry || !value)
+        return false;
+    onnx__string_string_entry_proto__init(entry);
+    entry->key = (char *)key;
+    entry->value = (char *)value;
+    tensor->external_data[tensor->n_external_data++] = entry;
+    return true;
+}
+
+/* The payload leaves the message, but `raw_data` goes on pointing at it. */
+static bool point_at(struct i4q_model *model, Onnx__TensorProto *tensor, const char *location,
+                     uint64_t offset)
+{
+    struct i4q_arena *arena = &model->arena;
+    tensor->n_external_data = 0;
+    tensor->external_data = i4q_arena_alloc(arena, 3, sizeof *tensor->external_data);
+    tensor->has_raw_data = false;
+    return tensor->external_data && add_entry(model, tensor, "location", location) &&
+           add_entry(model, tensor, "offset", i4q_arena_format(arena, "%" PRIu64, offset)) &&
+           add_entry(model, tensor, "length", i4q_arena_format(arena, "%zu", tensor->raw_data.len));
+}
+
+static bool place_tensors(struct i4q_model *model, const char *location, struct i4q_layout *layout)
+{
+    uint64_t end = 0;
+    layout->offsets = i4q_arena_alloc(&model->arena, layout->tensors.count, sizeof *layout->offsets);
+    for (size_t i = 0; layout->offsets && i < layout->tensors.count; i++) {
+        Onnx__TensorProto *tensor = layout->tensors.items[i];
+        uint64_t alignment = tensor->raw_data.len < PAGE ? SMALL_ALIGNMENT : PAGE;
+        layout->offsets[i] = end = (end + alignment - 1) / alignment * alignment;
+        end += tensor->raw_data.len;
+        if (!point_at(model, tensor, location, layout->offsets[i]))
+            return false;
+    }
+    layout->data_bytes = end;
+    return layout->offsets != NULL;
+}
+
+/* OUTPUT.data; the model names it without its directory. */
+static bool place(struct layouter *layouter, const char *path)
+{
+    struct i4q_arena *arena = &layouter->model->arena;
+    char *data_path = i4q_arena_format(arena, "%s.data", path);
+    char *copy = data_path ? i4q_arena_format(arena, "%s", data_path) : NULL;
+    if (!copy || !place_tensors(layouter->model, basename(copy), layouter->layout))
+        return i4q_fail_memory(layouter->error);
+    layouter->layout->data_path = data_path;
+    return true;
+}
+
+bool i4q_layout_make(struct i4q_model *model, const char *path, struct i4q_layout *layout,
+                     struct i4q_error *error)
+{
+    struct layouter layouter = {model, layout, error};
+    *layout = (struct i4q_layout){0};
+    if (!i4q_model_each_tensor(model, collect, &layouter))
+        return false;
+    if (layout->tensors.count && strcmp(path, "-") == 0)
+        return i4q_fail(error, I4Q_USAGE, "a model with external data cannot go to standard output");
+    if (layout->tensors.count && !place(&layouter, path))
+        return false;
+    layout->model_bytes = onnx__model_proto__get_packed_size(model->proto);
+    if (layout->model_bytes > INT32_MAX)
+        return i4q_fail(error, I4Q_MODEL,
+                        "the result has %zu bytes, more than the 2 GiB of a protobuf message",
+                        layout->model_bytes);
+    return true;
+}
+
+size_t i4q_layout_bytes(const struct i4q_layout *layout)
+{
+    return layout->model_bytes + (size_t)layout->data_bytes;
+}
+
+static bool write_data(const struct i4q_layout *layout, enum i4q_output_mode mode, struct i4q_error *error)
+{
+    static const uint8_t zeros[PAGE];
+    struct i4q_output data;
+    if (!i4q_output_open(&data, layout->data_path, mode, error)) {
+        error->file = layout->data_path;
+        return false;
+    }
+    for (size_t i = 0; i < layout->tensors.count; i++) {
+        const Onnx__TensorProto *tensor = layout->tensors.items[i];
+        i4q_output_append(&data, zeros, (size_t)(layout->offsets[i] - data.total));
+        i4q_output_append(&data, tensor->raw_data.data, tensor->raw_data.len);
+    }
+    if (i4q_output_commit(&data, error))
+        return true;
+    error->file = layout->data_path;
+    return false;
+}
+
+/* The data first: a model must never be there without it. */
+bool i4q_layout_write(struct i4q_model *model, const struct i4q_layout *layout, struct i4q_output *output,
+                      struct i4q_error *error)
+{
+    if (layout->tensors.count && !write_data(layout, output->mode, error))
+        return false;
+    onnx__model_proto__pack_to_buffer(model->proto, &output->base);
+    return i4q_output_commit(output, error);
+}

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""External data: read from beneath the model's directory only, written beside the output."""
+import json
+import os
+
+import numpy as np
+import onnx
+import pytest
+from helpers import decoded_weights, make_model, random_feeds, run, run_int4q, tensor, value
+from onnx import TensorProto, helper, numpy_helper
+
+
+def small():
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["a"], name="one", pads=[1] * 4),
+             helper.make_node("Conv", ["a", "v"], ["y"], name="two")]
+    return make_model(nodes, [tensor("w", 32, 3, 3, 3), tensor("b", 32), tensor("v", 8, 32, 3, 3), tensor("idle", 3000)], opset=21,
+                      outputs=[value("y", 1, 8, 4, 4)])
+
+
+def save(folder, model, location="weights.bin", one_file=True):
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    onnx.save(copy, folder / "in.onnx", save_as_external_data=True, all_tensors_to_one_file=one_file, location=location,
+              size_threshold=0)
+
+
+def entries(tensor_proto):
+    return {e.key: e.value for e in tensor_proto.external_data}
+
+
+@pytest.mark.parametrize("one_file", [True, False])
+def test_layout_is_kept(tmp_path, one_file):
+    original = small()
+    save(tmp_path, original, "weights.bin" if one_file else None, one_file)
+    (tmp_path / "elsewhere").mkdir()
+    out = tmp_path / "elsewhere" / "out.onnx"
+    run_int4q("rewrite", tmp_path / "in.onnx", "-o", out, "-q", "--json", tmp_path / "report.json")
+    onnx.checker.check_model(str(out), full_check=True)
+    bare = onnx.load(out, load_external_data=False)
+    places = {t.name: entries(t) for t in bare.graph.initializer if t.data_location == TensorProto.EXTERNAL}
+    assert {"v_quantized", "idle"} <= set(places) and "v_scale" not in places
+    assert all(set(p) == {"location", "offset", "length"} and p["location"] == "out.onnx.data" for p in places.values())
+    assert int(places["idle"]["offset"]) % 4096 == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["output"]["bytes"] == sum(os.path.getsize(out.parent / f) for f in ("out.onnx", "out.onnx.data"))
+    rewritten = onnx.load(out)
+    before, after = ({t.name: numpy_helper.to_array(t) for t in m.graph.initializer if t.data_type == TensorProto.FLOAT}
+                     for m in (original, rewritten))
+    for name in ("b", "idle"):
+        np.testing.assert_array_equal(before[name], after[name])
+    reference = onnx.ModelProto()
+    reference.CopyFrom(original)
+    for stored in reference.graph.initializer:
+        if stored.name in "wv":
+            stored.CopyFrom(numpy_helper.from_array(decoded_weights(rewritten.graph)[stored.name], stored.name))
+    feeds = random_feeds(original)
+    assert run(rewritten, feeds)[0].tobytes() == run(reference, feeds)[0].tobytes()
+    run_int4q("inspect", out, "--require", "int4==2", "--require", "valid")
+    run_int4q("restore", out, "-o", tmp_path / "back.onnx")
+    restored = {t.name: numpy_helper.to_array(t) for t in onnx.load(tmp_path / "back.onnx").graph.initializer}
+    np.testing.assert_array_equal(restored["v"], decoded_weights(rewritten.graph)["v"])
+
+
+def test_in_place(tmp_path):
+    """The old files are read to the end before the new ones take their names."""
+    save(tmp_path, small(), "in.onnx.data")
+    run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "in.onnx", "-f", "-q")
+    onnx.checker.check_model(str(tmp_path / "in.onnx"), full_check=True)
+    assert sorted(os.listdir(tmp_path)) == ["in.onnx", "in.onnx.data"]
+    run_int4q("inspect", tmp_path / "in.onnx", "--require", "int4==2")
+
+
+def test_where_it_cannot_go(tmp_path):
+    save(tmp_path, small())
+    assert "standard output" in run_int4q("rewrite", tmp_path / "in.onnx", "-o", "-", status=2).stderr
+    (tmp_path / "out.onnx.data").write_text("precious")
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=1)
+    assert "out.onnx.data: already exists" in done.stderr
+    assert (tmp_path / "out.onnx.data").read_text() == "precious" and not (tmp_path / "out.onnx").exists()
+    assert sorted(os.listdir(tmp_path)) == ["in.onnx", "out.onnx.data", "weights.bin"]
+
+
+def with_entries(folder, **changes):
+    """The small model with the first weight's external entries changed."""
+    save(folder, small())
+    model = onnx.load(folder / "in.onnx", load_external_data=False)
+    weight = model.graph.initializer[0]
+    merged = {**entries(weight), **changes}
+    del weight.external_data[:]
+    for key, text in merged.items():
+        if text is not None:
+            weight.external_data.add(key=key, value=text)
+    (folder / "in.onnx").write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("changes, part", [
+    ({"location": "/etc/passwd"}, "not beneath"), ({"location": "../weights.bin"}, "not beneath"),
+    ({"location": "sub/../weights.bin"}, "not beneath"), ({"location": ".."}, "not beneath"), ({"location": ""}, "without a location"),
+    ({"location": None}, "without a location"), ({"location": "missing.bin"}, "cannot open 'missing.bin': No such file"),
+    ({"location": "directory"}, "not a regular file"), ({"location": "fifo"}, "not a regular file"),
+    ({"location": "symlink"}, "symbolic link"), ({"location": "linked/weights.bin"}, "symbolic link"),
+    ({"location": "hardlink"}, "hard link"), ({"offset": "99999999"}, "pass the end"), ({"length": "99999999"}, "pass the end"),
+    ({"offset": "18446744073709551615"}, "pass the end"), ({"offset": "99999999999999999999"}, "not a number"),
+    ({"offset": "-1"}, "not a number"), ({"length": "0x10"}, "not a number"), ({"length": "100"}, "needs 3456 bytes")])
+def test_refused(tmp_path, changes, part):
+    with_entries(tmp_path, **changes)
+    (tmp_path / "directory").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "real").write_bytes((tmp_path / "weights.bin").read_bytes())
+    os.symlink("real", tmp_path / "symlink")
+    os.symlink(".", tmp_path / "linked")
+    os.link(tmp_path / "real", tmp_path / "hardlink")
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=3)
+    assert "tensor 'w'" in done.stderr and part in done.stderr
+    assert not (tmp_path / "out.onnx").exists() and not (tmp_path / "out.onnx.data").exists()
+
+
+@pytest.mark.parametrize("location", ["symlink", "linked/weights.bin", "hardlink"])
+def test_links_when_told_so(tmp_path, location):
+    """As model caches have them."""
+    with_entries(tmp_path, location=location)
+    (tmp_path / "real").write_bytes((tmp_path / "weights.bin").read_bytes())
+    os.symlink("real", tmp_path / "symlink")
+    os.symlink(".", tmp_path / "linked")
+    os.link(tmp_path / "real", tmp_path / "hardlink")
+    run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "-q", "--follow-symlinks")
+    onnx.checker.check_model(str(tmp_path / "out.onnx"), full_check=True)
+
+
+def test_without_a_length(tmp_path):
+    with_entries(tmp_path, length=None)
+    run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "-q")
+    onnx.checker.check_model(str(tmp_path / "out.onnx"), full_check=True)
+
+
+def test_standard_input_has_no_directory(tmp_path):
+    save(tmp_path, small())
+    import subprocess
+    from helpers import INT4Q
+    with open(tmp_path / "in.onnx", "rb") as file:
+        done = subprocess.run([INT4Q, "inspect", "-"], stdin=file, capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and "standard input" in done.stderr
