@@ -8,6 +8,7 @@
 #include "int4q/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +50,9 @@ struct run {
 static bool restore(struct run *run)
 {
     const struct arguments *a = run->arguments;
+    const struct i4q_kernels *kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), run->error);
+    if (!kernels)
+        return false;
     if (strcmp(a->output, "-") == 0 && isatty(STDOUT_FILENO))
         return i4q_fail(run->error, I4Q_USAGE, "a model is not written to a terminal");
     run->subject = i4q_cli_output_name(a->output);
@@ -56,7 +60,7 @@ static bool restore(struct run *run)
         return false;
     run->subject = i4q_cli_input_name(a->common.model);
     if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error) ||
-        !i4q_restore(&run->model, &run->restoration, run->error))
+        !i4q_restore(&run->model, kernels, &run->restoration, run->error))
         return false;
     if (!run->restoration.n_weights)
         return i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no weight is decoded from integers");

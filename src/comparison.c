@@ -44,8 +44,8 @@ static void measure(const struct comparer *comparer, const struct i4q_stored *ou
     for (size_t start = 0; start < ours->codes.count; start += TILE) {
         float decoded[TILE], weights[TILE];
         size_t n = ours->codes.count - start < TILE ? ours->codes.count - start : TILE;
-        i4q_stored_decode(ours, start, n, decoded);
-        i4q_stored_decode(theirs, start, n, weights);
+        i4q_stored_decode(ours, comparer->kernels, start, n, decoded);
+        i4q_stored_decode(theirs, comparer->kernels, start, n, weights);
         comparer->kernels->measure(weights, decoded, n, &sums);
     }
     for (int i = 0; i < I4Q_LANES; i++) {

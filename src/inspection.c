@@ -88,17 +88,27 @@ static struct layout find_layout(const struct i4q_inspected *row)
     return layout;
 }
 
-static void look_at_tile(struct i4q_inspected *row, const struct i4q_stored *stored, struct layout layout,
-                         bool *used, const int16_t *codes, size_t start, size_t n)
+/* Marks the channels in which some code does not stand for 0. */
+static void mark_used(const struct i4q_inspected *row, const struct i4q_stored *stored, struct layout layout,
+                      bool *used, const int16_t *codes, size_t start, size_t n)
+{
+    int centre = row->zero_point == I4Q_ZERO_NONE ? 0 : stored->codes.type->centre;
+    for (size_t i = 0, run; i < n; i += run) {
+        bool *mark = &used[(start + i) / layout.inner % layout.channels];
+        run = layout.inner - (start + i) % layout.inner;
+        run = run < n - i ? run : n - i;
+        for (size_t k = i; k < i + run && !*mark; k++)
+            *mark = row->zero_point == I4Q_ZERO_ASYMMETRIC ? codes[k] != i4q_stored_zero(stored, start + k)
+                                                           : codes[k] != centre;
+    }
+}
+
+static void count_codes(struct i4q_inspected *row, const struct i4q_stored *stored, const int16_t *codes,
+                        size_t n)
 {
     int lowest = stored->codes.type->is_signed ? -(1 << (stored->codes.type->bits - 1)) : 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t channel = (start + i) / layout.inner % layout.channels;
-        if (!used[channel] && codes[i] != i4q_stored_zero(stored, start + i))
-            used[channel] = true;
-        if (row->histogram)
-            row->histogram[codes[i] - lowest]++;
-    }
+    for (size_t i = 0; i < n; i++)
+        row->histogram[codes[i] - lowest]++;
 }
 
 static bool look_at_codes(struct inspector *inspector, struct i4q_inspected *row,
@@ -120,7 +130,9 @@ static bool look_at_codes(struct inspector *inspector, struct i4q_inspected *row
         int16_t codes[TILE];
         size_t n = stored->codes.count - start < TILE ? stored->codes.count - start : TILE;
         i4q_stored_codes(stored, inspector->kernels, start, n, codes);
-        look_at_tile(row, stored, layout, used, codes, start, n);
+        mark_used(row, stored, layout, used, codes, start, n);
+        if (row->histogram)
+            count_codes(row, stored, codes, n);
     }
     row->has_zero_channels = true;
     for (size_t i = 0; i < layout.channels; i++)

@@ -76,23 +76,44 @@ static bool place(struct layouter *layouter, const char *path)
     return true;
 }
 
+/* Large initializers leave a message that cannot hold them. */
+static bool move_out(void *context, Onnx__TensorProto *tensor)
+{
+    (void)context;
+    if (tensor->has_raw_data && tensor->raw_data.len >= I4Q_EXTERNAL_THRESHOLD) {
+        tensor->has_data_location = true;
+        tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    }
+    return true;
+}
+
+static bool lay_out(struct layouter *layouter, const char *path)
+{
+    struct i4q_layout *layout = layouter->layout;
+    *layout = (struct i4q_layout){0};
+    if (!i4q_model_each_tensor(layouter->model, collect, layouter))
+        return false;
+    if (layout->tensors.count && strcmp(path, "-") == 0)
+        return i4q_fail(layouter->error, I4Q_USAGE,
+                        "a model with external data cannot go to standard output");
+    if (layout->tensors.count && !place(layouter, path))
+        return false;
+    layout->model_bytes = onnx__model_proto__get_packed_size(layouter->model->proto);
+    return true;
+}
+
 bool i4q_layout_make(struct i4q_model *model, const char *path, struct i4q_layout *layout,
                      struct i4q_error *error)
 {
     struct layouter layouter = {model, layout, error};
-    *layout = (struct i4q_layout){0};
-    if (!i4q_model_each_tensor(model, collect, &layouter))
+    if (!lay_out(&layouter, path))
         return false;
-    if (layout->tensors.count && strcmp(path, "-") == 0)
-        return i4q_fail(error, I4Q_USAGE, "a model with external data cannot go to standard output");
-    if (layout->tensors.count && !place(&layouter, path))
+    if (layout->model_bytes > INT32_MAX &&
+        (!i4q_model_each_tensor(model, move_out, NULL) || !lay_out(&layouter, path)))
         return false;
-    layout->model_bytes = onnx__model_proto__get_packed_size(model->proto);
-    if (layout->model_bytes > INT32_MAX)
-        return i4q_fail(error, I4Q_MODEL,
-                        "the result has %zu bytes, more than the 2 GiB of a protobuf message",
-                        layout->model_bytes);
-    return true;
+    return layout->model_bytes <= INT32_MAX ||
+           i4q_fail(error, I4Q_MODEL, "the result has %zu bytes, more than the 2 GiB of a protobuf message",
+                    layout->model_bytes);
 }
 
 size_t i4q_layout_bytes(const struct i4q_layout *layout)

@@ -20,6 +20,7 @@ struct fate {
 
 struct restorer {
     struct i4q_model *model;
+    const struct i4q_kernels *kernels;
     struct i4q_restoration *result;
     struct i4q_error *error;
 };
@@ -41,13 +42,13 @@ static bool goes(const struct i4q_value *value)
 
 /* ---- floats */
 
-static void fill(const struct i4q_stored *stored, uint8_t *data)
+static void fill(const struct i4q_stored *stored, const struct i4q_kernels *kernels, uint8_t *data)
 {
     size_t size = stored->half ? sizeof(uint16_t) : sizeof(float);
     for (size_t start = 0; start < stored->codes.count; start += TILE) {
         float tile[TILE];
         size_t n = stored->codes.count - start < TILE ? stored->codes.count - start : TILE;
-        i4q_stored_decode(stored, start, n, tile);
+        i4q_stored_decode(stored, kernels, start, n, tile);
         for (size_t i = 0; i < n; i++) {
             uint16_t half = i4q_half_from_float(tile[i]);
             memcpy(data + (start + i) * size, stored->half ? (const void *)&half : &tile[i], size);
@@ -77,7 +78,7 @@ static Onnx__TensorProto *decode(struct restorer *restorer, const struct i4q_con
     if (!tensor)
         i4q_fail_memory(restorer->error);
     else
-        fill(&stored, tensor->raw_data.data);
+        fill(&stored, restorer->kernels, tensor->raw_data.data);
     if (tensor)
         i4q_edit_follow_layout(tensor, storage->codes);
     return tensor;
@@ -209,11 +210,12 @@ static void drop_unused_import(struct i4q_model *model, const char *domain)
     proto->n_opset_import = kept;
 }
 
-bool i4q_restore(struct i4q_model *model, struct i4q_restoration *restoration, struct i4q_error *error)
+bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
+                 struct i4q_restoration *restoration, struct i4q_error *error)
 {
     struct i4q_conv *convs;
     size_t count;
-    struct restorer restorer = {model, restoration, error};
+    struct restorer restorer = {model, kernels, restoration, error};
     *restoration = (struct i4q_restoration){0};
     if (!i4q_convs_find(model, 0, I4Q_OPS_ALL, &convs, &count, error))
         return false;

@@ -212,17 +212,16 @@ double i4q_stored_zero(const struct i4q_stored *stored, size_t i)
     return i4q_number(&stored->zero_point, stored->zero_point.count == 1 ? 0 : scale_index(stored, i));
 }
 
-/* Elements of one scale follow each other, mostly many of them. */
-void i4q_stored_decode(const struct i4q_stored *stored, size_t start, size_t n, float *weights)
+/* How many elements from i on have its scale, as far as they follow each other. */
+static size_t run_length(const struct i4q_stored *stored, size_t i)
 {
-    for (size_t i = start; i < start + n; i++) {
-        float value = (float)i4q_number(&stored->codes, i);
-        if (stored->scale.type) {
-            float scale = (float)i4q_number(&stored->scale, scale_index(stored, i));
-            value = (value - (float)i4q_stored_zero(stored, i)) * scale;
-        }
-        weights[i - start] = stored->half ? i4q_half_to_float(i4q_half_from_float(value)) : value;
-    }
+    if (stored->step > 1)
+        return 1;
+    if (stored->block == 1)
+        return stored->inner - i % stored->inner;
+    size_t channel = i / stored->inner % stored->channels, left = stored->channels - channel;
+    size_t block = stored->block - channel % stored->block;
+    return (left < block ? left : block) * stored->inner - i % stored->inner;
 }
 
 void i4q_stored_codes(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
@@ -236,4 +235,30 @@ void i4q_stored_codes(const struct i4q_stored *stored, const struct i4q_kernels 
         memcpy(tile, stored->codes.payload.data + start, n);
     for (size_t i = 0; i < n; i++)
         codes[i] = type->is_signed ? tile[i] : tile[i] & (type->bits == 4 ? 15 : 255);
+}
+
+static void widen(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start, size_t n,
+                  float *numbers)
+{
+    int16_t codes[TILE];
+    if (!stored->codes.type->is_float)
+        i4q_stored_codes(stored, kernels, start, n, codes);
+    for (size_t i = 0; i < n; i++)
+        numbers[i] = stored->codes.type->is_float ? (float)i4q_number(&stored->codes, start + i) : codes[i];
+}
+
+void i4q_stored_decode(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
+                       size_t n, float *weights)
+{
+    widen(stored, kernels, start, n, weights);
+    for (size_t i = 0, run; stored->scale.type && i < n; i += run) {
+        float scale = (float)i4q_number(&stored->scale, scale_index(stored, start + i));
+        float zero = (float)i4q_stored_zero(stored, start + i);
+        run = run_length(stored, start + i);
+        run = run < n - i ? run : n - i;
+        for (size_t k = i; k < i + run; k++)
+            weights[k] = (weights[k] - zero) * scale;
+    }
+    for (size_t i = 0; stored->half && i < n; i++)
+        weights[i] = i4q_half_to_float(i4q_half_from_float(weights[i]));
 }

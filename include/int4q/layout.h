@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Where the payloads of the model to be written go: what was external goes to a new file beside the model. */
+/* Where the payloads of the model to be written go: what was external goes to a new file beside the model,
+ * and so does what would not fit into a protobuf message otherwise. */
 #ifndef INT4Q_LAYOUT_H
 #define INT4Q_LAYOUT_H
 

@@ -4,6 +4,7 @@
 #define INT4Q_RESTORE_H
 
 #include "int4q/conv.h"
+#include "int4q/kernels.h"
 
 /* One weight that was restored. */
 struct i4q_restored {
@@ -21,7 +22,7 @@ struct i4q_restoration {
  * float(code - zero point) * scale, in the place of its codes; nodes and initializers that only decoded it
  * go, and so does an import of com.microsoft that nothing uses any more. Weights that cannot be read stay as
  * they are. I4Q_MODEL: a payload or scale that does not fit. */
-bool i4q_restore(struct i4q_model *model, struct i4q_restoration *restoration,
-                 struct i4q_error *error) I4Q_MUST_CHECK;
+bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
+                 struct i4q_restoration *restoration, struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

@@ -39,7 +39,8 @@ double i4q_number(const struct i4q_numbers *numbers, size_t i);
 
 /* n <= 4096 decoded weights from element `start` on, start even: float(code - zero point) * scale in
  * binary32, for FLOAT16 rounded to that; floats are widened. */
-void i4q_stored_decode(const struct i4q_stored *stored, size_t start, size_t n, float *weights);
+void i4q_stored_decode(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
+                       size_t n, float *weights);
 
 /* The zero point of element i as a code; 0 without zero points. */
 double i4q_stored_zero(const struct i4q_stored *stored, size_t i);

@@ -7,7 +7,7 @@ import sys
 
 import onnx
 import pytest
-from helpers import ROOT, assert_equal_outputs, run_int4q
+from helpers import INT4Q, ROOT, assert_equal_outputs, run_int4q
 
 DATA = os.path.join(ROOT, "tests", "data")
 FILES = sorted(os.path.basename(f)[:-5] for f in glob.glob(os.path.join(DATA, "*.onnx")))
@@ -41,3 +41,21 @@ def test_promise(tmp_path, name):
     else:
         run_int4q("rewrite", path, "-o", out)
         assert_equal_outputs(onnx.load(path), onnx.load(out), 1e-5)
+
+
+def backend_models():
+    """The models that the onnx package ships for testing backends; which, depends on its version."""
+    base = os.path.join(os.path.dirname(onnx.__file__), "backend", "test", "data")
+    return sorted(glob.glob(os.path.join(base, "**", "model.onnx"), recursive=True))
+
+
+def test_backend_models(tmp_path):
+    """Each comes out valid and equal, has nothing to quantize, or is refused with a reason; none is a surprise."""
+    for path in backend_models():
+        out = tmp_path / "out.onnx"
+        done = subprocess.run([INT4Q, "rewrite", path, "-f", "-q", "-o", out], capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 3, 4), (path, done.stderr)
+        assert done.returncode == 0 or (done.stderr.startswith("int4q: ") and done.stderr.count("\n") == 1), path
+        if done.returncode == 0:
+            assert_equal_outputs(onnx.load(path), onnx.load(out), 1e-5)
+        run_int4q("inspect", path, "-q")
