@@ -142,10 +142,11 @@ static int run_inspect(const struct i4q_command *command, int argc, char **argv)
         i4q_cli_help(command);
     else
         ok = ok && parse_requirements(&run) && inspect(&run) && tell(&run) && check_outcome(&run);
+    int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
     i4q_model_free(&run.reference);
     i4q_model_free(&run.model);
     i4q_arena_free(&run.arena);
-    return ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+    return status;
 }
 
 const struct i4q_command i4q_cmd_inspect = {

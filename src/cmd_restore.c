@@ -102,10 +102,11 @@ static int run_restore(const struct i4q_command *command, int argc, char **argv)
         if (ok)
             report(&run);
     }
+    int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
     i4q_output_abort(&run.output);
     i4q_model_free(&run.model);
     i4q_arena_free(&run.arena);
-    return ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+    return status;
 }
 
 const struct i4q_command i4q_cmd_restore = {

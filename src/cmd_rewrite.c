@@ -224,8 +224,10 @@ static int run_rewrite(const struct i4q_command *command, int argc, char **argv)
         ok = run.kernels && i4q_rewrite_check_usage(&arguments, &error) && read_options(&run) &&
              open_output(&run) && read_topk(&run) && decide(&run) && finish(&run);
     }
+    /* Before what the error may speak of is freed. */
+    int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
     free_run(&run);
-    return ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+    return status;
 }
 
 const struct i4q_command i4q_cmd_rewrite = {
