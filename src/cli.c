@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,11 @@ static void print_wrapped(const char *text, int column)
         text += length + (text[length] == ' ');
     }
     putchar('\n');
+}
+
+unsigned i4q_cli_threads(const struct i4q_common *common)
+{
+    return common->threads.value > UINT_MAX ? UINT_MAX : (unsigned)common->threads.value;
 }
 
 void i4q_cli_help(const struct i4q_command *command)

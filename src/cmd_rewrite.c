@@ -121,7 +121,7 @@ static bool decide(struct run *run)
         return false;
     i4q_log_verbose("%s: loaded, %zu bytes", a->common.model, i4q_model_bytes(&run->model));
     if (!fit_target_size(run) || !i4q_plan_make(&run->model, &run->options, &run->plan, run->error) ||
-        !i4q_plan_quantize(&run->model, &run->plan, run->kernels, 0, run->error))
+        !i4q_plan_quantize(&run->model, &run->plan, run->kernels, i4q_cli_threads(&a->common), run->error))
         return false;
     i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", a->common.model,
                     run->plan.n_quantized, run->plan.n_rows, run->kernels->name);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TILE = 4096 };
+enum { TILE = I4Q_RUN };
 
 struct comparer {
     struct i4q_inspection *inspection;
@@ -40,21 +40,17 @@ static void measure(const struct comparer *comparer, const struct i4q_stored *ou
                     const struct i4q_stored *theirs, struct i4q_inspected *row)
 {
     struct i4q_error_sums sums = {0};
-    double signal = 0, noise = 0;
     for (size_t start = 0; start < ours->codes.count; start += TILE) {
         float decoded[TILE], weights[TILE];
         size_t n = ours->codes.count - start < TILE ? ours->codes.count - start : TILE;
         i4q_stored_decode(ours, comparer->kernels, start, n, decoded);
         i4q_stored_decode(theirs, comparer->kernels, start, n, weights);
-        comparer->kernels->measure(weights, decoded, n, &sums);
-    }
-    for (int i = 0; i < I4Q_LANES; i++) {
-        signal += sums.signal[i];
-        noise += sums.noise[i];
+        float largest = fmaxf(comparer->kernels->absmax(weights, n), comparer->kernels->absmax(decoded, n));
+        comparer->kernels->measure(weights, decoded, n, i4q_error_unit(largest), &sums);
     }
     row->is_compared = true;
     row->max_error = sums.max_error;
-    row->sqnr_db = signal == 0 ? NAN : noise == 0 ? INFINITY : 10 * log10(signal / noise);
+    row->sqnr_db = i4q_error_sqnr(&sums);
 }
 
 static bool same_shape(const struct i4q_storage *a, const struct i4q_storage *b)

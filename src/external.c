@@ -172,6 +172,7 @@ static bool find_file(struct i4q_external *external, const char *location, struc
             *bytes = external->files[i].bytes;
             return true;
         }
+    *bytes = (struct i4q_view){0};
     if (!open_file(external, location, bytes, error))
         return false;
     if (add_file(external, location, *bytes))

@@ -4,12 +4,16 @@
 #include "int4q/cpu.h"
 #include "kernels_impl.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 const struct i4q_kernels *const i4q_kernel_sets[] = {
 #if defined(__x86_64__)
+    &i4q_kernels_avx512,
     &i4q_kernels_avx2,
+#elif defined(__aarch64__)
+    &i4q_kernels_neon,
 #endif
     &i4q_kernels_scalar,
     NULL,
@@ -52,4 +56,19 @@ const struct i4q_kernels *i4q_kernels_choose(const char *name, struct i4q_error 
         return NULL;
     }
     return unknown(name, error);
+}
+
+float i4q_error_unit(float absmax)
+{
+    enum { LIMIT = 126 }; /* 2^126 and 2^-126 are both normal numbers */
+    int exponent = 0;
+    frexpf(absmax, &exponent);
+    return ldexpf(1, exponent > LIMIT ? -LIMIT : exponent < -LIMIT ? LIMIT : -exponent);
+}
+
+double i4q_error_sqnr(const struct i4q_error_sums *sums)
+{
+    if (sums->signal == 0)
+        return NAN;
+    return sums->noise == 0 ? INFINITY : 10 * log10(sums->signal / sums->noise);
 }

@@ -26,13 +26,36 @@ static float absmax(const void *weights, size_t n)
     return largest;
 }
 
-static void quantize(const void *weights, size_t n, float scale, int qmax, int8_t *codes)
+static void range(const void *weights, size_t n, float *min, float *max)
 {
-    float limit = (float)qmax;
+    *min = *max = 0;
     for (size_t i = 0; i < n; i++) {
-        float code = rintf(load(weights, i) / scale);
-        codes[i] = (int8_t)(code > limit ? limit : code < -limit ? -limit : code);
+        float weight = load(weights, i);
+        if (weight < *min)
+            *min = weight;
+        if (weight > *max)
+            *max = weight;
     }
+}
+
+/* ---- codes */
+
+static int encode(float weight, const struct i4q_grid *grid)
+{
+    float low = (float)(grid->low - grid->zero), high = (float)(grid->high - grid->zero);
+    float steps = rintf(weight / grid->scale);
+    return (int)(steps > high ? high : steps < low ? low : steps) + grid->zero;
+}
+
+static float decode(int code, int zero, float scale)
+{
+    return (float)(code - zero) * scale;
+}
+
+static void quantize(const void *weights, size_t n, const struct i4q_grid *grid, int8_t *codes)
+{
+    for (size_t i = 0; i < n; i++)
+        codes[i] = (int8_t)encode(load(weights, i), grid);
 }
 
 static void pack4(const int8_t *codes, size_t n, uint8_t *packed)
@@ -55,19 +78,68 @@ static void unpack4(const void *packed, size_t n, int8_t *codes)
 static void dequantize(const int8_t *codes, size_t n, float scale, int zero, float *weights)
 {
     for (size_t i = 0; i < n; i++)
-        weights[i] = (float)(codes[i] - zero) * scale;
+        weights[i] = decode(codes[i], zero, scale);
 }
 
-static void measure(const void *weights, const float *decoded, size_t n, struct i4q_error_sums *sums)
+/* ---- errors */
+
+static void add_error(struct i4q_lanes *lanes, size_t i, float weight, float decoded, float unit)
+{
+    float error = weight - decoded, signal = weight * unit, noise = error * unit;
+    lanes->signal[i % I4Q_LANES] += signal * signal;
+    lanes->noise[i % I4Q_LANES] += noise * noise;
+    if (fabsf(error) > lanes->max_error)
+        lanes->max_error = fabsf(error);
+}
+
+void i4q_lanes_add(const struct i4q_lanes *lanes, float unit, struct i4q_error_sums *sums)
+{
+    double signal = 0, noise = 0, scale = 1 / ((double)unit * unit);
+    for (int i = 0; i < I4Q_LANES; i++) {
+        signal += lanes->signal[i];
+        noise += lanes->noise[i];
+    }
+    sums->signal += signal * scale;
+    sums->noise += noise * scale;
+    if (lanes->max_error > sums->max_error)
+        sums->max_error = lanes->max_error;
+}
+
+void i4q_scalar_measure(const void *weights, const float *decoded, size_t n, float unit,
+                        struct i4q_lanes *lanes)
+{
+    for (size_t i = 0; i < n; i++)
+        add_error(lanes, i, load(weights, i), decoded[i], unit);
+}
+
+static void measure(const void *weights, const float *decoded, size_t n, float unit,
+                    struct i4q_error_sums *sums)
+{
+    struct i4q_lanes lanes = {0};
+    i4q_scalar_measure(weights, decoded, n, unit, &lanes);
+    i4q_lanes_add(&lanes, unit, sums);
+}
+
+void i4q_scalar_encode4(const void *weights, size_t n, const struct i4q_grid *grid, float unit,
+                        uint8_t *packed, struct i4q_lanes *lanes)
 {
     for (size_t i = 0; i < n; i++) {
-        float weight = load(weights, i), error = fabsf(weight - decoded[i]);
-        double wide = weight, difference = wide - decoded[i];
-        sums->signal[i % I4Q_LANES] += wide * wide;
-        sums->noise[i % I4Q_LANES] += difference * difference;
-        if (error > sums->max_error)
-            sums->max_error = error;
+        float weight = load(weights, i);
+        int code = encode(weight, grid);
+        add_error(lanes, i, weight, decode(code, grid->zero, grid->scale), unit);
+        if (i % 2)
+            packed[i / 2] |= (uint8_t)((code & 15) << 4);
+        else
+            packed[i / 2] = (uint8_t)(code & 15);
     }
+}
+
+static void encode4(const void *weights, size_t n, const struct i4q_grid *grid, float unit, uint8_t *packed,
+                    struct i4q_error_sums *sums)
+{
+    struct i4q_lanes lanes = {0};
+    i4q_scalar_encode4(weights, n, grid, unit, packed, &lanes);
+    i4q_lanes_add(&lanes, unit, sums);
 }
 
 static void widen16(const void *halves, size_t n, float *weights)
@@ -82,7 +154,9 @@ static void widen16(const void *halves, size_t n, float *weights)
 const struct i4q_kernels i4q_kernels_scalar = {
     .name = "scalar",
     .absmax = absmax,
+    .range = range,
     .quantize = quantize,
+    .encode4 = encode4,
     .pack4 = pack4,
     .unpack4 = unpack4,
     .dequantize = dequantize,

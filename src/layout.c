@@ -121,7 +121,13 @@ size_t i4q_layout_bytes(const struct i4q_layout *layout)
     return layout->model_bytes + (size_t)layout->data_bytes;
 }
 
-static bool write_data(const struct i4q_layout *layout, enum i4q_output_mode mode, struct i4q_error *error)
+static void release(void *model, size_t bytes)
+{
+    i4q_model_release(model, bytes);
+}
+
+static bool write_data(struct i4q_model *model, const struct i4q_layout *layout, enum i4q_output_mode mode,
+                       struct i4q_error *error)
 {
     static const uint8_t zeros[PAGE];
     struct i4q_output data;
@@ -129,6 +135,8 @@ static bool write_data(const struct i4q_layout *layout, enum i4q_output_mode mod
         error->file = layout->data_path;
         return false;
     }
+    data.sent = release;
+    data.context = model;
     for (size_t i = 0; i < layout->tensors.count; i++) {
         const Onnx__TensorProto *tensor = layout->tensors.items[i];
         i4q_output_append(&data, zeros, (size_t)(layout->offsets[i] - data.total));
@@ -144,8 +152,10 @@ static bool write_data(const struct i4q_layout *layout, enum i4q_output_mode mod
 bool i4q_layout_write(struct i4q_model *model, const struct i4q_layout *layout, struct i4q_output *output,
                       struct i4q_error *error)
 {
-    if (layout->tensors.count && !write_data(layout, output->mode, error))
+    if (layout->tensors.count && !write_data(model, layout, output->mode, error))
         return false;
+    output->sent = release;
+    output->context = model;
     onnx__model_proto__pack_to_buffer(model->proto, &output->base);
     return i4q_output_commit(output, error);
 }

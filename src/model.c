@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* A protobuf message holds at most 2 GiB; the messages of a model without its payloads take a small multiple
  * of their bytes, and 4 GiB is far beyond any model that is not built to exhaust memory. */
@@ -47,6 +48,26 @@ int64_t i4q_opset_version(Onnx__OperatorSetIdProto *const *imports, size_t n)
         if (i4q_is_standard_domain(imports[i]->domain) && imports[i]->version > version)
             version = imports[i]->version;
     return version;
+}
+
+/* ---- pages */
+
+static void drop_pages(struct i4q_view mapped)
+{
+    if (mapped.size)
+        madvise((void *)mapped.data, mapped.size, MADV_DONTNEED); /* of a file: never lost */
+}
+
+void i4q_model_release(struct i4q_model *model, size_t bytes)
+{
+    enum { RELEASE_STEP = 32 << 20 }; /* few enough calls to cost nothing, few enough pages to hold */
+    size_t before = atomic_fetch_add(&model->unreleased, bytes);
+    if (before / RELEASE_STEP == (before + bytes) / RELEASE_STEP)
+        return;
+    if (model->input.mapped)
+        drop_pages(model->input.bytes);
+    for (size_t i = 0; i < model->external.n_files; i++)
+        drop_pages(model->external.files[i].bytes);
 }
 
 /* ---- every tensor of the model, wherever the schema allows one */

@@ -14,6 +14,7 @@
 
 enum {
     BUFFER_SIZE = 1 << 18, /* spans at least this large bypass the buffer */
+    MAX_WRITE = 8 << 20,   /* bytes of one system call, so that `sent` is called often enough */
     MAX_OPEN = 4,          /* outputs open at once */
     MAX_TRIES = 100,       /* for a free temporary name */
 };
@@ -143,10 +144,12 @@ bool i4q_output_open(struct i4q_output *output, const char *path, enum i4q_outpu
 static void write_all(struct i4q_output *output, const uint8_t *data, size_t size)
 {
     while (size && !output->write_errno) {
-        ssize_t n = write(output->fd, data, size);
+        ssize_t n = write(output->fd, data, size < MAX_WRITE ? size : MAX_WRITE);
         if (n >= 0) {
             data += n;
             size -= (size_t)n;
+            if (output->sent && data - n != output->buffer)
+                output->sent(output->context, (size_t)n);
         } else if (errno != EINTR) {
             output->write_errno = errno;
         }

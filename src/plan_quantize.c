@@ -77,6 +77,7 @@ static bool make_job(struct i4q_model *model, const struct i4q_plan *plan, struc
         .inner = inner,
         .block = block,
         .format = weight->format,
+        .method = plan->target.method,
     };
     job->codes = i4q_arena_alloc(&model->arena, i4q_format_bytes(job->format, weight->tensor.count), 1);
     job->scales = i4q_arena_alloc(&model->arena, channels * i4q_quantize_blocks(job),
@@ -158,6 +159,12 @@ static bool note_blocks(struct i4q_model *model, struct i4q_plan *plan)
                 "weights are decoded by DequantizeLinear, since it does not divide their rows");
 }
 
+/* What has been read is not kept in memory, or a large model would fill it. */
+static void release(void *model, size_t bytes)
+{
+    i4q_model_release(model, bytes);
+}
+
 bool i4q_plan_quantize(struct i4q_model *model, struct i4q_plan *plan, const struct i4q_kernels *kernels,
                        unsigned threads, struct i4q_error *error)
 {
@@ -166,7 +173,9 @@ bool i4q_plan_quantize(struct i4q_model *model, struct i4q_plan *plan, const str
     struct i4q_quantize_job *jobs = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *jobs);
     if (!jobs || !claims || !make_jobs(model, plan, claims, jobs, &count))
         return i4q_fail_memory(error);
-    if (!i4q_quantize(kernels, threads, jobs, count, error))
+    const struct i4q_quantize_options options = {
+        .kernels = kernels, .threads = threads, .done = release, .context = model};
+    if (!i4q_quantize(&options, jobs, count, error))
         return false;
     settle(plan, claims);
     return note_blocks(model, plan) || i4q_fail_memory(error);

@@ -2,6 +2,7 @@
 #include "int4q/quantize.h"
 
 #include "int4q/checked.h"
+#include "int4q/grid.h"
 #include "int4q/half.h"
 #include "int4q/pool.h"
 
@@ -10,13 +11,10 @@
 #include <string.h>
 
 enum {
-    TILE = 4096, /* elements worked on at once: 16 KiB of floats stay in the first-level cache. Even, and a
-                  * multiple of I4Q_LANES, so that where a tile ends changes no figure. */
+    TILE = I4Q_RUN,   /* elements worked on at once: 16 KiB of floats stay in the first-level cache */
     STAGE = 2 * TILE, /* codes that wait for being packed */
     CHUNK = 1 << 15,  /* elements that a thread takes at least, if the weight has as many */
 };
-
-static const float HALF_SMALLEST = 0x1p-24f; /* the smallest positive FLOAT16 */
 
 /* Some channels of one job, quantized by one thread. */
 struct chunk {
@@ -27,96 +25,89 @@ struct chunk {
 };
 
 struct work {
-    const struct i4q_kernels *kernels;
+    const struct i4q_quantize_options *options;
     struct chunk *chunks;
 };
 
-/* Everything that one thread needs at hand; about 57 KiB, on its stack. */
+/* Everything that one thread needs at hand; about 40 KiB, on its stack. */
 struct bench {
     const struct i4q_kernels *kernels;
     const struct i4q_quantize_job *job;
     float widened[TILE], decoded[TILE];
-    int8_t stage[STAGE]; /* without zero point */
+    int8_t stage[STAGE];
     size_t staged;
     uint8_t *written; /* where the first staged code goes */
 };
 
 /* ---- reading */
 
+static size_t element_size(const struct i4q_quantize_job *job)
+{
+    return job->half ? sizeof(uint16_t) : sizeof(float);
+}
+
 /* n <= TILE elements from element `start` on, as binary32. */
 static const void *load(struct bench *bench, size_t start, size_t n)
 {
-    const char *weights = bench->job->weights;
+    const char *weights = (const char *)bench->job->weights + start * element_size(bench->job);
     if (!bench->job->half)
-        return weights + start * sizeof(float);
-    bench->kernels->widen16(weights + start * sizeof(uint16_t), n, bench->widened);
+        return weights;
+    bench->kernels->widen16(weights, n, bench->widened);
     return bench->widened;
 }
 
-/* The largest magnitude of n elements; not finite if one of them is not. */
-static float run_absmax(struct bench *bench, size_t start, size_t n)
+/* Extends `extent` by n elements; false if one of them is not finite. */
+static bool extend(struct bench *bench, size_t start, size_t n, struct i4q_extent *extent)
 {
-    float largest = 0;
-    size_t tile = bench->job->half ? TILE : n;
-    for (size_t i = 0; i < n && isfinite(largest); i += tile) {
-        size_t part = n - i < tile ? n - i : tile;
-        float magnitude = bench->kernels->absmax(load(bench, start + i, part), part);
-        largest = magnitude <= largest ? largest : magnitude; /* a NaN is taken over too */
+    for (size_t i = 0; i < n; i += TILE) {
+        size_t part = n - i < TILE ? n - i : TILE;
+        const void *weights = load(bench, start + i, part);
+        float absmax = bench->kernels->absmax(weights, part), min = 0, max = 0;
+        if (!isfinite(absmax))
+            return false;
+        if (i4q_grid_needs_range(bench->job->method))
+            bench->kernels->range(weights, part, &min, &max);
+        extent->absmax = fmaxf(extent->absmax, absmax);
+        extent->min = fminf(extent->min, min);
+        extent->max = fmaxf(extent->max, max);
     }
-    return largest;
+    return true;
 }
 
-/* ---- scale */
+/* ---- scales and zero points: index is channel * blocks + block */
 
-static float half_scale(float absmax, float scale)
+static void store_grid(const struct i4q_quantize_job *job, size_t index, const struct i4q_grid *grid)
 {
-    float rounded = i4q_half_to_float(i4q_half_from_float(scale));
-    return rounded != 0 ? rounded : absmax == 0 ? 1 : HALF_SMALLEST;
+    uint16_t half = i4q_half_from_float(grid->scale);
+    memcpy((char *)job->scales + index * element_size(job), job->half ? (const void *)&half : &grid->scale,
+           element_size(job));
+    /* The bytes start as zeros, and no two threads share one: chunks have an even number of channels. */
+    if (job->zero_points)
+        job->zero_points[index / 2] |= (uint8_t)((grid->zero & 15) << 4 * (index % 2));
 }
 
-static float scale_of(const struct i4q_quantize_job *job, float absmax)
-{
-    float scale = absmax / (float)job->format->qmax;
-    if (job->half)
-        return half_scale(absmax, scale);
-    return scale == 0 ? 1 : scale;
-}
-
-static float load_scale(const struct i4q_quantize_job *job, size_t index)
+static struct i4q_grid load_grid(const struct i4q_quantize_job *job, size_t index)
 {
     uint16_t half;
     float scale;
-    if (!job->half) {
-        memcpy(&scale, (const char *)job->scales + index * sizeof scale, sizeof scale);
-        return scale;
-    }
-    memcpy(&half, (const char *)job->scales + index * sizeof half, sizeof half);
-    return i4q_half_to_float(half);
-}
-
-static void store_scale(const struct i4q_quantize_job *job, size_t index, float scale)
-{
-    if (job->half) {
-        uint16_t half = i4q_half_from_float(scale);
-        memcpy((char *)job->scales + index * sizeof half, &half, sizeof half);
-    } else {
-        memcpy((char *)job->scales + index * sizeof scale, &scale, sizeof scale);
-    }
+    memcpy(job->half ? (void *)&half : &scale, (const char *)job->scales + index * element_size(job),
+           element_size(job));
+    int zero = job->zero_points ? job->zero_points[index / 2] >> 4 * (index % 2) & 15 : job->format->zero;
+    if (job->zero_points && job->format->code_min < 0)
+        zero = (zero ^ 8) - 8;
+    return i4q_grid_make(job->format, job->method, job->half ? i4q_half_to_float(half) : scale, zero);
 }
 
 /* ---- codes */
 
-/* Writes the first n staged codes, with the zero point added to them. */
+/* Writes the first n staged codes. */
 static void write_codes(struct bench *bench, size_t n)
 {
-    const struct i4q_format *format = bench->job->format;
-    for (size_t i = 0; i < n && format->zero; i++)
-        bench->stage[i] = (int8_t)(bench->stage[i] + format->zero);
-    if (format->bits == 4)
+    if (bench->job->format->bits == 4)
         bench->kernels->pack4(bench->stage, n, bench->written);
     else
         memcpy(bench->written, bench->stage, n);
-    bench->written += i4q_format_bytes(format, n - n % 2);
+    bench->written += i4q_format_bytes(bench->job->format, n - n % 2);
 }
 
 /* Empties the stage; an odd last code waits for its partner unless it is the last of all. */
@@ -135,27 +126,43 @@ static void round_to_half(float *values, size_t n)
         values[i] = i4q_half_to_float(i4q_half_from_float(values[i]));
 }
 
-static void quantize_tile(struct bench *bench, size_t start, size_t n, float scale,
-                          struct i4q_error_sums *sums)
+/* Step by step, for what the fused kernel cannot do: FLOAT16, 8 bits, codes that share a byte with those of
+ * another run. */
+static void stage_tile(struct bench *bench, const void *weights, size_t n, const struct i4q_grid *grid,
+                       float unit, struct i4q_error_sums *sums)
 {
     const struct i4q_kernels *kernels = bench->kernels;
-    const void *weights = load(bench, start, n);
     int8_t *codes = bench->stage + bench->staged;
-    kernels->quantize(weights, n, scale, bench->job->format->qmax, codes);
-    kernels->dequantize(codes, n, scale, 0, bench->decoded);
+    kernels->quantize(weights, n, grid, codes);
+    kernels->dequantize(codes, n, grid->scale, grid->zero, bench->decoded);
     if (bench->job->half)
         round_to_half(bench->decoded, n);
-    kernels->measure(weights, bench->decoded, n, sums);
+    kernels->measure(weights, bench->decoded, n, unit, sums);
     bench->staged += n;
     if (bench->staged > STAGE - TILE)
         flush(bench, false);
 }
 
-static void quantize_run(struct bench *bench, size_t start, size_t n, float scale,
+static void quantize_tile(struct bench *bench, size_t start, size_t n, const struct i4q_grid *grid,
+                          struct i4q_error_sums *sums)
+{
+    const struct i4q_quantize_job *job = bench->job;
+    const void *weights = load(bench, start, n);
+    float unit = i4q_error_unit(grid->scale * (float)(grid->high - grid->low));
+    if (job->half || job->format->bits != 4 || n % 2 || bench->staged % 2) {
+        stage_tile(bench, weights, n, grid, unit, sums);
+        return;
+    }
+    flush(bench, false);
+    bench->kernels->encode4(weights, n, grid, unit, bench->written, sums);
+    bench->written += n / 2;
+}
+
+static void quantize_run(struct bench *bench, size_t start, size_t n, const struct i4q_grid *grid,
                          struct i4q_error_sums *sums)
 {
     for (size_t i = 0; i < n; i += TILE)
-        quantize_tile(bench, start + i, n - i < TILE ? n - i : TILE, scale, sums);
+        quantize_tile(bench, start + i, n - i < TILE ? n - i : TILE, grid, sums);
 }
 
 /* A channel of consecutive elements, block by block. */
@@ -166,30 +173,29 @@ static bool quantize_channel(struct bench *bench, size_t channel, struct i4q_err
     size_t index = channel * i4q_quantize_blocks(job);
     for (size_t i = 0; i < job->inner; i += block, index++) {
         size_t n = job->inner - i < block ? job->inner - i : block;
-        float absmax = run_absmax(bench, start + i, n);
-        if (!isfinite(absmax))
+        struct i4q_extent extent = {0};
+        if (!extend(bench, start + i, n, &extent))
             return false;
-        float scale = scale_of(job, absmax);
-        store_scale(job, index, scale);
-        quantize_run(bench, start + i, n, scale, sums);
+        struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extent);
+        store_grid(job, index, &grid);
+        quantize_run(bench, start + i, n, &grid, sums);
     }
     return true;
 }
 
 /* ---- channels that are scattered: outer > 1 */
 
-/* The scale of one channel, from all its runs. */
-static bool find_scattered_scale(struct bench *bench, size_t channel)
+/* The grid of one channel, from all its runs. */
+static bool find_scattered_grid(struct bench *bench, size_t channel)
 {
     const struct i4q_quantize_job *job = bench->job;
-    float largest = 0;
-    for (size_t o = 0; o < job->outer && isfinite(largest); o++) {
-        float absmax = run_absmax(bench, (o * job->channels + channel) * job->inner, job->inner);
-        largest = absmax <= largest ? largest : absmax;
-    }
-    if (isfinite(largest))
-        store_scale(job, channel, scale_of(job, largest));
-    return isfinite(largest);
+    struct i4q_extent extent = {0};
+    for (size_t o = 0; o < job->outer; o++)
+        if (!extend(bench, (o * job->channels + channel) * job->inner, job->inner, &extent))
+            return false;
+    struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extent);
+    store_grid(job, channel, &grid);
+    return true;
 }
 
 /* The codes are written in the order of the elements, so all scales come first. */
@@ -197,10 +203,12 @@ static bool quantize_scattered(struct bench *bench, struct i4q_error_sums *sums)
 {
     const struct i4q_quantize_job *job = bench->job;
     for (size_t c = 0; c < job->channels; c++)
-        if (!find_scattered_scale(bench, c))
+        if (!find_scattered_grid(bench, c))
             return false;
-    for (size_t run = 0; run < job->outer * job->channels; run++)
-        quantize_run(bench, run * job->inner, job->inner, load_scale(job, run % job->channels), sums);
+    for (size_t run = 0; run < job->outer * job->channels; run++) {
+        struct i4q_grid grid = load_grid(job, run % job->channels);
+        quantize_run(bench, run * job->inner, job->inner, &grid, sums);
+    }
     return true;
 }
 
@@ -210,7 +218,7 @@ static void quantize_chunk(void *context, size_t index)
     struct chunk *chunk = &work->chunks[index];
     const struct i4q_quantize_job *job = chunk->job;
     struct bench bench;
-    bench.kernels = work->kernels;
+    bench.kernels = work->options->kernels;
     bench.job = job;
     bench.staged = 0;
     bench.written = job->codes + i4q_format_bytes(job->format, chunk->channel * job->inner);
@@ -220,6 +228,9 @@ static void quantize_chunk(void *context, size_t index)
     for (size_t c = 0; job->outer == 1 && c < chunk->channels && chunk->finite; c++)
         chunk->finite = quantize_channel(&bench, chunk->channel + c, &chunk->sums);
     flush(&bench, true);
+    if (work->options->done)
+        work->options->done(work->options->context,
+                            job->outer * chunk->channels * job->inner * element_size(job));
 }
 
 /* ---- chunks */
@@ -253,21 +264,6 @@ static void fill_chunks(struct i4q_quantize_job *job, struct chunk *chunks)
 
 /* ---- figures */
 
-static double total(const double lanes[I4Q_LANES])
-{
-    double sum = 0;
-    for (int i = 0; i < I4Q_LANES; i++)
-        sum += lanes[i];
-    return sum;
-}
-
-static void set_figures(struct i4q_quantize_job *job, const struct i4q_error_sums *sums)
-{
-    double signal = total(sums->signal), noise = total(sums->noise);
-    job->max_error = sums->max_error;
-    job->sqnr_db = signal == 0 ? NAN : noise == 0 ? INFINITY : 10 * log10(signal / noise);
-}
-
 /* Adds up in the order of the chunks, whichever thread did them. */
 static const struct chunk *collect(struct i4q_quantize_job *job, const struct chunk *chunk)
 {
@@ -275,18 +271,17 @@ static const struct chunk *collect(struct i4q_quantize_job *job, const struct ch
     job->finite = true;
     for (size_t n = count_chunks(job); n > 0; n--, chunk++) {
         job->finite &= chunk->finite;
-        for (int i = 0; i < I4Q_LANES; i++) {
-            sums.signal[i] += chunk->sums.signal[i];
-            sums.noise[i] += chunk->sums.noise[i];
-        }
+        sums.signal += chunk->sums.signal;
+        sums.noise += chunk->sums.noise;
         sums.max_error = fmaxf(sums.max_error, chunk->sums.max_error);
     }
-    set_figures(job, &sums);
+    job->max_error = sums.max_error;
+    job->sqnr_db = i4q_error_sqnr(&sums);
     return chunk;
 }
 
-bool i4q_quantize(const struct i4q_kernels *kernels, unsigned threads, struct i4q_quantize_job *jobs,
-                  size_t count, struct i4q_error *error)
+bool i4q_quantize(const struct i4q_quantize_options *options, struct i4q_quantize_job *jobs, size_t count,
+                  struct i4q_error *error)
 {
     size_t n_chunks = 0;
     for (size_t i = 0; i < count; i++)
@@ -299,8 +294,8 @@ bool i4q_quantize(const struct i4q_kernels *kernels, unsigned threads, struct i4
         fill_chunks(&jobs[i], next);
         next += count_chunks(&jobs[i]);
     }
-    struct work work = {kernels, chunks};
-    i4q_parallel_for(threads, n_chunks, quantize_chunk, &work);
+    struct work work = {options, chunks};
+    i4q_parallel_for(options->threads, n_chunks, quantize_chunk, &work);
     const struct chunk *done = chunks;
     for (size_t i = 0; i < count; i++)
         done = collect(&jobs[i], done);

@@ -43,6 +43,7 @@ const struct i4q_option i4q_rewrite_options[] = {
      "int4)"},
     {0, "keep-format", "F", I4Q_OPTION_STRING, FIELD(keep_format),
      "what Convs kept by --topk or --min-weights become: float or int8 (default: float)"},
+    {0, "method", "M", I4Q_OPTION_STRING, FIELD(method), "how scales and codes are chosen (default: absmax)"},
     {0, "block", "N", I4Q_OPTION_NUMBER, FIELD(block),
      "N consecutive weights share a scale (default: an output channel)"},
     {0, "decode", "D", I4Q_OPTION_STRING, FIELD(decode),
@@ -152,13 +153,27 @@ static bool parse_formats(const struct i4q_rewrite_arguments *a, struct i4q_targ
     return true;
 }
 
+static bool parse_method(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
+                         struct i4q_error *error)
+{
+    const char *names[I4Q_MAX_METHODS + 1] = {NULL};
+    size_t index;
+    for (size_t i = 0; i4q_methods[i].name && i < I4Q_MAX_METHODS; i++)
+        names[i] = i4q_methods[i].name;
+    if (!parse_word("--method", a->method, names, &index, error))
+        return false;
+    target->method = &i4q_methods[index];
+    return true;
+}
+
 static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
                          struct i4q_error *error)
 {
     static const char *const decoders[] = {"dq", "cast", NULL};
     static const char *const domains[] = {"ai.onnx", "com.microsoft", NULL};
     size_t decode, domain;
-    if (!parse_formats(a, target, error) || !parse_word("--decode", a->decode, decoders, &decode, error) ||
+    if (!parse_formats(a, target, error) || !parse_method(a, target, error) ||
+        !parse_word("--decode", a->decode, decoders, &decode, error) ||
         !parse_word("--dq-domain", a->dq_domain, domains, &domain, error))
         return false;
     target->form = decode ? I4Q_FORM_CAST : I4Q_FORM_DQ;

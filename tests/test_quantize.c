@@ -19,7 +19,8 @@ static const struct i4q_kernels *kernels(const char *name)
 static void run(const char *set, unsigned threads, struct i4q_quantize_job *jobs, size_t count)
 {
     struct i4q_error error = {0};
-    assert_true(i4q_quantize(kernels(set), threads, jobs, count, &error));
+    const struct i4q_quantize_options options = {.kernels = kernels(set), .threads = threads};
+    assert_true(i4q_quantize(&options, jobs, count, &error));
 }
 
 static void rows_of_odd_length(void **state)
@@ -34,6 +35,7 @@ static void rows_of_odd_length(void **state)
                                    .channels = 4,
                                    .inner = 3,
                                    .format = i4q_formats,
+                                   .method = i4q_methods,
                                    .codes = codes,
                                    .scales = scales};
     run("scalar", 1, &job, 1);
@@ -57,6 +59,7 @@ static void all_zero_and_exact_weights_have_no_sqnr(void **state)
                                    .channels = 1,
                                    .inner = 5,
                                    .format = i4q_formats,
+                                   .method = i4q_methods,
                                    .codes = codes,
                                    .scales = &scale};
     run(NULL, 1, &job, 1);
@@ -78,6 +81,7 @@ static void sqnr_is_in_decibel(void **state)
                                    .channels = 1,
                                    .inner = 2,
                                    .format = i4q_formats,
+                                   .method = i4q_methods,
                                    .codes = &code,
                                    .scales = &scale};
     run(NULL, 1, &job, 1);
@@ -98,6 +102,7 @@ static void half_weights(void **state)
                                    .channels = 3,
                                    .inner = 2,
                                    .format = i4q_formats,
+                                   .method = i4q_methods,
                                    .codes = codes,
                                    .scales = scales};
     run(NULL, 1, &job, 1);
@@ -122,6 +127,7 @@ static void what_is_not_finite_is_told(void **state)
                                        .channels = 1,
                                        .inner = 3,
                                        .format = i4q_formats,
+                                       .method = i4q_methods,
                                        .codes = codes[0],
                                        .scales = scales[0]},
                                       {.weights = bad,
@@ -129,6 +135,7 @@ static void what_is_not_finite_is_told(void **state)
                                        .channels = 2,
                                        .inner = 20000,
                                        .format = i4q_formats,
+                                       .method = i4q_methods,
                                        .codes = codes[1],
                                        .scales = scales[1]}};
     bad[39999] = NAN;
@@ -163,6 +170,7 @@ static uint8_t *outputs(const char *set, unsigned threads, const void *weights,
                                             .channels = shape->rows,
                                             .inner = shape->columns,
                                             .format = i4q_formats,
+                                            .method = i4q_methods,
                                             .codes = at,
                                             .scales = at + codes};
         at += codes + shape->rows * (shape->half ? 2 : 4);

@@ -38,11 +38,14 @@ struct i4q_common {
     struct i4q_arena *arena; /* for lists */
     const char *model;       /* the operand */
     bool help, quiet, verbose;
+    struct i4q_number threads;
 };
 
 /* Rows of every command's table. */
 // clang-format off
 #define I4Q_COMMON_OPTIONS                                                                                     \
+    {'j', "threads", "N", I4Q_OPTION_NUMBER, offsetof(struct i4q_common, threads),                             \
+     "use N threads (default: one a processor); what is written never depends on it"},                         \
     {'q', "quiet", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, quiet), "print errors only"},            \
     {'v', "verbose", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, verbose), "tell more on standard error"}, \
     {'h', "help", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, help), "print this text"}
@@ -69,6 +72,9 @@ void i4q_cli_help(const struct i4q_command *command);
 /* A whole decimal number; `what` names it in the error (I4Q_USAGE). */
 bool i4q_cli_number(const char *what, const char *text, size_t *value,
                     struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Threads to use; 0: one a processor. */
+unsigned i4q_cli_threads(const struct i4q_common *common);
 
 /* Reports an error, about error->file or else about `subject`, and gives the exit status for it. */
 int i4q_cli_fail(const char *subject, const struct i4q_error *error);

@@ -8,12 +8,13 @@
 #include <stdint.h>
 
 struct i4q_format {
-    const char *name;  /* as in --format and in the reports */
-    int32_t onnx_type; /* TensorProto.DataType of what is stored */
-    unsigned bits;     /* a code; two of 4 bits share a byte */
-    int qmax;          /* codes span -qmax..qmax around `zero` */
-    int zero;          /* the zero point, also the code of 0 */
-    bool packed;       /* bytes of two codes that standard operators take apart */
+    const char *name;       /* as in --format and in the reports */
+    int32_t onnx_type;      /* TensorProto.DataType of what is stored */
+    unsigned bits;          /* a code; two of 4 bits share a byte */
+    int qmax;               /* codes span -qmax..qmax around `zero` */
+    int zero;               /* the zero point of symmetric codes, also the code of 0 */
+    int code_min, code_max; /* what the stored type can hold */
+    bool packed;            /* bytes of two codes that standard operators take apart */
     int64_t
         opset; /* least ai.onnx version that can decode it by DequantizeLinear; `packed`: by its operators */
     int64_t opset_half; /* the same with FLOAT16 scales */

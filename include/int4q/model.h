@@ -19,6 +19,8 @@
 
 #include "onnx.pb-c.h"
 
+#include <stdatomic.h>
+
 struct i4q_scope;
 
 /* One node, wherever it is. */
@@ -69,6 +71,7 @@ struct i4q_model {
     Onnx__ModelProto *proto;
     struct i4q_scope *scopes;     /* the main graph, linked to all others */
     const struct i4q_node *nodes; /* the first node, linked to all others */
+    atomic_size_t unreleased;     /* see i4q_model_release */
     struct i4q_table names;       /* every value and node name of the model, bodies and functions included */
 };
 
@@ -85,6 +88,11 @@ bool i4q_model_load_bytes(struct i4q_model *model, struct i4q_view bytes, const 
 
 /* Bytes of the model's file and of those with its external data. */
 size_t i4q_model_bytes(const struct i4q_model *model);
+
+/* Tells that `bytes` more of the mapped payloads have been read. From time to time all of their pages are
+ * given back (they stay in the page cache), so that a model larger than memory never fills it. Thread-safe.
+ */
+void i4q_model_release(struct i4q_model *model, size_t bytes);
 
 /* Calls `each` for every tensor of the model, wherever the schema allows one, in file order, until it returns
  * false. */

@@ -31,7 +31,10 @@ struct i4q_output {
     int slot;        /* in the table of files to remove when a signal comes */
     uint8_t *buffer; /* NULL: not open */
     size_t used;
-    uint64_t total;  /* bytes appended so far */
+    uint64_t total; /* bytes appended so far */
+    /* Called after bytes that bypassed the buffer were written; may be NULL. */
+    void (*sent)(void *context, size_t bytes);
+    void *context;
     int write_errno; /* of the first failed write; 0: none */
 };
 

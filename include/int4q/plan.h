@@ -69,6 +69,7 @@ struct i4q_target {
     const struct i4q_format *keep_format; /* of what is kept as `sensitive` or `small`; NULL: stays float */
     enum i4q_form form;                   /* of formats that are not packed: DQ or CAST */
     bool microsoft;                       /* DequantizeLinear of the domain com.microsoft */
+    const struct i4q_method *method;      /* how scales and codes are chosen */
     size_t block;                         /* weights that share a scale; 0: an output channel */
 };
 

@@ -17,6 +17,7 @@
 #include "int4q/error.h"
 #include "int4q/format.h"
 #include "int4q/kernels.h"
+#include "int4q/method.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -28,8 +29,10 @@ struct i4q_quantize_job {
     size_t outer, channels, inner;
     size_t block; /* elements that share a scale; 0: a whole channel */
     const struct i4q_format *format;
-    uint8_t *codes; /* i4q_format_bytes(format, number of elements) bytes */
-    void *scales;   /* [channels, i4q_quantize_blocks()] of the weight's own type, any alignment */
+    const struct i4q_method *method;
+    uint8_t *codes;       /* i4q_format_bytes(format, number of elements) bytes */
+    void *scales;         /* [channels, i4q_quantize_blocks()] of the weight's own type, any alignment */
+    uint8_t *zero_points; /* the same number of 4-bit codes, zeroed before; NULL: format->zero for all */
 
     bool finite; /* false: a NaN or an infinity among the weights; codes, scales and figures are then void */
     double sqnr_db;  /* 10 log10(sum w^2 / sum (w - decoded)^2); INFINITY when no error, NAN when all weights
@@ -40,9 +43,17 @@ struct i4q_quantize_job {
 /* Scales that a channel has: 1, or one a block. */
 size_t i4q_quantize_blocks(const struct i4q_quantize_job *job);
 
-/* Quantizes all jobs, in chunks of rows spread over `threads` threads (0: one a processor). The results do
- * not depend on the number of threads or on the kernel set. Fails only for want of memory. */
-bool i4q_quantize(const struct i4q_kernels *kernels, unsigned threads, struct i4q_quantize_job *jobs,
-                  size_t count, struct i4q_error *error) I4Q_MUST_CHECK;
+struct i4q_quantize_options {
+    const struct i4q_kernels *kernels;
+    unsigned threads; /* 0: one a processor */
+    /* Called, on any thread, when some more bytes of weights are done with; may be NULL. */
+    void (*done)(void *context, size_t bytes);
+    void *context;
+};
+
+/* Quantizes all jobs, in chunks of rows spread over the threads. The results do not depend on the number of
+ * threads or on the kernel set. Fails only for want of memory. */
+bool i4q_quantize(const struct i4q_quantize_options *options, struct i4q_quantize_job *jobs, size_t count,
+                  struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The ways to choose scale, zero point and codes: independent choices, and the table of their best known
+ * combinations, which is what --method names. docs/methods.md has the formulas, their sources and what they
+ * do to detectors. */
+#ifndef INT4Q_METHOD_H
+#define INT4Q_METHOD_H
+
+#include <stdbool.h>
+
+enum i4q_scale_choice {
+    I4Q_SCALE_ABSMAX, /* max |w| / qmax: codes -qmax to qmax */
+    I4Q_SCALE_SIGNED, /* max(max w / qmax, -min w / (qmax + 1)): the lowest code is used too */
+    I4Q_SCALE_RANGE,  /* (max w - min w) / number of steps, and a zero point (4 bits only) */
+};
+
+enum i4q_rounding {
+    I4Q_ROUND_NEAREST,
+};
+
+struct i4q_method {
+    const char *name;
+    enum i4q_scale_choice scale;
+    enum i4q_rounding rounding;
+    const char *summary; /* for --help */
+};
+
+enum { I4Q_MAX_METHODS = 16 };
+
+/* The rows; ends with one whose name is NULL. The first is the default. */
+extern const struct i4q_method i4q_methods[];
+
+/* The method called `name`, or NULL. */
+const struct i4q_method *i4q_method_find(const char *name);
+
+#endif

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/* NEON, which every AArch64 CPU has. */
+#include "int4q/cpu.h"
+
+#include <arm_neon.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { WIDTH = 4 };
+typedef float floats __attribute__((vector_size(16)));
+typedef int32_t ints __attribute__((vector_size(16)));
+
+#define FLOATS_MIN(a, b) ((floats)vminq_f32((float32x4_t)(a), (float32x4_t)(b)))
+#define FLOATS_MAX(a, b) ((floats)vmaxq_f32((float32x4_t)(a), (float32x4_t)(b)))
+#define INTS_MAX(a, b)   ((ints)vmaxq_s32((int32x4_t)(a), (int32x4_t)(b)))
+
+static int8x16_t to_bytes(const ints *group)
+{
+    int16x8_t low = vcombine_s16(vmovn_s32((int32x4_t)group[0]), vmovn_s32((int32x4_t)group[1]));
+    int16x8_t high = vcombine_s16(vmovn_s32((int32x4_t)group[2]), vmovn_s32((int32x4_t)group[3]));
+    return vcombine_s8(vmovn_s16(low), vmovn_s16(high));
+}
+
+static void put_bytes(const ints *group, int8_t *out)
+{
+    vst1q_s8(out, to_bytes(group));
+}
+
+/* Pairs of codes as words: the even one's nibble, and the odd one's moved down behind it. */
+static uint8x8_t to_nibbles(int8x16_t codes)
+{
+    uint16x8_t words = vreinterpretq_u16_s8(codes);
+    uint16x8_t even = vandq_u16(words, vdupq_n_u16(0x0f));
+    uint16x8_t odd = vandq_u16(vshrq_n_u16(words, 4), vdupq_n_u16(0xf0));
+    return vmovn_u16(vorrq_u16(even, odd));
+}
+
+static void put_nibbles(const ints *group, uint8_t *out)
+{
+    vst1_u8(out, to_nibbles(to_bytes(group)));
+}
+
+static ints get_bytes(const int8_t *in)
+{
+    int8_t bytes[8] = {0};
+    memcpy(bytes, in, WIDTH);
+    return (ints)vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(bytes))));
+}
+
+static void pack_codes(const int8_t *in, uint8_t *out)
+{
+    vst1q_u8(out, vcombine_u8(to_nibbles(vld1q_s8(in)), to_nibbles(vld1q_s8(in + 16))));
+}
+
+static void unpack_codes(const uint8_t *in, int8_t *out)
+{
+    /* A shift to the right of a signed byte extends the sign of its high nibble. */
+    int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(in));
+    int8x16_t even = vshrq_n_s8(vshlq_n_s8(bytes, 4), 4), odd = vshrq_n_s8(bytes, 4);
+    vst1q_s8(out, vzip1q_s8(even, odd));
+    vst1q_s8(out + 16, vzip2q_s8(even, odd));
+}
+
+static floats widen(const void *in)
+{
+    uint16x4_t halves;
+    memcpy(&halves, in, sizeof halves);
+    return (floats)vcvt_f32_f16(vreinterpret_f16_u16(halves));
+}
+
+#include "kernels_vector.h"
+
+const struct i4q_kernels i4q_kernels_neon = {
+    .name = "neon",
+    .needs = I4Q_CPU_NEON,
+    I4Q_VECTOR_KERNELS,
+};
