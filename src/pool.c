@@ -5,7 +5,10 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-enum { MAX_THREADS = 256 };
+enum {
+    MAX_THREADS = 256,
+    STACK = 1 << 20, /* ample: no chunk function recurses. The usual 8 MiB count as memory in use. */
+};
 
 struct work {
     i4q_chunk_fn *chunk;
@@ -36,8 +39,12 @@ void i4q_parallel_for(unsigned threads, size_t count, i4q_chunk_fn *chunk, void 
     size_t wanted = threads ? threads : i4q_processors(), started = 0;
     wanted = wanted > count ? count : wanted;
     wanted = wanted > MAX_THREADS ? MAX_THREADS : wanted;
-    while (started + 1 < wanted && pthread_create(&helpers[started], NULL, take_chunks, &work) == 0)
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK);
+    while (started + 1 < wanted && pthread_create(&helpers[started], &attributes, take_chunks, &work) == 0)
         started++;
+    pthread_attr_destroy(&attributes);
     take_chunks(&work);
     for (size_t i = 0; i < started; i++)
         pthread_join(helpers[i], NULL);
