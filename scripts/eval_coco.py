@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""COCO mAP of ONNX detectors, side by side, with intervals.
+
+    eval_coco.py float.onnx int4.onnx --images val2017 --annotations instances_val2017.json
+
+For each model: mAP50-95 and mAP50 in percent (matching and averaging by pycocotools) with a 95 % interval from a
+bootstrap over the images; the difference from the reference, over the same resamples; and KL, the sum over all
+anchors and classes of the Kullback-Leibler divergence of the class probabilities (each a Bernoulli distribution)
+from those of the reference, a mean image.  KL is the steadier one: on few images mAP is mostly noise.
+The reference is the first model, or --reference, which is then evaluated as well.
+"""
+import argparse
+import contextlib
+import csv
+import io
+import json
+import os
+import sys
+
+import numpy as np
+from detectors import (Detector, Error, add_family_options, family_help, one_line,
+                       read_picture)
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from tqdm import tqdm
+
+RECALLS, TINY = 101, 2.0 ** -24
+COLUMNS = ("model", "family", "bytes", "images", "mAP", "mAP_low", "mAP_high", "mAP50", "mAP50_low", "mAP50_high",
+           "difference", "difference_low", "difference_high", "kl")
+
+
+def read_annotations(path):
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return COCO(path)
+    except OSError as error:
+        raise Error(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise Error(f"{path}: no COCO annotations: {one_line(error)}") from error
+
+
+def choose_images(coco, folder, limit):
+    """[(id, path)] of the annotated images that the folder has, by id."""
+    if not os.path.isdir(folder):
+        raise Error(f"{folder}: no such directory")
+    every = [(i, os.path.join(folder, coco.imgs[i]["file_name"])) for i in sorted(coco.imgs)]
+    there = [pair for pair in every if os.path.exists(pair[1])]
+    if not there:
+        raise Error(f"{folder}: none of the {len(every)} annotated images is there")
+    if len(there) < len(every):
+        print(f"{len(there)} of {len(every)} annotated images are in {folder}", file=sys.stderr)
+    return there[:limit]
+
+
+def open_detectors(args, paths):
+    """Detectors; one without a family of its own takes the reference's, where the preprocessing cannot be seen."""
+    found = []
+    for path in paths:
+        detector = Detector(path, args.family, args.size, args.threads, probabilities=True)
+        if {detector.name, *(f.name for f in found[:1])} == {"yolox", "yolox-0.1"}:
+            detector = Detector(path, found[0].name, args.size, args.threads, probabilities=True)
+        found.append(detector)
+    return found
+
+
+def divergence(wanted, got):
+    """Sum of the Kullback-Leibler divergences of Bernoulli distributions with these probabilities."""
+    p, q = (np.clip(a, TINY, 1 - TINY) for a in (wanted, got))
+    return float((p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).sum())
+
+
+def coco_rows(image, detections, categories, path):
+    """Detections of one image as pycocotools wants them: image, x, y, width, height, score, category."""
+    boxes, scores, classes = detections
+    if classes.size and classes.max() >= len(categories):
+        raise Error(f"{path}: class {classes.max()} found, but the annotations have {len(categories)} categories")
+    sides = boxes[:, 2:] - boxes[:, :2]
+    labels = np.array(categories)[classes] if classes.size else classes
+    return np.column_stack([np.full(len(boxes), image), boxes[:, :2], sides, scores, labels]).astype(np.float64)
+
+
+def run_detectors(detectors, images, categories):
+    """([rows] of each detector, KL [detectors, images] against the first, NaN where it cannot be had)."""
+    rows, kl = [[] for _ in detectors], np.full((len(detectors), len(images)), np.nan)
+    for column, (image, path) in enumerate(tqdm(images, unit="image", disable=None)):
+        picture, wanted, prepared = read_picture(path), None, {}
+        for line, detector in enumerate(detectors):
+            key = detector.name, detector.size
+            if key not in prepared:
+                prepared[key] = detector.prepare(picture)
+            values, placement = prepared[key]
+            outputs = detector.run(values)
+            rows[line].append(coco_rows(image, detector.detections(outputs, placement), categories, detector.path))
+            got = detector.probabilities(outputs)
+            wanted = got if line == 0 else wanted
+            if got is not None and wanted is not None and got.shape == wanted.shape:
+                kl[line, column] = divergence(wanted, got)
+    return [np.concatenate(r) for r in rows], kl
+
+
+def match(coco, rows, ids):
+    """The COCOeval of one model: evaluated (detections matched to annotations), and accumulated."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = coco.loadRes(rows) if len(rows) else empty_results(coco)
+        evaluation = COCOeval(coco, found, "bbox")
+        evaluation.params.imgIds = ids
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.params.maxDets = [100]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
+
+
+def empty_results(coco):
+    found = COCO()
+    found.dataset = {"images": coco.dataset["images"], "categories": coco.dataset["categories"], "annotations": []}
+    found.createIndex()
+    return found
+
+
+def summary(precision):
+    """precision [thresholds, ...], -1 where a category has no annotation -> (mAP50-95, mAP50) in percent."""
+    def mean(part):
+        return 100 * float(part[part > -1].mean()) if (part > -1).any() else 0.0
+    return mean(precision), mean(precision[:1])
+
+
+def category_matches(evaluation):
+    """For each category: (hits [T, n], misses [T, n], image index [n]) by falling score, annotations [images]."""
+    images, found = len(evaluation.params.imgIds), []
+    for start in range(0, len(evaluation.evalImgs), images):
+        cell = [(i, e) for i, e in enumerate(evaluation.evalImgs[start:start + images]) if e is not None]
+        wanted = np.zeros(images)
+        for i, e in cell:
+            wanted[i] = np.sum(np.asarray(e["gtIgnore"]) == 0)
+        if not wanted.any():
+            continue
+        order = np.argsort(-np.concatenate([e["dtScores"] for _, e in cell]), kind="mergesort")
+        matched = np.concatenate([e["dtMatches"] for _, e in cell], 1)[:, order] != 0
+        ignored = np.concatenate([e["dtIgnore"] for _, e in cell], 1)[:, order].astype(bool)
+        index = np.concatenate([np.full(len(e["dtScores"]), i) for i, e in cell])[order].astype(np.int64)
+        found.append((matched & ~ignored, ~matched & ~ignored, index, wanted))
+    return found
+
+
+def weighted_precision(category, weights):
+    """Average precision [T] of one category if image i were there weights[i] times; None without annotations."""
+    hits, misses, index, wanted = category
+    total = wanted @ weights
+    if not total:
+        return None
+    if not index.size:
+        return np.zeros(len(hits))
+    times = weights[index]
+    right, wrong = np.cumsum(hits * times, 1), np.cumsum(misses * times, 1)
+    precision = right / np.maximum(right + wrong, np.spacing(1))
+    envelope = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
+    padded = np.concatenate([envelope, np.zeros((len(hits), 1))], 1)
+    recalls = np.linspace(0, 1, RECALLS)
+    places = [np.searchsorted(line / total, recalls, side="left") for line in right]
+    return np.stack([line[place] for line, place in zip(padded, places)]).mean(1)
+
+
+def weighted_summary(categories, weights):
+    """(mAP50-95, mAP50) in percent of the images taken weights[i] times."""
+    found = [p for p in (weighted_precision(c, weights) for c in categories) if p is not None]
+    return (100 * np.mean(found), 100 * np.mean([p[0] for p in found])) if found else (0.0, 0.0)
+
+
+def bootstrap(evaluations, rounds, seed):
+    """[rounds, models, 2]: mAP50-95 and mAP50 over images drawn with replacement, the same for all models."""
+    images = len(evaluations[0].params.imgIds)
+    random, tables = np.random.default_rng(seed), [category_matches(e) for e in evaluations]
+    found = np.zeros((rounds, len(tables), 2))
+    for line in tqdm(found, unit="resample", disable=None, leave=False):
+        weights = np.bincount(random.integers(images, size=images), minlength=images).astype(np.float64)
+        line[:] = [weighted_summary(table, weights) for table in tables]
+    return found
+
+
+def interval(point, values):
+    """The middle 95 % of the resamples moved so that their mean is the point, or (None, None) without any.
+
+    Moved, because with few images a category the mAP of a resample is some percent too high on average.
+    """
+    if not len(values):
+        return [None, None]
+    return [round(float(v), 3) for v in np.percentile(values - values.mean() + point, [2.5, 97.5])]
+
+
+def report_rows(detectors, evaluations, resamples, kl):
+    points, rows = [summary(e.eval["precision"]) for e in evaluations], []
+    for i, (detector, point) in enumerate(zip(detectors, points)):
+        values = [detector.path, detector.name, os.path.getsize(detector.path), len(evaluations[i].params.imgIds)]
+        for part in range(2):
+            values += [round(point[part], 3), *interval(point[part], resamples[:, i, part])]
+        change = point[0] - points[0][0]
+        values += [round(change, 3), *interval(change, resamples[:, i, 0] - resamples[:, 0, 0])] if i else [None] * 3
+        values.append(None if i == 0 or np.isnan(kl[i]).any() else round(float(kl[i].mean()), 4))
+        rows.append(dict(zip(COLUMNS, values)))
+    return rows
+
+
+def cell(row, key):
+    """A number with its interval, for people."""
+    if row[key] is None:
+        return "-"
+    low, high = row[f"{key}_low"], row[f"{key}_high"]
+    return f"{row[key]:.2f}" + (f" ({low:.2f} .. {high:.2f})" if low is not None else "")
+
+
+def print_table(rows):
+    lines = [("model", "bytes", "mAP50-95", "mAP50", "difference", "KL")]
+    for row in rows:
+        lines.append((os.path.basename(row["model"]), str(row["bytes"]), cell(row, "mAP"), cell(row, "mAP50"),
+                      cell(row, "difference"), "-" if row["kl"] is None else f"{row['kl']:.3f}"))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+
+
+def write_reports(args, rows):
+    if args.csv:
+        with open(args.csv, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump({"annotations": args.annotations, "resamples": args.bootstrap, "seed": args.seed,
+                       "models": rows}, file, indent=1)
+            file.write("\n")
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__, epilog=family_help(),
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", metavar="MODEL")
+    parser.add_argument("--images", required=True, metavar="DIR")
+    parser.add_argument("--annotations", required=True, metavar="JSON", help="COCO instances of these images")
+    parser.add_argument("--reference", metavar="MODEL", help="the float model (default: the first MODEL)")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N images only")
+    add_family_options(parser)
+    parser.add_argument("--bootstrap", type=int, default=200, metavar="N", help="resamples (200); 0: no intervals")
+    parser.add_argument("--seed", type=int, default=0, help="of the resamples")
+    parser.add_argument("--csv", metavar="FILE")
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime (1)")
+    args = parser.parse_args(argv)
+    if args.limit is not None and args.limit < 1 or args.bootstrap < 0 or args.threads < 1:
+        parser.error("--limit and --threads are at least 1, --bootstrap at least 0")
+    return args
+
+
+def evaluate(args):
+    """Rows for the report, the reference first."""
+    coco = read_annotations(args.annotations)
+    images = choose_images(coco, args.images, args.limit)
+    first = [args.reference] if args.reference else []
+    detectors = open_detectors(args, first + [m for m in args.models if m not in first])
+    rows, kl = run_detectors(detectors, images, sorted(coco.getCatIds()))
+    evaluations = [match(coco, r, [i for i, _ in images]) for r in rows]
+    return report_rows(detectors, evaluations, bootstrap(evaluations, args.bootstrap, args.seed), kl)
+
+
+def main(argv=None):
+    args = parse(argv)
+    try:
+        rows = evaluate(args)
+        print_table(rows)
+        write_reports(args, rows)
+    except Error as error:
+        sys.exit(f"eval_coco.py: {error}")
+    except OSError as error:
+        sys.exit(f"eval_coco.py: {error.filename}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()
