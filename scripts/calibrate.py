@@ -1,0 +1,403 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measure what the Convs of a model see: first and second moments of their input patches, into a safetensors file.
+
+    calibrate.py yolov10n.onnx --images calib -n 16 -o stats.safetensors
+
+A patch x is what one row of the weight is multiplied with at one position of the output: K = I/g * kh * kw numbers
+in the order of the flattened row, zeros of the padding included.  Over all positions of all images,
+
+    WEIGHT|mu  float32 [K], with groups [G, K]         E[x]
+    WEIGHT|H   float32 [K, K], with groups [G, K, K]   E[x x^T], in full
+
+for every Conv of the main graph with a constant weight; WEIGHT is the name of its initializer.  A weight of several
+Convs gets the moments of all their patches.  Metadata: images (number), positions (JSON, weight -> number of
+patches), model_sha256, int4q_statistics (version of this format, 1).  Equal input gives equal bytes.
+"""
+import argparse
+import contextlib
+import hashlib
+import json
+import math
+import os
+import random
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+from detectors import (Detector, Error, add_family_options, dims, family_help, inputs_of, list_pictures, load_model,
+                       one_line, open_session, read_picture, with_outputs)
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+VERSION = "1"
+PASS_BYTES = 256 << 20   # of Conv inputs that one run hands out
+PATCH_BYTES = 32 << 20   # of patches that are laid out at a time
+UNKNOWN_BYTES = 32 << 20  # what a value of unknown shape counts for
+FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+
+
+class Conv(NamedTuple):
+    """What decides the patches, apart from the input's values. The tuples have one entry a spatial axis."""
+    source: str       # name of the input value
+    kernel: tuple
+    strides: tuple
+    dilations: tuple
+    pads: tuple       # (before, after); empty when auto_pad decides
+    auto_pad: str
+    groups: int
+
+
+# ---- The graph
+
+def constants(graph):
+    """Names of the values that no input of the model decides."""
+    known = {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
+    for node in graph.node:
+        bodies = any(a.HasField("g") or a.graphs for a in node.attribute)
+        if not bodies and not node.op_type.startswith("Random") and all(not i or i in known for i in node.input):
+            known.update(node.output)
+    return known
+
+
+def weight_name(name, makers):
+    """The value behind Identity nodes."""
+    while name in makers and makers[name].op_type == "Identity" and not makers[name].domain:
+        name = makers[name].input[0]
+    return name
+
+
+def weight_shapes(path, model, names):
+    """{name: shape}: stored for initializers, by running the model for constants that nodes make."""
+    found = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    computed = [n for n in names if n not in found]
+    if computed:
+        session = open_session(path, 1, with_outputs(model, computed))
+        feeds = {i.name: np.zeros([d if isinstance(d, int) else 1 for d in i.shape], FLOATS.get(i.type, np.float32))
+                 for i in session.get_inputs()}
+        found.update(zip(computed, (a.shape for a in session.run(None, feeds))))
+    return found
+
+
+def make_conv(node, shape):
+    """The Conv of a node whose weight has this shape [O, I/g, kernel ...]."""
+    values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    axes = len(shape) - 2
+    pads = tuple(values.get("pads", [0] * (2 * axes)))
+    auto = values.get("auto_pad", b"NOTSET").decode()
+    return Conv(node.input[0], shape[2:], tuple(values.get("strides", [1] * axes)),
+                tuple(values.get("dilations", [1] * axes)),
+                tuple(zip(pads[:axes], pads[axes:])) if auto == "NOTSET" else (), auto, values.get("group", 1))
+
+
+def find_convs(path, model):
+    """[(Conv, [names of the weights that see its patches, one entry for each node])] in the order of the graph."""
+    makers = {name: n for n in model.graph.node for name in n.output}
+    known = constants(model.graph)
+    nodes = [n for n in model.graph.node if n.op_type == "Conv" and not n.domain and n.input[1] in known]
+    names = [weight_name(n.input[1], makers) for n in nodes]
+    shapes, found = weight_shapes(path, model, dict.fromkeys(names)), {}
+    for node, name in zip(nodes, names):
+        found.setdefault(make_conv(node, shapes[name]), []).append(name)
+    if not found:
+        raise Error(f"{path}: no Conv with a constant weight in the main graph")
+    return list(found.items())
+
+
+# ---- Patches
+
+def padding(conv, shape):
+    """[(before, after)] for each spatial axis of an input with these sides."""
+    if conv.auto_pad == "NOTSET":
+        return list(conv.pads)
+    if conv.auto_pad == "VALID":
+        return [(0, 0)] * len(shape)
+    found = []
+    for side, kernel, stride, dilation in zip(shape, conv.kernel, conv.strides, conv.dilations):
+        total = max((-(-side // stride) - 1) * stride + (kernel - 1) * dilation + 1 - side, 0)
+        half = total // 2
+        found.append((half, total - half) if conv.auto_pad == "SAME_UPPER" else (total - half, half))
+    return found
+
+
+def windows(conv, image):
+    """A view [C, output positions ..., kernel ...] of one image [C, sides ...], padded."""
+    axes = len(conv.kernel)
+    pads = padding(conv, image.shape[1:])
+    if any(map(any, pads)):
+        image = np.pad(image, [(0, 0), *pads])
+    reach = [(k - 1) * d + 1 for k, d in zip(conv.kernel, conv.dilations)]
+    view = np.lib.stride_tricks.sliding_window_view(image, reach, tuple(range(1, axes + 1)))
+    return view[(slice(None), *(slice(None, None, s) for s in conv.strides),
+                 *(slice(None, None, d) for d in conv.dilations))]
+
+
+def patch_blocks(conv, view):
+    """Matrices [groups, K, positions] that together are all patches of a view, float32, of bounded size."""
+    axes, channels = len(conv.kernel), view.shape[0]
+    order = (0, *range(1 + axes, 1 + 2 * axes), *range(1, 1 + axes))
+    line = 4 * channels * math.prod(conv.kernel) * math.prod(view.shape[2:1 + axes])
+    step = max(1, PATCH_BYTES // max(1, line))
+    for start in range(0, view.shape[1], step):
+        part = view[:, start:start + step].transpose(order)
+        rows = channels // conv.groups * math.prod(conv.kernel)
+        yield np.ascontiguousarray(part, np.float32).reshape(conv.groups, rows, -1)
+
+
+class Moments:
+    """Sums over patches in float64: first [G, K], second [G, K, K] or None."""
+
+    def __init__(self):
+        self.positions, self.first, self.second = 0, 0.0, None
+
+    def add(self, conv, values, mean_only):
+        """Add the patches of the input [N, C, sides ...] of a Conv."""
+        for image in values:
+            view = windows(conv, image)
+            places = tuple(range(1, 1 + len(conv.kernel)))
+            self.positions += math.prod(view.shape[1:1 + len(conv.kernel)])
+            if mean_only:
+                self.first = self.first + view.sum(places, dtype=np.float64).reshape(conv.groups, -1)
+                continue
+            for block in patch_blocks(conv, view):
+                self.first = self.first + block.sum(2, dtype=np.float64)
+                self.add_products(block)
+
+    def add_products(self, block):
+        """One group after the other: the product of a matrix with its own transpose costs half as much."""
+        if self.second is None:
+            self.second = np.zeros((*block.shape[:2], block.shape[1]))
+        for total, rows in zip(self.second, block):
+            total += rows @ rows.T
+
+    def join(self, other):
+        self.positions, self.first = self.positions + other.positions, self.first + other.first
+        if other.second is not None:
+            self.second = other.second if self.second is None else self.second + other.second
+
+    def tensors(self, name):
+        """{key: float32 array}; the axis of groups goes where there is one group."""
+        if not self.positions:
+            raise Error(f"{name}: no patches: an input or an output of its Conv is empty")
+        found = {f"{name}|mu": self.first / self.positions}
+        if self.second is not None:
+            found[f"{name}|H"] = self.second / self.positions
+        with np.errstate(over="ignore"):
+            found = {key: (a[0] if len(a) == 1 else a).astype(np.float32) for key, a in found.items()}
+        if not all(np.isfinite(a).all() for a in found.values()):
+            raise Error(f"{name}: moments that are not finite, or too large for float32")
+        return found
+
+
+# ---- Runs
+
+def value_bytes(session):
+    """{output: bytes}, a guess where the shape is not known."""
+    return {o.name: 4 * math.prod(o.shape) if o.shape and all(isinstance(d, int) for d in o.shape) else UNKNOWN_BYTES
+            for o in session.get_outputs()}
+
+
+def split_passes(convs, sizes):
+    """Lists of Convs whose inputs together stay below PASS_BYTES, in the order of the graph."""
+    passes, taken, total = [[]], set(), 0
+    for entry in convs:
+        source = entry[0].source
+        size = 0 if source in taken else sizes[source]
+        if passes[-1] and total + size > PASS_BYTES:
+            passes.append([])
+            taken, total, size = set(), 0, sizes[source]
+        passes[-1].append(entry)
+        taken.add(source)
+        total += size
+    return passes
+
+
+def open_pass(path, model, convs, threads):
+    """(session that gives the inputs of these Convs, their names); no session if the model's inputs are all."""
+    given = {i.name for i in inputs_of(model.graph)}
+    taps = [n for n in dict.fromkeys(conv.source for conv, _ in convs) if n not in given]
+    return (open_session(path, threads, with_outputs(model, taps)) if taps else None), taps
+
+
+def source_sizes(path, model, convs, given):
+    """{input of a Conv: bytes} when the model is given these inputs."""
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    for value in inputs_of(probe.graph):
+        for d, size in zip(value.type.tensor_type.shape.dim, given[value.name].shape):
+            d.dim_value = size
+    session, _ = open_pass(path, probe, convs, 1)
+    return {**dict.fromkeys(given, 0), **(value_bytes(session) if session else {})}
+
+
+def measure(path, model, feeds, args):
+    """{weight: Moments} over all feeds, a list of functions that return {input: array}; and the number of images."""
+    convs, images = find_convs(path, model), 0
+    sizes = source_sizes(path, model, convs, feeds[0]())
+    passes = [(part, *open_pass(path, model, part, args.threads)) for part in split_passes(convs, sizes)]
+    seen = {conv: Moments() for conv, _ in convs}
+    for make in tqdm(feeds, unit="image", disable=None):
+        given = make()
+        images += len(next(iter(given.values())))
+        for part, session, taps in passes:
+            values = dict(given, **dict(zip(taps, run(path, session, given) if taps else [])))
+            for conv, _ in part:
+                seen[conv].add(conv, values[conv.source], args.mean_only)
+    return join_weights(convs, seen), images
+
+
+def run(path, session, given):
+    wanted = {i.name for i in session.get_inputs()}
+    try:
+        return session.run(None, {name: array for name, array in given.items() if name in wanted})
+    except Exception as error:  # ONNX Runtime's own classes of errors
+        raise Error(f"{path}: ONNX Runtime: {one_line(error)}") from error
+
+
+def join_weights(convs, seen):
+    """{weight: Moments}: those of all the nodes that use it."""
+    found = {}
+    for conv, names in convs:
+        for name in names:
+            found.setdefault(name, Moments()).join(seen[conv])
+    return found
+
+
+# ---- What is fed
+
+def picture_feeds(path, args):
+    """Functions that give the model's input for each chosen picture."""
+    pictures = list_pictures(args.images)
+    if len(pictures) < args.number:
+        print(f"calibrate.py: only {len(pictures)} pictures in {args.images}", file=sys.stderr)
+    chosen = sorted(random.Random(args.seed).sample(pictures, min(args.number, len(pictures))))
+    detector = Detector(path, args.family, args.size, args.threads)
+    name = detector.session.get_inputs()[0].name
+
+    def feed(picture):
+        return {name: detector.prepare(read_picture(picture))[0].astype(detector.kind)}
+    return [lambda picture=picture: feed(picture) for picture in chosen]
+
+
+def array_files(places):
+    """The .npy and .npz files among these files and folders, those of a folder sorted by name."""
+    for place in places:
+        if not os.path.isdir(place):
+            yield place
+            continue
+        names = sorted(n for n in os.listdir(place) if n.endswith((".npy", ".npz")))
+        if not names:
+            raise Error(f"{place}: no .npy or .npz files")
+        yield from (os.path.join(place, n) for n in names)
+
+
+def read_arrays(file, inputs):
+    """{input: array} of a .npz, or of a .npy when the model has one input; of the types that the model wants."""
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        arrays = {inputs[0].name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (OSError, ValueError) as error:
+        raise Error(f"{file}: {one_line(error)}") from error
+    missing = [i.name for i in inputs if i.name not in arrays]
+    if missing:
+        raise Error(f"{file}: no array for the input {missing[0]}")
+    found = {}
+    for i in inputs:
+        kind = onnx.helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type)
+        array, shape = arrays[i.name], dims(i)
+        if array.ndim != len(shape) or any(d not in (None, 0, n) for d, n in zip(shape, array.shape)):
+            raise Error(f"{file}: shape {list(array.shape)}, but the input {i.name} has {shape}")
+        found[i.name] = array.astype(kind)
+    return found
+
+
+def array_feeds(model, args):
+    inputs = inputs_of(model.graph)
+    return [lambda file=file: read_arrays(file, inputs) for file in array_files(args.inputs)]
+
+
+# ---- The file
+
+def file_sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for part in iter(lambda: file.read(1 << 20), b""):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def write_safetensors(path, tensors, metadata):
+    """Write the file under another name and move it into place. Tensors lie in the order of their names.
+
+    The safetensors package would do, but the order of its metadata changes from run to run.
+    """
+    header, end = {"__metadata__": metadata}, 0
+    for key in sorted(tensors):
+        size = tensors[key].nbytes
+        header[key] = {"dtype": "F32", "shape": list(tensors[key].shape), "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for key in sorted(tensors):
+                file.write(np.ascontiguousarray(tensors[key], "<f4").tobytes())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def save(path, found, images, digest):
+    tensors = {key: array for name, moments in found.items() for key, array in moments.tensors(name).items()}
+    positions = json.dumps({name: found[name].positions for name in sorted(found)}, ensure_ascii=False)
+    write_safetensors(path, tensors, {"images": str(images), "positions": positions, "model_sha256": digest,
+                                      "int4q_statistics": VERSION})
+    return len(tensors)
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__, epilog=family_help(),
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="MODEL")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--images", metavar="DIR", help="pictures, prepared as the detector's family wants them")
+    source.add_argument("--inputs", nargs="+", metavar="PATH",
+                        help=".npy (the model's one input) or .npz files (an array for each input), or folders of them")
+    parser.add_argument("-n", "--number", type=int, default=16, metavar="N", help="pictures, chosen by --seed (16)")
+    parser.add_argument("--seed", type=int, default=0)
+    add_family_options(parser)
+    parser.add_argument("--mean-only", action="store_true", help="no H: enough to correct biases")
+    parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime and NumPy (1)")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE")
+    args = parser.parse_args(argv)
+    if args.number < 1 or args.threads < 1:
+        parser.error("-n and -j are at least 1")
+    return args
+
+
+def calibrate(args):
+    model = load_model(args.model)
+    feeds = picture_feeds(args.model, args) if args.images else array_feeds(model, args)
+    with threadpool_limits(args.threads):
+        found, images = measure(args.model, model, feeds, args)
+        count = save(args.output, found, images, file_sha256(args.model))
+    print(f"{args.output}: {images} images, {len(found)} weights, {count} tensors, {os.path.getsize(args.output)} bytes")
+
+
+def main(argv=None):
+    args = parse(argv)
+    try:
+        calibrate(args)
+    except Error as error:
+        sys.exit(f"calibrate.py: {error}")
+    except OSError as error:
+        sys.exit(f"calibrate.py: {error.filename}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()
