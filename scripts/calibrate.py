@@ -353,8 +353,11 @@ def write_safetensors(path, tensors, metadata):
 
 
 def save(path, found, images, digest):
-    tensors = {key: array for name, moments in found.items() for key, array in moments.tensors(name).items()}
+    """Write {weight: Moments}, which is emptied to save memory; returns the number of tensors."""
     positions = json.dumps({name: found[name].positions for name in sorted(found)}, ensure_ascii=False)
+    tensors = {}
+    for name in list(found):
+        tensors.update(found.pop(name).tensors(name))
     write_safetensors(path, tensors, {"images": str(images), "positions": positions, "model_sha256": digest,
                                       "int4q_statistics": VERSION})
     return len(tensors)
@@ -385,8 +388,9 @@ def calibrate(args):
     feeds = picture_feeds(args.model, args) if args.images else array_feeds(model, args)
     with threadpool_limits(args.threads):
         found, images = measure(args.model, model, feeds, args)
+        weights = len(found)
         count = save(args.output, found, images, file_sha256(args.model))
-    print(f"{args.output}: {images} images, {len(found)} weights, {count} tensors, {os.path.getsize(args.output)} bytes")
+    print(f"{args.output}: {images} images, {weights} weights, {count} tensors, {os.path.getsize(args.output)} bytes")
 
 
 def main(argv=None):

@@ -345,7 +345,8 @@ def box_corners(graph, makers):
 
 def is_planes(node, stored, makers, size):
     """True for a Reshape of [1, rows, h, w] straight to [h * w, rows, 1]."""
-    if node.input[1] not in stored or makers[node.input[0]].op_type == "Transpose":
+    source = makers.get(node.input[0])
+    if len(node.input) < 2 or node.input[1] not in stored or source is None or source.op_type == "Transpose":
         return False
     shape = numpy_helper.to_array(stored[node.input[1]])
     return len(shape) == 3 and shape[0] in cells(size) and shape[2] == 1

@@ -19,8 +19,7 @@ import os
 import sys
 
 import numpy as np
-from detectors import (Detector, Error, add_family_options, family_help, one_line,
-                       read_picture)
+from detectors import Detector, Error, add_family_options, family_help, one_line, read_picture
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
@@ -51,17 +50,6 @@ def choose_images(coco, folder, limit):
     if len(there) < len(every):
         print(f"{len(there)} of {len(every)} annotated images are in {folder}", file=sys.stderr)
     return there[:limit]
-
-
-def open_detectors(args, paths):
-    """Detectors; one without a family of its own takes the reference's, where the preprocessing cannot be seen."""
-    found = []
-    for path in paths:
-        detector = Detector(path, args.family, args.size, args.threads, probabilities=True)
-        if {detector.name, *(f.name for f in found[:1])} == {"yolox", "yolox-0.1"}:
-            detector = Detector(path, found[0].name, args.size, args.threads, probabilities=True)
-        found.append(detector)
-    return found
 
 
 def divergence(wanted, got):
@@ -258,7 +246,8 @@ def evaluate(args):
     coco = read_annotations(args.annotations)
     images = choose_images(coco, args.images, args.limit)
     first = [args.reference] if args.reference else []
-    detectors = open_detectors(args, first + [m for m in args.models if m not in first])
+    detectors = [Detector(path, args.family, args.size, args.threads, probabilities=True)
+                 for path in first + [m for m in args.models if m not in first]]
     rows, kl = run_detectors(detectors, images, sorted(coco.getCatIds()))
     evaluations = [match(coco, r, [i for i, _ in images]) for r in rows]
     return report_rows(detectors, evaluations, bootstrap(evaluations, args.bootstrap, args.seed), kl)

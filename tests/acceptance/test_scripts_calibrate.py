@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/calibrate.py: its moments against a plain loop, and against what ONNX Runtime's Conv makes of the input."""
+import hashlib
+import itertools
+import json
+import os
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from helpers import ROOT, make_model, run, tensor, value
+from onnx import TensorProto, helper, numpy_helper
+
+for package in ("PIL", "tqdm", "threadpoolctl", "safetensors"):
+    pytest.importorskip(package, reason=f"{package} of scripts/requirements.txt is not installed")
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+import calibrate  # noqa: E402
+from safetensors import safe_open  # noqa: E402
+
+
+def conv(weight="w", source="h", output="y", **attributes):
+    return helper.make_node("Conv", [source, weight], [output], **attributes)
+
+
+def behind_relu(*nodes, shape=(1, 4, 7, 9), initializers=(), **more):
+    """x -> Relu -> h -> the nodes: the Convs read a value that is no input of the model."""
+    return make_model([helper.make_node("Relu", ["x"], ["h"]), *nodes], initializers,
+                      inputs=[value("x", *shape)], **more)
+
+
+def measured(folder, model, arrays, *options):
+    """({key: array}, metadata) of the file that calibrate.py writes for these arrays."""
+    os.makedirs(folder / "arrays", exist_ok=True)
+    onnx.save(model, folder / "model.onnx")
+    for i, array in enumerate(arrays):
+        np.save(folder / "arrays" / f"{i}.npy", array)
+    calibrate.main([str(folder / "model.onnx"), "--inputs", str(folder / "arrays"), "-o", str(folder / "stats"),
+                    *options])
+    return read(folder / "stats")
+
+
+def read(path):
+    with safe_open(path, "numpy") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+
+
+def inputs(*shape, count=2):
+    return list(np.random.default_rng(1).standard_normal((count, *shape)).astype(np.float32))
+
+
+def naive(arrays, kernel, strides, dilations, pads, groups):
+    """(mu, H) in float64, one patch and one element after the other."""
+    patches = []
+    for image in (i for a in arrays for i in np.maximum(a, 0).astype(np.float64)):
+        counts = [(side + a + b - (k - 1) * d - 1) // s + 1
+                  for side, (a, b), k, d, s in zip(image.shape[1:], pads, kernel, dilations, strides)]
+        for place in itertools.product(*map(range, counts)):
+            patches.append([element(image, c, [p * s + k * d - a for p, s, k, d, (a, _) in
+                                               zip(place, strides, offset, dilations, pads)])
+                            for c in range(len(image)) for offset in itertools.product(*map(range, kernel))])
+    x = np.array(patches).reshape(len(patches), groups, -1)
+    mean = np.array([sum(column) / len(x) for column in x.reshape(len(x), -1).T]).reshape(groups, -1)
+    second = np.array([[[np.dot(x[:, g, i], x[:, g, j]) / len(x) for j in range(x.shape[2])]
+                        for i in range(x.shape[2])] for g in range(groups)])
+    return (mean[0], second[0], len(x)) if groups == 1 else (mean, second, len(x))
+
+
+def element(image, channel, at):
+    inside = all(0 <= i < side for i, side in zip(at, image.shape[1:]))
+    return image[(channel, *at)] if inside else 0.0
+
+
+CASES = {  # input, weight, attributes, strides, dilations, pads of each axis, groups
+    "plain": ((1, 4, 7, 9), (5, 4, 3, 3), {}, (1, 1), (1, 1), [(0, 0), (0, 0)], 1),
+    "pads": ((1, 4, 7, 9), (5, 4, 3, 2), {"pads": [1, 0, 2, 3]}, (1, 1), (1, 1), [(1, 2), (0, 3)], 1),
+    "strides": ((1, 4, 7, 9), (5, 4, 3, 3), {"pads": [1] * 4, "strides": [2, 3]}, (2, 3), (1, 1), [(1, 1)] * 2, 1),
+    "dilations": ((1, 4, 8, 9), (5, 4, 2, 3), {"pads": [1] * 4, "dilations": [3, 2]}, (1, 1), (3, 2), [(1, 1)] * 2, 1),
+    "both": ((1, 2, 11, 12), (5, 2, 3, 3), {"pads": [2] * 4, "strides": [2, 1], "dilations": [2, 3]}, (2, 1), (2, 3),
+             [(2, 2)] * 2, 1),
+    "groups": ((1, 6, 5, 6), (4, 3, 3, 3), {"pads": [1] * 4, "group": 2}, (1, 1), (1, 1), [(1, 1)] * 2, 2),
+    "depthwise": ((1, 4, 7, 9), (4, 1, 3, 3), {"pads": [1] * 4, "group": 4, "strides": [2, 2]}, (2, 2), (1, 1),
+                  [(1, 1)] * 2, 4),
+    "depthwise, twice": ((1, 3, 5, 5), (6, 1, 3, 3), {"group": 3}, (1, 1), (1, 1), [(0, 0)] * 2, 3),
+    "same_upper": ((1, 4, 8, 7), (5, 4, 3, 2), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, (2, 2), (1, 1),
+                   [(0, 1), (0, 1)], 1),
+    "same_lower": ((1, 4, 8, 7), (5, 4, 3, 2), {"auto_pad": "SAME_LOWER", "strides": [2, 2]}, (2, 2), (1, 1),
+                   [(1, 0), (1, 0)], 1),
+    "same, stride > kernel": ((1, 4, 7, 9), (5, 4, 1, 1), {"auto_pad": "SAME_UPPER", "strides": [3, 2]}, (3, 2), (1, 1),
+                              [(0, 0), (0, 0)], 1),
+    "valid": ((1, 4, 8, 7), (5, 4, 3, 3), {"auto_pad": "VALID"}, (1, 1), (1, 1), [(0, 0)] * 2, 1),
+    "1x1": ((1, 4, 7, 9), (5, 4, 1, 1), {}, (1, 1), (1, 1), [(0, 0)] * 2, 1),
+    "1x1, strides": ((1, 4, 7, 9), (5, 4, 1, 1), {"strides": [2, 2]}, (2, 2), (1, 1), [(0, 0)] * 2, 1),
+    "1-D": ((1, 4, 13), (5, 4, 3), {"pads": [2, 1], "strides": [2], "dilations": [2]}, (2,), (2,), [(2, 1)], 1),
+    "3-D": ((1, 2, 4, 5, 4), (3, 2, 2, 3, 2), {"pads": [1, 0, 0, 0, 1, 1], "strides": [1, 2, 1]}, (1, 2, 1), (1, 1, 1),
+            [(1, 0), (0, 1), (0, 1)], 1),
+    "batch": ((3, 4, 5, 6), (5, 4, 3, 3), {"pads": [1] * 4}, (1, 1), (1, 1), [(1, 1)] * 2, 1),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_moments(tmp_path, case):
+    shape, weight, attributes, strides, dilations, pads, groups = CASES[case]
+    model = behind_relu(conv(**attributes), shape=shape, initializers=[tensor("w", *weight)])
+    arrays = inputs(*shape)
+    found, metadata = measured(tmp_path, model, arrays)
+    mean, second, positions = naive(arrays, weight[2:], strides, dilations, pads, groups)
+    assert sorted(found) == ["w|H", "w|mu"] and all(a.dtype == np.float32 for a in found.values())
+    assert found["w|mu"].shape == mean.shape and found["w|H"].shape == second.shape
+    np.testing.assert_allclose(found["w|mu"], mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["w|H"], second, rtol=1e-5, atol=1e-6)
+    assert json.loads(metadata["positions"]) == {"w": positions}
+    assert metadata["images"] == str(2 * shape[0])
+    check_with_conv(model, arrays, found, groups)
+
+
+def check_with_conv(model, arrays, found, groups):
+    """E[W x] = W mu and E[(W x)^2] = diag(W H W^T) must be the moments of what Conv gives."""
+    y = np.concatenate([run(model, {"x": a})[0] for a in arrays]).astype(np.float64)
+    y = np.moveaxis(y, 1, 0).reshape(y.shape[1], -1)
+    w = numpy_helper.to_array(model.graph.initializer[0]).astype(np.float64)
+    rows = w.reshape(groups, len(w) // groups, -1)
+    mean, second = found["w|mu"].reshape(groups, -1), found["w|H"].reshape(groups, rows.shape[2], -1)
+    np.testing.assert_allclose(np.einsum("gok,gk->go", rows, mean).ravel(), y.mean(1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.einsum("gok,gkl,gol->go", rows, second, rows).ravel(), np.square(y).mean(1),
+                               rtol=1e-4, atol=1e-5)
+
+
+def test_mean_only(tmp_path):
+    model = behind_relu(conv(pads=[1] * 4, strides=[2, 2]), initializers=[tensor("w", 5, 4, 3, 3)])
+    found, _ = measured(tmp_path, model, inputs(1, 4, 7, 9), "--mean-only")
+    every, _ = measured(tmp_path, model, inputs(1, 4, 7, 9))
+    assert list(found) == ["w|mu"]
+    np.testing.assert_allclose(found["w|mu"], every["w|mu"], rtol=1e-6, atol=1e-7)
+
+
+def test_float16(tmp_path):
+    model = make_model([conv(source="x")], [tensor("w", 5, 4, 3, 3, kind=np.float16)],
+                       inputs=[value("x", 1, 4, 7, 9, kind=TensorProto.FLOAT16)],
+                       outputs=[helper.make_tensor_value_info("y", TensorProto.FLOAT16, None)])
+    arrays = [np.abs(a).astype(np.float16) for a in inputs(1, 4, 7, 9)]
+    found, _ = measured(tmp_path, model, arrays)
+    mean, second, _ = naive(arrays, (3, 3), (1, 1), (1, 1), [(0, 0)] * 2, 1)
+    np.testing.assert_allclose(found["w|mu"], mean, rtol=1e-5)
+    np.testing.assert_allclose(found["w|H"], second, rtol=1e-5)
+
+
+def several():
+    """Two Convs with one input, one behind them, and a weight that two of them share."""
+    nodes = [conv("a", "h", "u", pads=[1] * 4), conv("b", "h", "v", pads=[1] * 4), conv("a", "u", "y", pads=[1] * 4)]
+    return behind_relu(*nodes, initializers=[tensor("a", 4, 4, 3, 3), tensor("b", 2, 4, 3, 3)])
+
+
+def test_shared_weight(tmp_path):
+    """All patches of both its Convs count."""
+    model, arrays = several(), inputs(1, 4, 7, 9)
+    found, metadata = measured(tmp_path, model, arrays)
+    middle = [run(calibrate.with_outputs(model, ["h", "u"]), {"x": a}) for a in arrays]
+    model = make_model([conv(source="x", pads=[1] * 4)], [tensor("w", 4, 4, 3, 3)], inputs=[value("x", 1, 4, 7, 9)])
+    alone, _ = measured(tmp_path / "alone", model, [a for pair in middle for a in pair])
+    assert json.loads(metadata["positions"]) == {"a": 252, "b": 126} and metadata["images"] == "2"
+    for key in ("mu", "H"):
+        np.testing.assert_allclose(found[f"a|{key}"], alone[f"w|{key}"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name, size", [("PASS_BYTES", 1), ("PATCH_BYTES", 1), ("PATCH_BYTES", 3000)])
+def test_in_parts(tmp_path, monkeypatch, name, size):
+    """Several runs an image, and several blocks of patches, give the same moments."""
+    whole, _ = measured(tmp_path, several(), inputs(1, 4, 7, 9))
+    monkeypatch.setattr(calibrate, name, size)
+    parts, _ = measured(tmp_path, several(), inputs(1, 4, 7, 9))
+    assert whole.keys() == parts.keys()
+    for key in whole:
+        np.testing.assert_allclose(whole[key], parts[key], rtol=1e-5, atol=1e-6)
+
+
+def test_passes():
+    entries = [(calibrate.make_conv(conv(source=s), (1, 1, 1, 1)), ["w"]) for s in "aabbc"]
+    parts = calibrate.split_passes(entries, {"a": 100 << 20, "b": 100 << 20, "c": 100 << 20})
+    assert [[e[0].source for e in part] for part in parts] == [["a", "a", "b", "b"], ["c"]]
+
+
+def weights(folder, model):
+    return sorted(key[:-3] for key in measured(folder, model, inputs(1, 4, 7, 9), "--mean-only")[0])
+
+
+def test_names(tmp_path):
+    """The initializer behind Identity nodes; else the constant's own name; and nothing where the weight is no constant."""
+    stored = tensor("w", 5, 4, 3, 3)
+    behind = [helper.make_node("Identity", ["w"], ["i"]), helper.make_node("Identity", ["i"], ["j"]), conv("j")]
+    assert weights(tmp_path, behind_relu(*behind, initializers=[stored])) == ["w"]
+    constant = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(numpy_helper.to_array(stored)))
+    assert weights(tmp_path, behind_relu(constant, conv("c"))) == ["c"]
+    turned = helper.make_node("Transpose", ["t"], ["w"], perm=[3, 2, 1, 0])
+    assert weights(tmp_path, behind_relu(turned, conv("w"), initializers=[tensor("t", 3, 3, 4, 5)])) == ["w"]
+    made = [helper.make_node("ReduceMax", ["h"], ["m"], keepdims=0), helper.make_node("Mul", ["w", "m"], ["v"]),
+            conv("v", output="z"), conv("w")]
+    model = behind_relu(*made, initializers=[stored])
+    assert weights(tmp_path, model) == ["w"]
+    assert calibrate.find_convs("", model)[0][1] == ["w"]
+
+
+def test_listed_initializers(tmp_path):
+    """Old models list their initializers as inputs; those need not be fed."""
+    model = behind_relu(conv(), initializers=[tensor("w", 5, 4, 3, 3)], opset=8)
+    model.graph.input.append(value("w", 5, 4, 3, 3))
+    assert weights(tmp_path, model) == ["w"]
+
+
+def test_npz_and_threads(tmp_path):
+    """Several inputs, by name; a dynamic batch."""
+    nodes = [helper.make_node("Add", ["x", "z"], ["h"]), conv()]
+    model = make_model(nodes, [tensor("w", 5, 4, 3, 3)], inputs=[value("x", 1, 4, 7, 9), value("z", 1, 4, 7, 9)])
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "n"
+    onnx.save(model, tmp_path / "model.onnx")
+    a, b = inputs(2, 4, 7, 9)
+    np.savez(tmp_path / "in.npz", x=a.astype(np.float64), z=b[:1])
+    calibrate.main([str(tmp_path / "model.onnx"), "--inputs", str(tmp_path / "in.npz"), "-o", str(tmp_path / "s"),
+                    "-j", "2"])
+    found, metadata = read(tmp_path / "s")
+    mean, _, _ = naive([np.maximum(a + b[:1], -9) + 9], (3, 3), (1, 1), (1, 1), [(0, 0)] * 2, 1)
+    np.testing.assert_allclose(found["w|mu"], mean - 9, rtol=1e-4, atol=1e-4)
+    assert metadata["images"] == "2"
+
+
+def test_file(tmp_path):
+    """Same bytes again; the metadata; a header that ends where float32 values may begin; nothing left lying around."""
+    _, metadata = measured(tmp_path, several(), inputs(1, 4, 7, 9))
+    first = (tmp_path / "stats").read_bytes()
+    measured(tmp_path, several(), inputs(1, 4, 7, 9))
+    assert (tmp_path / "stats").read_bytes() == first and int.from_bytes(first[:8], "little") % 8 == 0
+    digest = hashlib.sha256((tmp_path / "model.onnx").read_bytes()).hexdigest()
+    assert metadata["model_sha256"] == digest and metadata["int4q_statistics"] == "1"
+    assert sorted(os.listdir(tmp_path)) == ["arrays", "model.onnx", "stats"]
+
+
+def test_external_data(tmp_path):
+    model, arrays = several(), inputs(1, 4, 7, 9)
+    inside, _ = measured(tmp_path, model, arrays)
+    onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, location="weights", size_threshold=0)
+    calibrate.main([str(tmp_path / "model.onnx"), "--inputs", str(tmp_path / "arrays"), "-o", str(tmp_path / "out")])
+    outside, _ = read(tmp_path / "out")
+    assert all(inside[key].tobytes() == outside[key].tobytes() for key in inside)
+
+
+def refused(folder, *args):
+    """The one line that calibrate.py ends with; what was at the output before stays."""
+    (folder / "stats").write_bytes(b"before")
+    with pytest.raises(SystemExit) as end:
+        calibrate.main([*map(str, args), "-o", str(folder / "stats")])
+    assert (folder / "stats").read_bytes() == b"before" and not list(folder.glob("stats?*"))
+    text = str(end.value.code)
+    assert text.startswith("calibrate.py: ") and "\n" not in text
+    return text
+
+
+def test_errors(tmp_path):
+    model, array, stray = tmp_path / "model.onnx", tmp_path / "x.npy", tmp_path / "stray.onnx"
+    onnx.save(behind_relu(conv(), initializers=[tensor("w", 5, 4, 3, 3)]), model)
+    np.save(array, np.full((1, 4, 7, 9), np.nan, np.float32))
+    stray.write_bytes(b"no model")
+    (tmp_path / "empty").mkdir()
+    assert "w: moments that are not finite" in refused(tmp_path, model, "--inputs", array)
+    np.save(array, np.zeros((1, 4, 7, 8), np.float32))
+    assert "shape [1, 4, 7, 8], but the input x has [1, 4, 7, 9]" in refused(tmp_path, model, "--inputs", array)
+    assert "missing.onnx: No such file" in refused(tmp_path, tmp_path / "missing.onnx", "--inputs", array)
+    assert "missing.npy" in refused(tmp_path, model, "--inputs", tmp_path / "missing.npy")
+    assert "not an ONNX model" in refused(tmp_path, stray, "--inputs", array)
+    assert "no .npy or .npz files" in refused(tmp_path, model, "--inputs", tmp_path / "empty")
+    assert "no pictures" in refused(tmp_path, model, "--images", tmp_path / "empty")
+    onnx.save(behind_relu(helper.make_node("Relu", ["h"], ["y"])), model)
+    assert "no Conv with a constant weight" in refused(tmp_path, model, "--inputs", array)
+
+
+def test_pictures(tmp_path):
+    """Pictures, prepared for the family; --seed chooses."""
+    from PIL import Image
+    model = make_model([conv(source="x", output="c", pads=[1] * 4, strides=[8, 8])], [tensor("w", 6, 3, 3, 3)],
+                       inputs=[value("x", 1, 3, 32, 32)])
+    model.graph.node.append(helper.make_node("Reshape", ["c", "shape"], ["y"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, -1, 6]), "shape"))
+    onnx.save(model, tmp_path / "m.onnx")
+    random = np.random.default_rng(0)
+    for i in range(4):
+        Image.fromarray(random.integers(0, 256, (24, 32, 3), np.uint8)).save(tmp_path / f"{i}.png")
+    files = [tmp_path / f"s{i}" for i in range(3)]
+    for file, seed in zip(files, "110"):
+        calibrate.main([str(tmp_path / "m.onnx"), "--images", str(tmp_path), "-n", "2", "--family", "yolov10", "-o",
+                        str(file), "--seed", seed])
+    assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
+    found, metadata = read(files[0])
+    assert metadata["images"] == "2" and json.loads(metadata["positions"]) == {"w": 32}
+    assert 0.3 < found["w|mu"].reshape(3, 3, 3)[:, 2, 2].mean() < 0.7
