@@ -294,7 +294,7 @@ def recognize(path, model, shapes, size):
     anchors = sum(cells(size))
     if len(shapes) == 1 and len(shapes[0]) == 3:
         _, rows, columns = shapes[0]
-        if columns == 6 and rows != anchors:
+        if columns == 6 and (rows != anchors or any(n.op_type == "TopK" for n in model.graph.node)):
             return "yolov10"
         if columns == anchors and rows > 4:
             return "yolov10-raw" if named(model.graph, "one2one") else "yolov8"

@@ -167,14 +167,15 @@ def bootstrap(evaluations, rounds, seed):
     return found
 
 
-def interval(point, values):
-    """The middle 95 % of the resamples moved so that their mean is the point, or (None, None) without any.
+def interval(point, values, lowest=0):
+    """The middle 95 % of the resamples, moved so that their mean is the point; [None, None] without any.
 
     Moved, because with few images a category the mAP of a resample is some percent too high on average.
     """
     if not len(values):
         return [None, None]
-    return [round(float(v), 3) for v in np.percentile(values - values.mean() + point, [2.5, 97.5])]
+    ends = np.percentile(values - values.mean() + point, [2.5, 97.5])
+    return [round(float(v), 4) for v in np.clip(ends, lowest, 100)]
 
 
 def report_rows(detectors, evaluations, resamples, kl):
@@ -182,9 +183,10 @@ def report_rows(detectors, evaluations, resamples, kl):
     for i, (detector, point) in enumerate(zip(detectors, points)):
         values = [detector.path, detector.name, os.path.getsize(detector.path), len(evaluations[i].params.imgIds)]
         for part in range(2):
-            values += [round(point[part], 3), *interval(point[part], resamples[:, i, part])]
+            values += [round(point[part], 4), *interval(point[part], resamples[:, i, part])]
         change = point[0] - points[0][0]
-        values += [round(change, 3), *interval(change, resamples[:, i, 0] - resamples[:, 0, 0])] if i else [None] * 3
+        changes = resamples[:, i, 0] - resamples[:, 0, 0]
+        values += [round(change, 4), *interval(change, changes, -100)] if i else [None] * 3
         values.append(None if i == 0 or np.isnan(kl[i]).any() else round(float(kl[i].mean()), 4))
         rows.append(dict(zip(COLUMNS, values)))
     return rows

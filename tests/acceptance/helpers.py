@@ -10,6 +10,7 @@ import subprocess
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -127,3 +128,12 @@ def assert_equal_outputs(original, rewritten, tolerance=0.0, feeds=None):
         else:
             assert got.tobytes() == want.tobytes()
     run(rewritten, feeds, optimize=True)
+
+
+def shared_data(*parts):
+    """A file of the optional data: below $INT4Q_SHARED, or shared/ beside the repository; skips the test without it."""
+    base = os.environ.get("INT4Q_SHARED", os.path.join(os.path.dirname(ROOT), "shared"))
+    path = os.path.join(base, "data", *parts)
+    if not os.path.exists(path):
+        pytest.skip(f"{path} is not there (INT4Q_SHARED names the folder)")
+    return path
