@@ -32,6 +32,7 @@ struct run {
     struct i4q_arena arena;
     struct i4q_plan_options options;
     struct i4q_input topk;
+    struct i4q_statistics statistics;
     struct i4q_output output;
     struct i4q_model model;
     struct i4q_plan plan;
@@ -71,6 +72,16 @@ static bool read_options(struct run *run)
     /* An include file without a pattern in it includes nothing, rather than everything. */
     run->options.only_included = a->include.count || a->include_from.count;
     return true;
+}
+
+static bool open_statistics(struct run *run)
+{
+    const char *path = run->arguments->calibration;
+    if (!path)
+        return true;
+    run->subject = i4q_cli_input_name(path);
+    run->options.statistics = &run->statistics;
+    return i4q_statistics_open(&run->statistics, path, run->error);
 }
 
 static bool read_topk(struct run *run)
@@ -206,6 +217,7 @@ static void free_run(struct run *run)
     i4q_output_abort(&run->output);
     i4q_model_free(&run->model);
     i4q_input_close(&run->topk);
+    i4q_statistics_close(&run->statistics);
     i4q_arena_free(&run->arena);
 }
 
@@ -222,7 +234,7 @@ static int run_rewrite(const struct i4q_command *command, int argc, char **argv)
     } else if (ok) {
         run.kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), &error);
         ok = run.kernels && i4q_rewrite_check_usage(&arguments, &error) && read_options(&run) &&
-             open_output(&run) && read_topk(&run) && decide(&run) && finish(&run);
+             open_output(&run) && read_topk(&run) && open_statistics(&run) && decide(&run) && finish(&run);
     }
     /* Before what the error may speak of is freed. */
     int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const struct i4q_conv_op op_table[] = {
-    {.op_type = "Conv", .weight_input = 1, .channel_axis = 0, .least_rank = 3, .blocks = true},
+    {.op_type = "Conv", .weight_input = 1, .channel_axis = 0, .least_rank = 3, .is_conv = true},
     {.op_type = "ConvInteger", .weight_input = 1, .channel_axis = 0, .least_rank = 3, .integer = true},
     {.op_type = "QLinearConv", .weight_input = 3, .channel_axis = 0, .least_rank = 3, .integer = true},
     {.op_type = "ConvTranspose", .weight_input = 1, .channel_axis = 1, .least_rank = 3},

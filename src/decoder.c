@@ -29,6 +29,12 @@ static size_t element_size(const struct i4q_quantize_job *job)
     return job->half ? sizeof(uint16_t) : sizeof(float);
 }
 
+/* Whether decoding by arithmetic has to subtract something. */
+static bool has_zero_points(const struct i4q_quantize_job *job)
+{
+    return job->zero_points || job->format->zero;
+}
+
 int64_t i4q_decoder_opset(const struct i4q_weight *weight, bool microsoft)
 {
     const struct i4q_format *format = weight->format;
@@ -52,7 +58,7 @@ size_t i4q_decoder_bytes(const struct i4q_weight *weight)
     size_t scales = scale_count(job), zero = 0;
     if (weight->form == I4Q_FORM_DQ)
         zero = i4q_format_bytes(job->format, scales);
-    else if (weight->form == I4Q_FORM_CAST && job->format->zero)
+    else if (weight->form == I4Q_FORM_CAST ? has_zero_points(job) : job->zero_points != NULL)
         zero = scales * element_size(job);
     return i4q_format_bytes(job->format, weight->tensor.count) + scales * element_size(job) + zero;
 }
@@ -131,7 +137,10 @@ static Onnx__TensorProto *zero_codes(struct maker *maker, const int64_t *dims, s
     const struct i4q_format *format = maker->weight->job->format;
     size_t count = scale_count(maker->weight->job), size = i4q_format_bytes(format, count);
     Onnx__TensorProto *made = tensor(maker, "zero_point", format->onnx_type, dims, rank, NULL, size);
-    if (!made || !format->zero)
+    const uint8_t *zero_points = maker->weight->job->zero_points;
+    if (made && zero_points)
+        memcpy(made->raw_data.data, zero_points, size);
+    if (!made || zero_points || !format->zero)
         return made;
     memset(made->raw_data.data, format->zero * 0x11, size);
     if (count % 2)
@@ -139,12 +148,11 @@ static Onnx__TensorProto *zero_codes(struct maker *maker, const int64_t *dims, s
     return made;
 }
 
-/* n copies of a number as the weight's own type. */
-static void fill_floats(const struct i4q_quantize_job *job, uint8_t *data, size_t n, float value)
+/* A number as element i of the weight's own type. */
+static void put_float(const struct i4q_quantize_job *job, uint8_t *data, size_t i, float value)
 {
     uint16_t half = i4q_half_from_float(value);
-    for (size_t i = 0; i < n; i++)
-        memcpy(data + i * element_size(job), job->half ? (const void *)&half : &value, element_size(job));
+    memcpy(data + i * element_size(job), job->half ? (const void *)&half : &value, element_size(job));
 }
 
 static Onnx__TensorProto *zero_floats(struct maker *maker, const int64_t *dims, size_t rank)
@@ -153,8 +161,8 @@ static Onnx__TensorProto *zero_floats(struct maker *maker, const int64_t *dims, 
     size_t count = scale_count(job);
     Onnx__TensorProto *made =
         tensor(maker, "zero_point", maker->weight->tensor.type, dims, rank, NULL, count * element_size(job));
-    if (made)
-        fill_floats(job, made->raw_data.data, count, (float)job->format->zero);
+    for (size_t i = 0; made && i < count; i++)
+        put_float(job, made->raw_data.data, i, (float)i4q_quantize_zero_point(job, i));
     return made;
 }
 
@@ -218,7 +226,7 @@ static void make_cast(struct maker *maker)
         return;
     const Onnx__TensorProto *q = codes(maker, blocked ? cube : weight->tensor.dims, rank);
     const Onnx__TensorProto *s = scale(maker, scale_dims, rank);
-    const Onnx__TensorProto *z = job->format->zero ? zero_floats(maker, scale_dims, rank) : NULL;
+    const Onnx__TensorProto *z = has_zero_points(job) ? zero_floats(maker, scale_dims, rank) : NULL;
     Onnx__NodeProto *last = node(maker, "Cast", "float", name_of(q), NULL, NULL);
     attribute(maker, last, "to", weight->tensor.type);
     if (z)
@@ -313,8 +321,10 @@ static void make_packed(struct maker *maker, int64_t opset, struct i4q_decoder_s
     Onnx__NodeProto *last = node(maker, "Reshape", "nibbles", codes_row, name_of(dims), NULL);
     last = node(maker, "Cast", "float", output_of(last), NULL, NULL);
     attribute(maker, last, "to", shape->type);
-    const char *zero = shared_constant(maker, &shared->zero[job->half], "zero_point", shape->type, 0,
-                                       job->half ? (const void *)&half_eight : &eight, element_size(job));
+    const char *zero =
+        job->zero_points ? name_of(zero_floats(maker, column, rank))
+                         : shared_constant(maker, &shared->zero[job->half], "zero_point", shape->type, 0,
+                                           job->half ? (const void *)&half_eight : &eight, element_size(job));
     last = node(maker, "Sub", "centred", output_of(last), zero, NULL);
     node(maker, "Mul", NULL, output_of(last), name_of(s), NULL);
 }

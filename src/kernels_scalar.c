@@ -142,6 +142,14 @@ static void encode4(const void *weights, size_t n, const struct i4q_grid *grid, 
     i4q_lanes_add(&lanes, unit, sums);
 }
 
+static void combine(double *y, size_t n, const double *rows, size_t row_stride, const double *factors,
+                    size_t factor_stride, size_t terms)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t t = 0; t < terms; t++)
+            y[i] -= factors[t * factor_stride] * rows[t * row_stride + i];
+}
+
 static void widen16(const void *halves, size_t n, float *weights)
 {
     for (size_t i = 0; i < n; i++) {
@@ -161,5 +169,6 @@ const struct i4q_kernels i4q_kernels_scalar = {
     .unpack4 = unpack4,
     .dequantize = dequantize,
     .measure = measure,
+    .combine = combine,
     .widen16 = widen16,
 };

@@ -212,6 +212,60 @@ static void encode4(const void *weights, size_t n, const struct i4q_grid *grid, 
     i4q_lanes_add(&lanes, unit, total);
 }
 
+/* ---- sums of rows */
+
+typedef double doubles __attribute__((vector_size(WIDTH * sizeof(float))));
+
+enum { DOUBLES = WIDTH / 2, TILE = 4 * DOUBLES };
+
+/* A tile stays in registers while all rows pass. */
+static void combine_tile(double *y, const double *rows, size_t row_stride, const double *factors,
+                         size_t factor_stride, size_t terms)
+{
+    doubles a, b, c, d, row;
+    memcpy(&a, y, sizeof a);
+    memcpy(&b, y + DOUBLES, sizeof b);
+    memcpy(&c, y + 2 * DOUBLES, sizeof c);
+    memcpy(&d, y + 3 * DOUBLES, sizeof d);
+    for (; terms > 0; terms--, rows += row_stride, factors += factor_stride) {
+        memcpy(&row, rows, sizeof row);
+        a -= row * *factors;
+        memcpy(&row, rows + DOUBLES, sizeof row);
+        b -= row * *factors;
+        memcpy(&row, rows + 2 * DOUBLES, sizeof row);
+        c -= row * *factors;
+        memcpy(&row, rows + 3 * DOUBLES, sizeof row);
+        d -= row * *factors;
+    }
+    memcpy(y, &a, sizeof a);
+    memcpy(y + DOUBLES, &b, sizeof b);
+    memcpy(y + 2 * DOUBLES, &c, sizeof c);
+    memcpy(y + 3 * DOUBLES, &d, sizeof d);
+}
+
+static void combine_register(double *y, const double *rows, size_t row_stride, const double *factors,
+                             size_t factor_stride, size_t terms)
+{
+    doubles a, row;
+    memcpy(&a, y, sizeof a);
+    for (; terms > 0; terms--, rows += row_stride, factors += factor_stride) {
+        memcpy(&row, rows, sizeof row);
+        a -= row * *factors;
+    }
+    memcpy(y, &a, sizeof a);
+}
+
+static void combine(double *y, size_t n, const double *rows, size_t row_stride, const double *factors,
+                    size_t factor_stride, size_t terms)
+{
+    size_t i = 0;
+    for (; i + TILE <= n; i += TILE)
+        combine_tile(y + i, rows + i, row_stride, factors, factor_stride, terms);
+    for (; i + DOUBLES <= n; i += DOUBLES)
+        combine_register(y + i, rows + i, row_stride, factors, factor_stride, terms);
+    tail->combine(y + i, n - i, rows + i, row_stride, factors, factor_stride, terms);
+}
+
 static void widen16(const void *halves, size_t n, float *weights)
 {
     const char *bytes = halves;
@@ -225,4 +279,4 @@ static void widen16(const void *halves, size_t n, float *weights)
 
 #define I4Q_VECTOR_KERNELS                                                                                   \
     .absmax = absmax, .range = range, .quantize = quantize, .encode4 = encode4, .pack4 = pack4,              \
-    .unpack4 = unpack4, .dequantize = dequantize, .measure = measure, .widen16 = widen16
+    .unpack4 = unpack4, .dequantize = dequantize, .measure = measure, .combine = combine, .widen16 = widen16

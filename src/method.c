@@ -2,17 +2,15 @@
 #include "int4q/method.h"
 
 #include <stddef.h>
-#include <string.h>
 
 const struct i4q_method i4q_methods[] = {
     {"absmax", I4Q_SCALE_ABSMAX, I4Q_ROUND_NEAREST, "largest magnitude, nearest code"},
+    {"squant", I4Q_SCALE_RANGE, I4Q_ROUND_SQUANT, "zero points, errors that cancel; the best without images"},
+    {"calibrated", I4Q_SCALE_RANGE, I4Q_ROUND_GPTQ, "least error of each Conv's output, by --calibration"},
     {.name = NULL},
 };
 
-const struct i4q_method *i4q_method_find(const char *name)
+bool i4q_method_needs_statistics(const struct i4q_method *method)
 {
-    for (const struct i4q_method *method = i4q_methods; method->name; method++)
-        if (strcmp(method->name, name) == 0)
-            return method;
-    return NULL;
+    return method->rounding == I4Q_ROUND_DESCENT || method->rounding == I4Q_ROUND_GPTQ;
 }

@@ -358,6 +358,7 @@ bool i4q_plan_make(struct i4q_model *model, const struct i4q_plan_options *optio
 {
     struct planner planner = {model, options, plan, error};
     *plan = (struct i4q_plan){.target = options->target,
+                              .statistics = options->statistics,
                               .assume_constant = options->assume_constant,
                               .inputs_are_constant = inputs_are_constant(model)};
     if (!make_rows(&planner) || !apply_names(&planner))

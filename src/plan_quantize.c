@@ -2,6 +2,7 @@
 /* The second half of planning: what only the numbers tell, and in which form each weight is stored. */
 #include "int4q/plan.h"
 
+#include "int4q/bias.h"
 #include "int4q/decoder.h"
 
 /* ---- what the Convs that read a weight want of it */
@@ -45,7 +46,7 @@ static const struct i4q_format *agreed_format(const struct i4q_plan *plan, const
 /* Blocks need consecutive channels that are longer than a block; what is kept stays per channel. */
 static size_t choose_block(const struct i4q_plan *plan, const struct i4q_weight *weight)
 {
-    bool possible = weight->format == plan->target.format && weight->op->blocks &&
+    bool possible = weight->format == plan->target.format && weight->op->is_conv &&
                     i4q_weight_inner(weight) > plan->target.block;
     return possible ? plan->target.block : 0;
 }
@@ -77,18 +78,65 @@ static bool make_job(struct i4q_model *model, const struct i4q_plan *plan, struc
         .inner = inner,
         .block = block,
         .format = weight->format,
-        .method = plan->target.method,
+        .method = &i4q_methods[0],
     };
+    if (job->format->bits == 4)
+        job->method = &plan->target.method;
     job->codes = i4q_arena_alloc(&model->arena, i4q_format_bytes(job->format, weight->tensor.count), 1);
     job->scales = i4q_arena_alloc(&model->arena, channels * i4q_quantize_blocks(job),
                                   half ? sizeof(uint16_t) : sizeof(float));
-    return job->codes && job->scales;
+    if (job->method->scale == I4Q_SCALE_RANGE)
+        job->zero_points = i4q_arena_alloc(
+            &model->arena, i4q_format_bytes(job->format, channels * i4q_quantize_blocks(job)), 1);
+    return job->codes && job->scales && (job->zero_points || job->method->scale != I4Q_SCALE_RANGE);
+}
+
+/* ---- calibration */
+
+static size_t kernel_size(const struct i4q_weight *weight)
+{
+    size_t size = 1;
+    for (size_t i = 2; i < weight->tensor.rank; i++)
+        size *= (size_t)weight->tensor.dims[i];
+    return size;
+}
+
+/* Shape of the kernel, for methods that know about neighbours; Conv only. */
+static void describe_kernel(const struct i4q_weight *weight, struct i4q_moments *moments)
+{
+    moments->rank = weight->tensor.rank - 2 < I4Q_KERNEL_RANK ? weight->tensor.rank - 2 : 0;
+    for (size_t i = 0; i < moments->rank; i++)
+        moments->kernel[i] = weight->tensor.dims[i + 2];
+}
+
+/* What the statistics have about a weight. */
+static bool add_moments(struct i4q_model *model, const struct i4q_plan *plan, const struct i4q_weight *weight,
+                        struct i4q_quantize_job *job, struct i4q_error *error)
+{
+    if (!weight->op->is_conv || job->method != &plan->target.method)
+        return true;
+    job->kernel = kernel_size(weight);
+    struct i4q_moments *moments = i4q_arena_alloc(&model->arena, 1, sizeof *moments);
+    if (!plan->statistics)
+        return true;
+    if (!moments)
+        return i4q_fail_memory(error);
+    if (!i4q_statistics_find(plan->statistics, weight->value->name, job->channels, job->inner, moments,
+                             error))
+        return false;
+    if (!moments->mean)
+        return true;
+    describe_kernel(weight, moments);
+    job->moments = moments;
+    if (plan->target.correct_bias)
+        job->bias = i4q_arena_alloc(&model->arena, job->channels, sizeof *job->bias);
+    return job->bias || !plan->target.correct_bias || i4q_fail_memory(error);
 }
 
 /* A job for every weight that gets a format. One that its Convs disagree about is looked through all the
  * same: `non-finite` comes before `shared` among the reasons. */
 static bool make_jobs(struct i4q_model *model, struct i4q_plan *plan, const struct claims *claims,
-                      struct i4q_quantize_job *jobs, size_t *count)
+                      struct i4q_quantize_job *jobs, size_t *count, struct i4q_error *error)
 {
     *count = 0;
     for (size_t i = 0; i < plan->n_weights; i++) {
@@ -96,7 +144,12 @@ static bool make_jobs(struct i4q_model *model, struct i4q_plan *plan, const stru
         weight->format = agreed_format(plan, &claims[i]);
         if (!weight->format && claims[i].chosen)
             weight->format = plan->target.format;
-        if (weight->format && !make_job(model, plan, weight, &jobs[(*count)++]))
+        if (!weight->format)
+            continue;
+        struct i4q_quantize_job *job = &jobs[(*count)++];
+        if (!make_job(model, plan, weight, job))
+            return i4q_fail_memory(error);
+        if (!add_moments(model, plan, weight, job, error))
             return false;
     }
     return true;
@@ -127,12 +180,12 @@ static void settle(struct i4q_plan *plan, const struct claims *claims)
 
 /* ---- notes */
 
-static bool note(struct i4q_model *model, struct i4q_plan *plan, size_t count, const char *what)
+static bool note(struct i4q_model *model, struct i4q_plan *plan, const char *about, size_t count,
+                 const char *what)
 {
     if (!count)
         return true;
-    const char *text =
-        i4q_arena_format(&model->arena, "--block %zu: %zu %s", plan->target.block, count, what);
+    const char *text = i4q_arena_format(&model->arena, "%s: %zu %s", about, count, what);
     return text && i4q_patterns_add(&model->arena, &plan->notes, text);
 }
 
@@ -151,12 +204,34 @@ static bool note_blocks(struct i4q_model *model, struct i4q_plan *plan)
         whole += chosen && !weight->job->block;
         uneven += weight->job->block && weight->form != plan->target.form;
     }
-    return note(model, plan, whole,
+    const char *about = i4q_arena_format(&model->arena, "--block %zu", plan->target.block);
+    return about &&
+           note(model, plan, about, whole,
                 "weights of at most that many inputs a channel, or of another layout, stay "
                 "per channel") &&
-           note(model, plan, kept, "weights of the kept format stay per channel") &&
-           note(model, plan, uneven,
+           note(model, plan, about, kept, "weights of the kept format stay per channel") &&
+           note(model, plan, about, uneven,
                 "weights are decoded by DequantizeLinear, since it does not divide their rows");
+}
+
+/* What the statistics could not help. */
+static bool note_calibration(struct i4q_model *model, struct i4q_plan *plan)
+{
+    size_t unknown = 0, fixed = 0;
+    if (!plan->statistics)
+        return true;
+    for (size_t i = 0; i < plan->n_weights; i++)
+        unknown += plan->weights[i].format && plan->weights[i].job->method == &plan->target.method &&
+                   !plan->weights[i].job->moments;
+    for (size_t i = 0; i < plan->n_rows; i++) {
+        const struct i4q_plan_row *row = &plan->rows[i];
+        fixed +=
+            row->weight && row->weight->format && row->weight->job->bias && !i4q_bias_is_constant(plan, row);
+    }
+    return note(model, plan, "--calibration", unknown,
+                "weights are not in the file, and are quantized without") &&
+           note(model, plan, "--calibration", fixed,
+                "Convs have a bias that is computed, and is not corrected");
 }
 
 /* What has been read is not kept in memory, or a large model would fill it. */
@@ -171,12 +246,14 @@ bool i4q_plan_quantize(struct i4q_model *model, struct i4q_plan *plan, const str
     size_t count;
     const struct claims *claims = collect_claims(model, plan);
     struct i4q_quantize_job *jobs = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *jobs);
-    if (!jobs || !claims || !make_jobs(model, plan, claims, jobs, &count))
+    if (!jobs || !claims)
         return i4q_fail_memory(error);
+    if (!make_jobs(model, plan, claims, jobs, &count, error))
+        return false;
     const struct i4q_quantize_options options = {
         .kernels = kernels, .threads = threads, .done = release, .context = model};
     if (!i4q_quantize(&options, jobs, count, error))
         return false;
     settle(plan, claims);
-    return note_blocks(model, plan) || i4q_fail_memory(error);
+    return (note_blocks(model, plan) && note_calibration(model, plan)) || i4q_fail_memory(error);
 }

@@ -2,6 +2,7 @@
 #include "int4q/quantize.h"
 
 #include "int4q/checked.h"
+#include "int4q/choose.h"
 #include "int4q/grid.h"
 #include "int4q/half.h"
 #include "int4q/pool.h"
@@ -20,7 +21,8 @@ enum {
 struct chunk {
     struct i4q_quantize_job *job;
     size_t channel, channels;
-    bool finite;
+    bool finite, failed; /* failed: for want of memory */
+    size_t moved;
     struct i4q_error_sums sums;
 };
 
@@ -86,16 +88,22 @@ static void store_grid(const struct i4q_quantize_job *job, size_t index, const s
         job->zero_points[index / 2] |= (uint8_t)((grid->zero & 15) << 4 * (index % 2));
 }
 
+int i4q_quantize_zero_point(const struct i4q_quantize_job *job, size_t index)
+{
+    if (!job->zero_points)
+        return job->format->zero;
+    int zero = job->zero_points[index / 2] >> 4 * (index % 2) & 15;
+    return job->format->code_min < 0 ? (zero ^ 8) - 8 : zero;
+}
+
 static struct i4q_grid load_grid(const struct i4q_quantize_job *job, size_t index)
 {
     uint16_t half;
     float scale;
     memcpy(job->half ? (void *)&half : &scale, (const char *)job->scales + index * element_size(job),
            element_size(job));
-    int zero = job->zero_points ? job->zero_points[index / 2] >> 4 * (index % 2) & 15 : job->format->zero;
-    if (job->zero_points && job->format->code_min < 0)
-        zero = (zero ^ 8) - 8;
-    return i4q_grid_make(job->format, job->method, job->half ? i4q_half_to_float(half) : scale, zero);
+    return i4q_grid_make(job->format, job->method, job->half ? i4q_half_to_float(half) : scale,
+                         i4q_quantize_zero_point(job, index));
 }
 
 /* ---- codes */
@@ -143,12 +151,17 @@ static void stage_tile(struct bench *bench, const void *weights, size_t n, const
         flush(bench, false);
 }
 
+static float error_unit(const struct i4q_grid *grid)
+{
+    return i4q_error_unit(grid->scale * (float)(grid->high - grid->low));
+}
+
 static void quantize_tile(struct bench *bench, size_t start, size_t n, const struct i4q_grid *grid,
                           struct i4q_error_sums *sums)
 {
     const struct i4q_quantize_job *job = bench->job;
     const void *weights = load(bench, start, n);
-    float unit = i4q_error_unit(grid->scale * (float)(grid->high - grid->low));
+    float unit = error_unit(grid);
     if (job->half || job->format->bits != 4 || n % 2 || bench->staged % 2) {
         stage_tile(bench, weights, n, grid, unit, sums);
         return;
@@ -181,6 +194,75 @@ static bool quantize_channel(struct bench *bench, size_t channel, struct i4q_err
         quantize_run(bench, start + i, n, &grid, sums);
     }
     return true;
+}
+
+/* ---- channels whose codes are chosen row by row */
+
+static double mean_of(const struct i4q_quantize_job *job, size_t channel, size_t i)
+{
+    size_t group = channel / (job->channels / job->moments->groups);
+    return (double)i4q_moments_mean(job->moments, group, i);
+}
+
+/* Writes n chosen codes that share a grid. What they do to the mean of the output goes to the bias. */
+static void emit_tile(struct bench *bench, const struct i4q_row *row, size_t channel, size_t start, size_t n,
+                      struct i4q_error_sums *sums)
+{
+    const struct i4q_quantize_job *job = bench->job;
+    const struct i4q_grid *grid = &row->grids[start / row->block];
+    const float *weights = row->weights + start;
+    memcpy(bench->stage + bench->staged, row->codes + start, n);
+    bench->kernels->dequantize(row->codes + start, n, grid->scale, grid->zero, bench->decoded);
+    if (job->half)
+        round_to_half(bench->decoded, n);
+    bench->kernels->measure(weights, bench->decoded, n, error_unit(grid), sums);
+    for (size_t i = 0; job->bias && i < n; i++)
+        job->bias[channel] +=
+            ((double)weights[i] - (double)bench->decoded[i]) * mean_of(job, channel, start + i);
+    bench->staged += n;
+    if (bench->staged > STAGE - TILE)
+        flush(bench, false);
+}
+
+static void emit_row(struct bench *bench, const struct i4q_row *row, size_t channel,
+                     struct i4q_error_sums *sums)
+{
+    size_t index = channel * i4q_quantize_blocks(bench->job);
+    for (size_t first = 0; first < row->count; first += row->block, index++) {
+        size_t end = row->count - first < row->block ? row->count : first + row->block;
+        store_grid(bench->job, index, &row->grids[first / row->block]);
+        for (size_t start = first; start < end; start += TILE)
+            emit_tile(bench, row, channel, start, end - start < TILE ? end - start : TILE, sums);
+    }
+}
+
+/* Takes codes that were chosen before; returns how many are not the nearest ones. */
+static size_t take_chosen(struct i4q_chooser *chooser, const int8_t *chosen)
+{
+    size_t moved = 0;
+    i4q_chooser_nearest(chooser);
+    for (size_t i = 0; i < chooser->row.count; i++)
+        moved += chooser->codes[i] != chosen[i];
+    memcpy(chooser->codes, chosen, chooser->row.count);
+    return moved;
+}
+
+static void quantize_rows(struct bench *bench, struct chunk *chunk)
+{
+    const struct i4q_quantize_job *job = bench->job;
+    struct i4q_chooser chooser;
+    chunk->failed = !i4q_chooser_open(&chooser, bench->kernels, job);
+    for (size_t c = chunk->channel; c < chunk->channel + chunk->channels; c++) {
+        if (chunk->failed || !chunk->finite)
+            break;
+        chunk->finite = i4q_chooser_load(&chooser, c);
+        if (!chunk->finite)
+            break;
+        chunk->moved +=
+            job->chosen ? take_chosen(&chooser, job->chosen + c * job->inner) : i4q_chooser_round(&chooser);
+        emit_row(bench, &chooser.row, c, &chunk->sums);
+    }
+    i4q_chooser_close(&chooser);
 }
 
 /* ---- channels that are scattered: outer > 1 */
@@ -223,10 +305,13 @@ static void quantize_chunk(void *context, size_t index)
     bench.staged = 0;
     bench.written = job->codes + i4q_format_bytes(job->format, chunk->channel * job->inner);
     chunk->finite = true;
-    if (job->outer > 1)
+    if (i4q_choose_by_rows(job))
+        quantize_rows(&bench, chunk);
+    else if (job->outer > 1)
         chunk->finite = quantize_scattered(&bench, &chunk->sums);
-    for (size_t c = 0; job->outer == 1 && c < chunk->channels && chunk->finite; c++)
-        chunk->finite = quantize_channel(&bench, chunk->channel + c, &chunk->sums);
+    else
+        for (size_t c = 0; c < chunk->channels && chunk->finite; c++)
+            chunk->finite = quantize_channel(&bench, chunk->channel + c, &chunk->sums);
     flush(&bench, true);
     if (work->options->done)
         work->options->done(work->options->context,
@@ -265,40 +350,76 @@ static void fill_chunks(struct i4q_quantize_job *job, struct chunk *chunks)
 /* ---- figures */
 
 /* Adds up in the order of the chunks, whichever thread did them. */
-static const struct chunk *collect(struct i4q_quantize_job *job, const struct chunk *chunk)
+static bool collect(struct i4q_quantize_job *job, const struct chunk *chunks, struct i4q_error *error)
 {
     struct i4q_error_sums sums = {0};
+    bool failed = false;
     job->finite = true;
-    for (size_t n = count_chunks(job); n > 0; n--, chunk++) {
-        job->finite &= chunk->finite;
-        sums.signal += chunk->sums.signal;
-        sums.noise += chunk->sums.noise;
-        sums.max_error = fmaxf(sums.max_error, chunk->sums.max_error);
+    for (size_t i = 0; i < count_chunks(job); i++) {
+        failed |= chunks[i].failed;
+        job->finite &= chunks[i].finite;
+        job->moved += chunks[i].moved;
+        sums.signal += chunks[i].sums.signal;
+        sums.noise += chunks[i].sums.noise;
+        sums.max_error = fmaxf(sums.max_error, chunks[i].sums.max_error);
     }
     job->max_error = sums.max_error;
     job->sqnr_db = i4q_error_sqnr(&sums);
-    return chunk;
+    return !failed || i4q_fail_memory(error);
+}
+
+/* Chunks of all these jobs side by side. */
+static bool quantize_chunks(const struct i4q_quantize_options *options, struct i4q_quantize_job *const *jobs,
+                            size_t count, struct i4q_error *error)
+{
+    size_t n_chunks = 0;
+    for (size_t i = 0; i < count; i++)
+        n_chunks += count_chunks(jobs[i]);
+    struct chunk *chunks = calloc(n_chunks + 1, sizeof *chunks), *next = chunks;
+    if (!chunks)
+        return i4q_fail_memory(error);
+    for (size_t i = 0; i < count; i++) {
+        fill_chunks(jobs[i], next);
+        next += count_chunks(jobs[i]);
+    }
+    struct work work = {options, chunks};
+    i4q_parallel_for(options->threads, n_chunks, quantize_chunk, &work);
+    bool ok = true;
+    next = chunks;
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = collect(jobs[i], next, error);
+        next += count_chunks(jobs[i]);
+    }
+    free(chunks);
+    return ok;
+}
+
+/* A weight whose rows are chosen together. */
+static bool quantize_by_moments(const struct i4q_quantize_options *options, struct i4q_quantize_job *job,
+                                struct i4q_error *error)
+{
+    job->chosen = calloc(job->channels * job->inner, 1);
+    bool ok = job->chosen || i4q_fail_memory(error);
+    ok = ok && i4q_choose_job(options->kernels, options->threads, job, job->chosen, error) &&
+         quantize_chunks(options, &job, 1, error);
+    free(job->chosen);
+    job->chosen = NULL;
+    return ok;
 }
 
 bool i4q_quantize(const struct i4q_quantize_options *options, struct i4q_quantize_job *jobs, size_t count,
                   struct i4q_error *error)
 {
-    size_t n_chunks = 0;
-    for (size_t i = 0; i < count; i++)
-        n_chunks += count_chunks(&jobs[i]);
-    struct chunk *chunks = calloc(n_chunks + 1, sizeof *chunks);
-    if (!chunks)
+    struct i4q_quantize_job **simple = calloc(count + 1, sizeof *simple);
+    size_t n_simple = 0;
+    if (!simple)
         return i4q_fail_memory(error);
-    struct chunk *next = chunks;
-    for (size_t i = 0; i < count; i++) {
-        fill_chunks(&jobs[i], next);
-        next += count_chunks(&jobs[i]);
-    }
-    struct work work = {options, chunks};
-    i4q_parallel_for(options->threads, n_chunks, quantize_chunk, &work);
-    const struct chunk *done = chunks;
     for (size_t i = 0; i < count; i++)
-        done = collect(&jobs[i], done);
-    free(chunks);
-    return true;
+        if (!i4q_choose_by_moments(&jobs[i]))
+            simple[n_simple++] = &jobs[i];
+    bool ok = quantize_chunks(options, simple, n_simple, error);
+    for (size_t i = 0; ok && i < count; i++)
+        ok = !i4q_choose_by_moments(&jobs[i]) || quantize_by_moments(options, &jobs[i], error);
+    free(simple);
+    return ok;
 }

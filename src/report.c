@@ -271,7 +271,7 @@ static json_t *options_json(const struct i4q_target *target)
 {
     json_t *json = json_object();
     i4q_json_put(&json, "format", json_string(target->format->name));
-    i4q_json_put(&json, "method", json_string(target->method->name));
+    i4q_json_put(&json, "method", json_string(target->method.name));
     i4q_json_put(&json, "decode", json_string(target->form == I4Q_FORM_CAST ? "cast" : "dq"));
     i4q_json_put(&json, "dq_domain", json_string(target->microsoft ? "com.microsoft" : "ai.onnx"));
     i4q_json_put(&json, "block", i4q_json_size(target->block));

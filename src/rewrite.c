@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/rewrite.h"
 
+#include "int4q/bias.h"
 #include "int4q/decoder.h"
 #include "int4q/edit.h"
 
@@ -202,7 +203,7 @@ bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int
     if (plan->n_quantized) {
         if (!set_versions(model, plan, opset, result, error))
             return false;
-        if (!replace_weights(model, plan, main_opset(model)) ||
+        if (!i4q_bias_apply(model, plan) || !replace_weights(model, plan, main_opset(model)) ||
             (plan->target.microsoft && !import_microsoft(model)))
             return i4q_fail_memory(error);
         result->inputs_dropped = drop_constant_inputs(model, plan);

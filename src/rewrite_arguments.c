@@ -43,7 +43,19 @@ const struct i4q_option i4q_rewrite_options[] = {
      "int4)"},
     {0, "keep-format", "F", I4Q_OPTION_STRING, FIELD(keep_format),
      "what Convs kept by --topk or --min-weights become: float or int8 (default: float)"},
-    {0, "method", "M", I4Q_OPTION_STRING, FIELD(method), "how scales and codes are chosen (default: absmax)"},
+    {0, "method", "M", I4Q_OPTION_STRING, FIELD(method),
+     "absmax, squant (the best without images) or calibrated (the best, needs --calibration): how scales and "
+     "codes are chosen (default: absmax)"},
+    {0, "calibration", "FILE", I4Q_OPTION_STRING, FIELD(calibration),
+     "statistics of scripts/calibrate.py, for `calibrated` and for the correction of biases"},
+    {0, "scale", "S", I4Q_OPTION_STRING, FIELD(scale),
+     "absmax, signed or range, in place of the method's own: largest magnitude; the same, with code -8 used; "
+     "smallest to largest, with a zero point"},
+    {0, "asymmetric", NULL, I4Q_OPTION_FLAG, FIELD(asymmetric), "the same as --scale range"},
+    {0, "rounding", "R", I4Q_OPTION_STRING, FIELD(rounding),
+     "nearest, squant, descent or gptq, in place of the method's own; the last two need --calibration"},
+    {0, "no-bias-correction", NULL, I4Q_OPTION_FLAG, FIELD(no_bias_correction),
+     "leave the biases alone, although --calibration tells how to correct them"},
     {0, "block", "N", I4Q_OPTION_NUMBER, FIELD(block),
      "N consecutive weights share a scale (default: an output channel)"},
     {0, "decode", "D", I4Q_OPTION_STRING, FIELD(decode),
@@ -153,6 +165,35 @@ static bool parse_formats(const struct i4q_rewrite_arguments *a, struct i4q_targ
     return true;
 }
 
+/* Single choices of the method, made by hand. */
+static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
+                            struct i4q_error *error)
+{
+    static const char *const scales[] = {"absmax", "signed", "range", NULL};
+    static const char *const roundings[] = {"nearest", "squant", "descent", "gptq", NULL};
+    size_t scale, rounding;
+    if (!parse_word("--scale", a->scale, scales, &scale, error) ||
+        !parse_word("--rounding", a->rounding, roundings, &rounding, error))
+        return false;
+    if (a->scale && a->asymmetric)
+        return i4q_fail(error, I4Q_USAGE, "--scale and --asymmetric exclude each other");
+    if (a->scale)
+        target->method.scale = (enum i4q_scale_choice)scale;
+    if (a->asymmetric)
+        target->method.scale = I4Q_SCALE_RANGE;
+    if (a->rounding)
+        target->method.rounding = (enum i4q_rounding)rounding;
+    bool plain = target->method.scale == I4Q_SCALE_ABSMAX && target->method.rounding == I4Q_ROUND_NEAREST;
+    if (target->format->bits != 4 && (!plain || a->calibration))
+        return i4q_fail(error, I4Q_USAGE, "--format %s is for --method absmax only", target->format->name);
+    if (i4q_method_needs_statistics(&target->method) && !a->calibration)
+        return i4q_fail(error, I4Q_USAGE, "%s %s needs --calibration",
+                        a->rounding ? "--rounding" : "--method",
+                        a->rounding ? a->rounding : target->method.name);
+    target->correct_bias = a->calibration && !a->no_bias_correction;
+    return true;
+}
+
 static bool parse_method(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
                          struct i4q_error *error)
 {
@@ -162,8 +203,8 @@ static bool parse_method(const struct i4q_rewrite_arguments *a, struct i4q_targe
         names[i] = i4q_methods[i].name;
     if (!parse_word("--method", a->method, names, &index, error))
         return false;
-    target->method = &i4q_methods[index];
-    return true;
+    target->method = i4q_methods[index];
+    return override_method(a, target, error);
 }
 
 static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_target *target,

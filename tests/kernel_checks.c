@@ -219,6 +219,25 @@ static void check_measures(struct check *check, size_t n, size_t slack)
              (double)y[2]);
 }
 
+static void check_combining(struct check *check, size_t n)
+{
+    enum { TERMS = 5 };
+    static double rows[TERMS * 128], factors[TERMS * 2];
+    uint8_t *a, *b;
+    if (n > 100)
+        return;
+    for (size_t i = 0; i < TERMS * 128; i++)
+        rows[i] = (double)random_weight(check) * 0x1.0001p-3;
+    for (size_t i = 0; i < TERMS * 2; i++)
+        factors[i] = (double)random_weight(check) * 0x1.0001p-3;
+    prepare(check, n * sizeof(double), &a, &b);
+    memset(a, 0x3f, n * sizeof(double));
+    memset(b, 0x3f, n * sizeof(double));
+    check->set->combine((double *)(void *)a, n, rows, 128, factors, 2, TERMS);
+    check->scalar->combine((double *)(void *)b, n, rows, 128, factors, 2, TERMS);
+    expect_same(check, "combine", n, 0);
+}
+
 static void check_non_finite(struct check *check, size_t n)
 {
     static const float odd[] = {NAN, -NAN, INFINITY, -INFINITY};
@@ -250,6 +269,7 @@ bool i4q_check_kernels(const struct i4q_kernels *set, char *message, size_t size
         check_fusion(&check, sizes[s]);
         check_packing(&check, sizes[s]);
         check_decoding(&check, sizes[s]);
+        check_combining(&check, sizes[s]);
     }
     check_non_finite(&check, 131);
     free_guarded(&check.source);

@@ -15,7 +15,7 @@ struct i4q_conv_op {
     size_t greatest_rank;   /* the same; 0: any */
     const char *transposed; /* attribute that, when not 0, moves the channels to axis 0; or NULL */
     bool integer;           /* takes integer weights only, hence is quantized already */
-    bool blocks;            /* its weight may be cut into blocks */
+    bool is_conv;           /* Conv itself: rows of kernels, which blocks and calibration can be used with */
 };
 
 /* Sets of operators: bit i stands for row i of the table. */

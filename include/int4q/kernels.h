@@ -70,6 +70,11 @@ struct i4q_kernels {
     void (*measure)(const void *weights, const float *decoded, size_t n, float unit,
                     struct i4q_error_sums *sums);
 
+    /* y[i] -= factors[t * factor_stride] * rows[t * row_stride + i] for t = 0, 1, ..., terms - 1 in this
+     * order; each product and each difference is rounded. For the small matrix products of calibration. */
+    void (*combine)(double *y, size_t n, const double *rows, size_t row_stride, const double *factors,
+                    size_t factor_stride, size_t terms);
+
     /* binary16 (IEEE 754, little-endian) to binary32, exact; NaN stays NaN. */
     void (*widen16)(const void *halves, size_t n, float *weights);
 };

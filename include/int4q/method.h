@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The ways to choose scale, zero point and codes: independent choices, and the table of their best known
  * combinations, which is what --method names. docs/methods.md has the formulas, their sources and what they
- * do to detectors. */
+ * do to detectors. Codes of 8 bits are always chosen by the first row, which is good enough for them. */
 #ifndef INT4Q_METHOD_H
 #define INT4Q_METHOD_H
 
@@ -10,11 +10,15 @@
 enum i4q_scale_choice {
     I4Q_SCALE_ABSMAX, /* max |w| / qmax: codes -qmax to qmax */
     I4Q_SCALE_SIGNED, /* max(max w / qmax, -min w / (qmax + 1)): the lowest code is used too */
-    I4Q_SCALE_RANGE,  /* (max w - min w) / number of steps, and a zero point (4 bits only) */
+    I4Q_SCALE_RANGE,  /* (max w - min w) / number of steps, and a zero point a channel */
 };
 
+/* How the code of each weight is chosen, given the scales. */
 enum i4q_rounding {
     I4Q_ROUND_NEAREST,
+    I4Q_ROUND_SQUANT,  /* errors that cancel, kernel by kernel and channel by channel */
+    I4Q_ROUND_DESCENT, /* from there, coordinate descent on the error of the Conv's output */
+    I4Q_ROUND_GPTQ,    /* GPTQ, then coordinate descent */
 };
 
 struct i4q_method {
@@ -29,7 +33,7 @@ enum { I4Q_MAX_METHODS = 16 };
 /* The rows; ends with one whose name is NULL. The first is the default. */
 extern const struct i4q_method i4q_methods[];
 
-/* The method called `name`, or NULL. */
-const struct i4q_method *i4q_method_find(const char *name);
+/* Whether a method works on calibration statistics. */
+bool i4q_method_needs_statistics(const struct i4q_method *method);
 
 #endif

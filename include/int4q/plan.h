@@ -15,6 +15,7 @@
 #include "int4q/names.h"
 #include "int4q/selection.h"
 #include "int4q/sensitivity.h"
+#include "int4q/statistics.h"
 #include "int4q/weight.h"
 
 /* In the order in which they are looked for: the first that applies is the reason. */
@@ -69,7 +70,8 @@ struct i4q_target {
     const struct i4q_format *keep_format; /* of what is kept as `sensitive` or `small`; NULL: stays float */
     enum i4q_form form;                   /* of formats that are not packed: DQ or CAST */
     bool microsoft;                       /* DequantizeLinear of the domain com.microsoft */
-    const struct i4q_method *method;      /* how scales and codes are chosen */
+    struct i4q_method method;             /* how scales and codes are chosen */
+    bool correct_bias;                    /* where statistics tell how */
     size_t block;                         /* weights that share a scale; 0: an output channel */
 };
 
@@ -88,7 +90,8 @@ struct i4q_plan_options {
     enum i4q_rank_mode rank;
     size_t count;
     size_t min_weights;
-    bool assume_constant; /* weights that are graph inputs with a default are constants */
+    const struct i4q_statistics *statistics; /* of calibration; NULL: none */
+    bool assume_constant;                    /* weights that are graph inputs with a default are constants */
 };
 
 struct i4q_plan {
@@ -98,6 +101,7 @@ struct i4q_plan {
     size_t n_rows;
     struct i4q_weight *weights; /* in the order of the first Conv that reads each */
     size_t n_weights;
+    const struct i4q_statistics *statistics;
     bool assume_constant;     /* as in the options */
     bool inputs_are_constant; /* initializers in graph.input are no more than a habit of the exporter */
     bool has_sensitivity;

@@ -8,6 +8,7 @@
  * absmax, in IEEE 754 binary32 without fused multiply-add, rounding half to even:
  *     a[o] = max |W[o, ...]|,  s[o] = a[o] / qmax,  s[o] = 1 where that is 0
  *     q    = clamp(rint(W[o, ...] / s[o]), -qmax, qmax)
+ * Other methods: see int4q/method.h.
  * For FLOAT16 weights W is widened exactly, s is rounded to binary16 (2^-24 where that gives 0 and a is not
  * 0) before the codes are taken, and a decoded weight is float(q) * s rounded to binary16.
  */
@@ -18,6 +19,7 @@
 #include "int4q/format.h"
 #include "int4q/kernels.h"
 #include "int4q/method.h"
+#include "int4q/moments.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -34,14 +36,24 @@ struct i4q_quantize_job {
     void *scales;         /* [channels, i4q_quantize_blocks()] of the weight's own type, any alignment */
     uint8_t *zero_points; /* the same number of 4-bit codes, zeroed before; NULL: format->zero for all */
 
+    /* For methods that look at more than one weight; outer = 1 only. */
+    size_t kernel;                     /* elements of an input channel, consecutive; 0: one */
+    const struct i4q_moments *moments; /* of the inputs, with k = inner; NULL: not known */
+    double *bias;   /* [channels], filled with sum (w - decoded) E[x]; NULL: not wanted, as without moments */
+    int8_t *chosen; /* for the quantizer's own use */
+
     bool finite; /* false: a NaN or an infinity among the weights; codes, scales and figures are then void */
     double sqnr_db;  /* 10 log10(sum w^2 / sum (w - decoded)^2); INFINITY when no error, NAN when all weights
                         are 0 */
     float max_error; /* largest |w - decoded| */
+    size_t moved;    /* codes that are not the nearest ones to their weights */
 };
 
 /* Scales that a channel has: 1, or one a block. */
 size_t i4q_quantize_blocks(const struct i4q_quantize_job *job);
+
+/* The zero point of scale `index` (channel * blocks + block). */
+int i4q_quantize_zero_point(const struct i4q_quantize_job *job, size_t index);
 
 struct i4q_quantize_options {
     const struct i4q_kernels *kernels;
@@ -52,7 +64,7 @@ struct i4q_quantize_options {
 };
 
 /* Quantizes all jobs, in chunks of rows spread over the threads. The results do not depend on the number of
- * threads or on the kernel set. Fails only for want of memory. */
+ * threads or on the kernel set. I4Q_FAILED: no memory; I4Q_MODEL: moments that are not finite. */
 bool i4q_quantize(const struct i4q_quantize_options *options, struct i4q_quantize_job *jobs, size_t count,
                   struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -10,8 +10,9 @@
 struct i4q_rewrite_arguments {
     struct i4q_common common;
     const char *output, *json, *topk, *quantize, *target_size, *format, *keep_format, *decode, *dq_domain,
-        *topk_order, *op_types, *method;
-    bool force, dry_run, strict, allow_unmatched, assume_constant, follow_symlinks;
+        *topk_order, *op_types, *method, *scale, *rounding, *calibration;
+    bool force, dry_run, strict, allow_unmatched, assume_constant, follow_symlinks, asymmetric,
+        no_bias_correction;
     struct i4q_patterns include, exclude, include_from, exclude_from;
     struct i4q_number keep, min_weights, opset, block;
 };

@@ -85,18 +85,26 @@ def graphs(graph):
                 yield from graphs(inner)
 
 
+def int4_codes(stored):
+    """The codes of an INT4 or UINT4 tensor as int32 of its shape."""
+    assert stored.data_type in (TensorProto.INT4, TensorProto.UINT4)
+    raw, count = np.frombuffer(stored.raw_data, np.uint8), int(np.prod(stored.dims))
+    assert len(raw) == (count + 1) // 2
+    nibbles = np.stack([raw & 15, raw >> 4], 1).reshape(-1)[:count].astype(np.int32)
+    signed = np.where(nibbles > 7, nibbles - 16, nibbles) if stored.data_type == TensorProto.INT4 else nibbles
+    return signed.reshape(stored.dims)
+
+
 def decoded_weights(graph):
-    """{name: float(q) * s} of every weight that a DequantizeLinear in this graph decodes, by numpy alone."""
+    """{name: float(q - z) * s} of every weight that a DequantizeLinear in this graph decodes, by numpy alone."""
     stored, found = {t.name: t for t in graph.initializer}, {}
     for node in graph.node:
         if node.op_type != "DequantizeLinear" or node.input[0] not in stored:
             continue
         codes, scale = stored[node.input[0]], numpy_helper.to_array(stored[node.input[1]])
-        assert codes.data_type == TensorProto.INT4
-        raw = np.frombuffer(codes.raw_data, np.uint8)
-        nibbles = np.stack([raw & 15, raw >> 4], 1).reshape(-1)[:int(np.prod(codes.dims))].astype(np.int32)
-        q = np.where(nibbles > 7, nibbles - 16, nibbles).reshape(codes.dims).astype(np.float32)
-        wide = q * scale.astype(np.float32).reshape([-1] + [1] * (len(codes.dims) - 1))
+        column = [-1] + [1] * (len(codes.dims) - 1)
+        steps = int4_codes(codes) - int4_codes(stored[node.input[2]]).reshape(column)
+        wide = steps.astype(np.float32) * scale.astype(np.float32).reshape(column)
         found[node.output[0]] = wide.astype(scale.dtype)
     return found
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Second moments of what a Conv multiplies its weight with, and the matrix of the error that they imply.
+ *
+ * A weight [O, K] of a Conv with `groups` groups meets patches x of K = I/groups * kh * kw inputs. Over all
+ * positions of all calibration images (zero padding included), mean = E[x] and second = E[x x^T]. The output
+ * error of a row whose weights are off by e is then e^T second e, or e^T C e with the covariance
+ * C = second - mean mean^T where the mean error is taken out of the bias.
+ */
+#ifndef INT4Q_MOMENTS_H
+#define INT4Q_MOMENTS_H
+
+#include "int4q/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { I4Q_KERNEL_RANK = 8 }; /* most spatial axes */
+
+/* Little-endian binary32 numbers of any alignment, borrowed from the mapped file. */
+struct i4q_moments {
+    const void *mean;   /* [groups, k] */
+    const void *second; /* [groups, k, k], symmetric; NULL: only the means are known */
+    size_t groups, k;
+    size_t images; /* that they were taken from */
+    size_t rank;   /* spatial axes of the kernel */
+    int64_t kernel[I4Q_KERNEL_RANK];
+};
+
+/* Mean `i` of a group. */
+float i4q_moments_mean(const struct i4q_moments *moments, size_t group, size_t i);
+
+/* Fills `a` [k, k] with the damped covariance of one group:
+ *     (1 - s) C + s blockdiag_c(v_c B) + d I
+ * Few images tell little about how inputs vary together, so C is drawn (s = 0.3 for one image, 0.1 from eight
+ * on) towards a model of it: input channels are independent, their variance v_c is half their own and half
+ * the mean one, and the correlation within a kernel, B, halves with each step of distance. d = 1e-4 of the
+ * mean diagonal keeps it positive definite. False: some number is not finite. */
+bool i4q_moments_covariance(const struct i4q_moments *moments, size_t group, unsigned threads,
+                            double *a) I4Q_MUST_CHECK;
+
+#endif
