@@ -47,12 +47,11 @@ static double mean_variance(const struct build *build, size_t first, size_t coun
     return sum / (double)count;
 }
 
-/* Distance of two positions in a kernel, in elements. */
-static double distance(const struct i4q_moments *moments, size_t p, size_t q)
+double i4q_kernel_distance(const int64_t *dims, size_t rank, size_t p, size_t q)
 {
     double sum = 0;
-    for (size_t axis = moments->rank; axis-- > 0;) {
-        size_t size = (size_t)moments->kernel[axis];
+    for (size_t axis = rank; axis-- > 0;) {
+        size_t size = (size_t)dims[axis];
         double step = (double)(p % size) - (double)(q % size);
         sum += step * step;
         p /= size;
@@ -67,7 +66,9 @@ static void add_prior(const struct build *build, size_t row, size_t first)
     double variance = (mean_variance(build, first, build->kernel) + build->mean_variance) / 2;
     for (size_t column = first; column <= row; column++)
         build->a[row * build->moments->k + column] +=
-            build->shrink * variance * exp2(-distance(build->moments, row - first, column - first));
+            build->shrink * variance *
+            exp2(-i4q_kernel_distance(build->moments->kernel, build->moments->rank, row - first,
+                                      column - first));
 }
 
 /* Rows of the lower triangle. */

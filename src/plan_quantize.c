@@ -4,6 +4,7 @@
 
 #include "int4q/bias.h"
 #include "int4q/decoder.h"
+#include "int4q/propagate.h"
 
 /* ---- what the Convs that read a weight want of it */
 
@@ -109,20 +110,20 @@ static void describe_kernel(const struct i4q_weight *weight, struct i4q_moments 
         moments->kernel[i] = weight->tensor.dims[i + 2];
 }
 
-/* What the statistics have about a weight. */
+/* What is known about the inputs of a weight: by the statistics, or by the means that were propagated. */
 static bool add_moments(struct i4q_model *model, const struct i4q_plan *plan, const struct i4q_weight *weight,
-                        struct i4q_quantize_job *job, struct i4q_error *error)
+                        const float *means, struct i4q_quantize_job *job, struct i4q_error *error)
 {
     if (!weight->op->is_conv || job->method != &plan->target.method)
         return true;
     job->kernel = kernel_size(weight);
     struct i4q_moments *moments = i4q_arena_alloc(&model->arena, 1, sizeof *moments);
-    if (!plan->statistics)
-        return true;
     if (!moments)
         return i4q_fail_memory(error);
-    if (!i4q_statistics_find(plan->statistics, weight->value->name, job->channels, job->inner, moments,
-                             error))
+    if (!plan->statistics)
+        *moments = (struct i4q_moments){.mean = means, .k = job->inner, .groups = i4q_weight_groups(weight)};
+    else if (!i4q_statistics_find(plan->statistics, weight->value->name, job->channels, job->inner, moments,
+                                  error))
         return false;
     if (!moments->mean)
         return true;
@@ -136,7 +137,8 @@ static bool add_moments(struct i4q_model *model, const struct i4q_plan *plan, co
 /* A job for every weight that gets a format. One that its Convs disagree about is looked through all the
  * same: `non-finite` comes before `shared` among the reasons. */
 static bool make_jobs(struct i4q_model *model, struct i4q_plan *plan, const struct claims *claims,
-                      struct i4q_quantize_job *jobs, size_t *count, struct i4q_error *error)
+                      const float *const *means, struct i4q_quantize_job *jobs, size_t *count,
+                      struct i4q_error *error)
 {
     *count = 0;
     for (size_t i = 0; i < plan->n_weights; i++) {
@@ -149,7 +151,7 @@ static bool make_jobs(struct i4q_model *model, struct i4q_plan *plan, const stru
         struct i4q_quantize_job *job = &jobs[(*count)++];
         if (!make_job(model, plan, weight, job))
             return i4q_fail_memory(error);
-        if (!add_moments(model, plan, weight, job, error))
+        if (!add_moments(model, plan, weight, means[i], job, error))
             return false;
     }
     return true;
@@ -246,9 +248,11 @@ bool i4q_plan_quantize(struct i4q_model *model, struct i4q_plan *plan, const str
     size_t count;
     const struct claims *claims = collect_claims(model, plan);
     struct i4q_quantize_job *jobs = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *jobs);
-    if (!jobs || !claims)
+    const float **means = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *means);
+    bool propagate = plan->target.method.propagate && plan->target.correct_bias && !plan->statistics;
+    if (!jobs || !claims || !means || (propagate && !i4q_propagate_means(model, plan, threads, means)))
         return i4q_fail_memory(error);
-    if (!make_jobs(model, plan, claims, jobs, &count, error))
+    if (!make_jobs(model, plan, claims, means, jobs, &count, error))
         return false;
     const struct i4q_quantize_options options = {
         .kernels = kernels, .threads = threads, .done = release, .context = model};

@@ -190,7 +190,7 @@ static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_ta
         return i4q_fail(error, I4Q_USAGE, "%s %s needs --calibration",
                         a->rounding ? "--rounding" : "--method",
                         a->rounding ? a->rounding : target->method.name);
-    target->correct_bias = a->calibration && !a->no_bias_correction;
+    target->correct_bias = !a->no_bias_correction;
     return true;
 }
 

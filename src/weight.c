@@ -81,3 +81,11 @@ size_t i4q_weight_inner(const struct i4q_weight *weight)
         inner *= (size_t)weight->tensor.dims[i];
     return inner;
 }
+
+size_t i4q_weight_groups(const struct i4q_weight *weight)
+{
+    const struct i4q_use *use = weight->value->uses;
+    const Onnx__AttributeProto *group = use ? i4q_node_attribute(use->node->proto, "group") : NULL;
+    size_t groups = group && group->i > 0 ? (size_t)group->i : 1;
+    return i4q_weight_channels(weight) % groups ? 1 : groups;
+}

@@ -25,6 +25,7 @@ struct i4q_method {
     const char *name;
     enum i4q_scale_choice scale;
     enum i4q_rounding rounding;
+    bool propagate;      /* without statistics, biases are corrected by means that the graph itself tells */
     const char *summary; /* for --help */
 };
 

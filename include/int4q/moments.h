@@ -27,6 +27,9 @@ struct i4q_moments {
     int64_t kernel[I4Q_KERNEL_RANK];
 };
 
+/* Distance, in elements, of positions p and q of a kernel of this shape, both as flat indices. */
+double i4q_kernel_distance(const int64_t *dims, size_t rank, size_t p, size_t q);
+
 /* Mean `i` of a group. */
 float i4q_moments_mean(const struct i4q_moments *moments, size_t group, size_t i);
 

@@ -52,4 +52,7 @@ bool i4q_weight_is_dfl(const struct i4q_weight *weight);
 size_t i4q_weight_channels(const struct i4q_weight *weight);
 size_t i4q_weight_inner(const struct i4q_weight *weight); /* elements of a channel behind its axis */
 
+/* Groups of the Conv that reads it, or 1 where they do not divide its channels. */
+size_t i4q_weight_groups(const struct i4q_weight *weight);
+
 #endif

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--method squant corrects biases by means that it passes through the graph: against the formulas of
+int4q/propagate.h in numpy."""
+import numpy as np
+import pytest
+from helpers import assert_equal_outputs, decoded_weights, make_model, rewrite, tensor, value
+from onnx import helper, numpy_helper
+
+
+def silu(name, source):
+    return [helper.make_node("Sigmoid", [source], [f"{name}_s"]), helper.make_node("Mul", [source, f"{name}_s"], [name])]
+
+
+def conv(name, source, weight, **attributes):
+    return helper.make_node("Conv", [source, weight, weight + "_b"], [name], name=name, **attributes)
+
+
+def weights(**shapes):
+    found = []
+    for name, shape in shapes.items():
+        found += [tensor(name, *shape), tensor(name + "_b", shape[0])]
+    return found
+
+
+def array(model, name):
+    return numpy_helper.to_array(next(t for t in model.graph.initializer if t.name == name))
+
+
+class Moments:
+    """Mean and variance a channel, as the header defines how they pass."""
+
+    def __init__(self, mean, variance, image=False):
+        self.mean, self.variance, self.image = np.asarray(mean, float), np.asarray(variance, float), image
+
+    def conv(self, weight, bias, groups=1):
+        out, inputs, size = weight.shape[0], weight.shape[1], weight.shape[2:]
+        flat = weight.reshape(out, inputs, -1).astype(float)
+        places = np.stack(np.unravel_index(np.arange(flat.shape[2]), size), 1)
+        near = 0.5 ** np.sqrt(((places[:, None] - places[None]) ** 2).sum(-1))
+        index = np.arange(out)[:, None] // (out // groups) * inputs + np.arange(inputs)
+        mean = bias + (flat.sum(2) * self.mean[index]).sum(1)
+        raw = np.einsum("ocp,ocq,pq,oc->o", flat, flat, near, self.variance[index])
+        if self.image:
+            joint = (flat * np.sqrt(self.variance[index])[..., None]).sum(1)
+            raw = 0.9 * np.einsum("op,oq,pq->o", joint, joint, near) + 0.1 * raw
+        median = np.sort(raw)[out // 2]
+        return Moments(mean, raw * np.sqrt(1.5 * median * 0.7) / median), self.mean[index].repeat(flat.shape[2], 1)
+
+    def silu(self):
+        z = np.linspace(-5, 5, 65)
+        density = np.exp(-z * z / 2)
+        x = self.mean[:, None] + np.sqrt(self.variance)[:, None] * z
+        y = x / (1 + np.exp(-x))
+        mean = (y * density).sum(1) / density.sum()
+        return Moments(mean, (y * y * density).sum(1) / density.sum() - mean ** 2)
+
+    def pool(self):
+        return Moments(self.mean + 1.2 * np.sqrt(self.variance), 0.6 * self.variance)
+
+    @staticmethod
+    def concat(*parts):
+        return Moments(np.concatenate([p.mean for p in parts]), np.concatenate([p.variance for p in parts]))
+
+
+def check(model, rewritten, name, means, corrected=True):
+    weight, decoded = array(model, name), decoded_weights(rewritten.graph)[name]
+    errors = (weight.astype(float) - decoded).reshape(len(weight), -1)
+    wanted = array(model, name + "_b") + (errors * means.reshape(len(weight), -1)).sum(1) * corrected
+    np.testing.assert_allclose(array(rewritten, name + "_b"), wanted, rtol=1e-5, atol=1e-5)
+    assert not corrected or np.abs(wanted - array(model, name + "_b")).max() > 1e-3
+
+
+def test_means_pass_through_a_net(tmp_path):
+    nodes = [helper.make_node("Slice", ["x", "from", "to", "axes", "step"], ["half"]), conv("c0", "half", "w0", pads=[1] * 4),
+             *silu("a0", "c0"), helper.make_node("Split", ["a0", "sizes"], ["s0", "s1"], axis=1), conv("c1", "s1", "w1", pads=[1] * 4),
+             *silu("a1", "c1"), helper.make_node("Add", ["s1", "a1"], ["sum"]),
+             helper.make_node("MaxPool", ["sum"], ["pool"], kernel_shape=[3, 3], pads=[1] * 4),
+             helper.make_node("Concat", ["s0", "sum", "pool"], ["cat"], axis=1), conv("c2", "cat", "w2"), *silu("a2", "c2"),
+             helper.make_node("Resize", ["a2", "", "scales"], ["big"], mode="nearest"), conv("c3", "big", "w3", group=6, pads=[1] * 4),
+             helper.make_node("Relu", ["c3"], ["r"]), conv("y", "r", "w4")]
+    constants = [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in
+                 {"from": [0, 0], "to": [16, 16], "axes": [2, 3], "step": [2, 2], "sizes": [4, 6]}.items()]
+    constants.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"))
+    model = make_model(nodes, weights(w0=(10, 3, 3, 3), w1=(6, 6, 3, 3), w2=(6, 16, 1, 1), w3=(12, 1, 3, 3), w4=(5, 12, 1, 1)) + constants,
+                       [value("x", 1, 3, 16, 16)], [value("y", 1, 5, 16, 16)], opset=21)
+    rewritten, _ = rewrite(model, tmp_path, "--method", "squant")
+    w, b = (lambda n: array(model, n)), (lambda n: array(model, n + "_b"))
+    image = Moments([0.44] * 3, [0.075] * 3, image=True)
+    found, means0 = image.conv(w("w0"), b("w0"))
+    found = found.silu()
+    first, second = Moments(found.mean[:4], found.variance[:4]), Moments(found.mean[4:], found.variance[4:])
+    inner, means1 = second.conv(w("w1"), b("w1"))
+    inner = inner.silu()
+    added = Moments(second.mean + inner.mean, second.variance + inner.variance)
+    found, means2 = Moments.concat(first, added, added.pool()).conv(w("w2"), b("w2"))
+    _, means3 = found.silu().conv(w("w3"), b("w3"), groups=6)
+    for name, means in (("w0", means0), ("w1", means1), ("w2", means2), ("w3", means3)):
+        check(model, rewritten, name, means)
+    check(model, rewritten, "w4", np.zeros((5, 12)), corrected=False)  # behind a Relu nothing is known
+
+
+@pytest.mark.parametrize("activation", ["Relu", "LeakyRelu", "HardSwish"])
+def test_other_nets_stay_as_they_are(tmp_path, activation):
+    nodes = [conv("c0", "x", "w0"), helper.make_node(activation, ["c0"], ["a0"]), conv("y", "a0", "w1")]
+    model = make_model(nodes, weights(w0=(8, 3, 3, 3), w1=(4, 8, 1, 1)), outputs=[value("y", 1, 4, 4, 4)], opset=21)
+    rewritten, _ = rewrite(model, tmp_path, "--method", "squant")
+    for name in ("w0_b", "w1_b"):
+        np.testing.assert_array_equal(array(rewritten, name), array(model, name))
+    assert_equal_outputs(model, rewritten)
+
+
+@pytest.mark.parametrize("arguments", [["--method", "squant", "--no-bias-correction"], ["--asymmetric", "--rounding", "squant"]])
+def test_on_request_only(tmp_path, arguments):
+    nodes = [conv("c0", "x", "w0"), *silu("a0", "c0"), conv("y", "a0", "w1")]
+    model = make_model(nodes, weights(w0=(8, 3, 3, 3), w1=(4, 8, 1, 1)), outputs=[value("y", 1, 4, 4, 4)], opset=21)
+    rewritten, _ = rewrite(model, tmp_path, *arguments)
+    np.testing.assert_array_equal(array(rewritten, "w1_b"), array(model, "w1_b"))
+    assert_equal_outputs(model, rewritten)
