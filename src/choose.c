@@ -4,7 +4,6 @@
 #include "int4q/checked.h"
 #include "int4q/grid.h"
 #include "int4q/pool.h"
-#include "int4q/reconstruct.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -20,7 +19,8 @@ bool i4q_choose_by_moments(const struct i4q_quantize_job *job)
 
 bool i4q_choose_by_rows(const struct i4q_quantize_job *job)
 {
-    return job->outer == 1 && (job->method->rounding != I4Q_ROUND_NEAREST || job->bias);
+    bool plain = job->method->rounding == I4Q_ROUND_NEAREST && job->method->scale != I4Q_SCALE_RANGE;
+    return job->outer == 1 && (!plain || job->bias);
 }
 
 /* ---- one row */
@@ -29,7 +29,7 @@ bool i4q_chooser_open(struct i4q_chooser *chooser, const struct i4q_kernels *ker
                       const struct i4q_quantize_job *job)
 {
     size_t n = job->inner, blocks = i4q_quantize_blocks(job), bytes;
-    const size_t element = sizeof(double) + 2 * sizeof(uint32_t) + sizeof(float) + sizeof(int8_t);
+    const size_t element = sizeof(double) + 2 * sizeof(uint32_t) + sizeof(float) + 2 * sizeof(int8_t);
     *chooser = (struct i4q_chooser){.kernels = kernels, .job = job};
     if (n > UINT32_MAX || !i4q_mul_size(n, element, &bytes) ||
         !i4q_add_size(bytes, blocks * sizeof(struct i4q_grid), &bytes))
@@ -44,6 +44,7 @@ bool i4q_chooser_open(struct i4q_chooser *chooser, const struct i4q_kernels *ker
     chooser->weights = (float *)(chooser->room.movable + n);
     chooser->grids = (struct i4q_grid *)(chooser->weights + n);
     chooser->codes = (int8_t *)(chooser->grids + blocks);
+    chooser->nearest = chooser->codes + n;
     chooser->row = (struct i4q_row){
         .weights = chooser->weights,
         .count = n,
@@ -88,20 +89,24 @@ bool i4q_chooser_load(struct i4q_chooser *chooser, size_t channel)
     return true;
 }
 
-void i4q_chooser_nearest(struct i4q_chooser *chooser)
+void i4q_chooser_round(struct i4q_chooser *chooser, const int8_t *chosen)
 {
     const struct i4q_row *row = &chooser->row;
     for (size_t first = 0, b = 0; first < row->count; first += row->block, b++) {
         size_t n = row->count - first < row->block ? row->count - first : row->block;
-        chooser->kernels->quantize(row->weights + first, n, &row->grids[b], row->codes + first);
+        chooser->kernels->quantize(row->weights + first, n, &row->grids[b], chooser->nearest + first);
     }
+    memcpy(row->codes, chosen ? chosen : chooser->nearest, row->count);
+    if (!chosen && chooser->job->method->rounding != I4Q_ROUND_NEAREST)
+        i4q_squant(row, &chooser->room);
 }
 
-size_t i4q_chooser_round(struct i4q_chooser *chooser)
+size_t i4q_chooser_moved(const struct i4q_chooser *chooser)
 {
-    i4q_chooser_nearest(chooser);
-    return chooser->job->method->rounding == I4Q_ROUND_NEAREST ? 0
-                                                               : i4q_squant(&chooser->row, &chooser->room);
+    size_t moved = 0;
+    for (size_t i = 0; i < chooser->row.count; i++)
+        moved += chooser->codes[i] != chooser->nearest[i];
+    return moved;
 }
 
 /* ---- all rows of a weight */
@@ -115,6 +120,7 @@ struct choice {
     float *weights; /* [channels, inner] */
     struct i4q_grid *grids;
     int8_t *codes;
+    struct i4q_output_error *outputs; /* of each group */
     atomic_bool failed;
     struct i4q_error *error; /* of the first that failed */
 };
@@ -138,7 +144,7 @@ static void prepare_rows(void *context, size_t chunk)
     for (size_t row = chunk * ROWS; chooser.memory && row < end && row < job->channels; row++) {
         bool finite = i4q_chooser_load(&chooser, row);
         if (finite)
-            i4q_chooser_round(&chooser);
+            i4q_chooser_round(&chooser, NULL);
         else /* its codes will not be used; anything finite will do */
             memset(chooser.weights, 0, n * sizeof(float));
         for (size_t b = 0; !finite && b < blocks; b++)
@@ -168,7 +174,7 @@ static void choose_group(struct choice *choice, size_t group, unsigned threads)
         .grids = choice->grids + first * i4q_quantize_blocks(job),
         .codes = choice->codes + first * job->inner,
     };
-    if (!i4q_reconstruct(&work, &error))
+    if (!i4q_reconstruct(&work, &choice->outputs[group], &error))
         fail(choice, &error);
 }
 
@@ -178,13 +184,14 @@ static void choose_group_alone(void *choice, size_t group)
 }
 
 bool i4q_choose_job(const struct i4q_kernels *kernels, unsigned threads, const struct i4q_quantize_job *job,
-                    int8_t *codes, struct i4q_error *error)
+                    int8_t *codes, struct i4q_output_error *output, struct i4q_error *error)
 {
     struct choice choice = {
         .kernels = kernels, .threads = threads, .job = job, .codes = codes, .error = error};
     choice.weights = calloc(job->channels * job->inner, sizeof *choice.weights);
     choice.grids = calloc(job->channels * i4q_quantize_blocks(job), sizeof *choice.grids);
-    if (choice.weights && choice.grids)
+    choice.outputs = calloc(job->moments->groups, sizeof *choice.outputs);
+    if (choice.weights && choice.grids && choice.outputs)
         i4q_parallel_for(threads, i4q_div_up(job->channels, ROWS), prepare_rows, &choice);
     else
         choice.failed = !i4q_fail_memory(error);
@@ -193,7 +200,12 @@ bool i4q_choose_job(const struct i4q_kernels *kernels, unsigned threads, const s
         i4q_parallel_for(threads, job->moments->groups, choose_group_alone, &choice);
     else if (!choice.failed)
         choose_group(&choice, 0, threads);
+    for (size_t group = 0; !choice.failed && group < job->moments->groups; group++) {
+        output->signal += choice.outputs[group].signal;
+        output->noise += choice.outputs[group].noise;
+    }
     free(choice.weights);
     free(choice.grids);
+    free(choice.outputs);
     return !choice.failed;
 }

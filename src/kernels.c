@@ -58,6 +58,14 @@ const struct i4q_kernels *i4q_kernels_choose(const char *name, struct i4q_error 
     return unknown(name, error);
 }
 
+void i4q_error_add(struct i4q_error_sums *sums, const struct i4q_error_sums *more)
+{
+    sums->signal += more->signal;
+    sums->noise += more->noise;
+    sums->drift += more->drift;
+    sums->max_error = fmaxf(sums->max_error, more->max_error);
+}
+
 float i4q_error_unit(float absmax)
 {
     enum { LIMIT = 126 }; /* 2^126 and 2^-126 are both normal numbers */

@@ -15,7 +15,7 @@ extern const struct i4q_kernels i4q_kernels_neon;
 
 /* The partial sums of one call. */
 struct i4q_lanes {
-    float signal[I4Q_LANES], noise[I4Q_LANES];
+    float signal[I4Q_LANES], noise[I4Q_LANES], drift[I4Q_LANES];
     float max_error;
 };
 

@@ -88,19 +88,22 @@ static void add_error(struct i4q_lanes *lanes, size_t i, float weight, float dec
     float error = weight - decoded, signal = weight * unit, noise = error * unit;
     lanes->signal[i % I4Q_LANES] += signal * signal;
     lanes->noise[i % I4Q_LANES] += noise * noise;
+    lanes->drift[i % I4Q_LANES] += noise;
     if (fabsf(error) > lanes->max_error)
         lanes->max_error = fabsf(error);
 }
 
 void i4q_lanes_add(const struct i4q_lanes *lanes, float unit, struct i4q_error_sums *sums)
 {
-    double signal = 0, noise = 0, scale = 1 / ((double)unit * unit);
+    double signal = 0, noise = 0, drift = 0, scale = 1 / ((double)unit * unit);
     for (int i = 0; i < I4Q_LANES; i++) {
         signal += lanes->signal[i];
         noise += lanes->noise[i];
+        drift += lanes->drift[i];
     }
     sums->signal += signal * scale;
     sums->noise += noise * scale;
+    sums->drift += drift / (double)unit;
     if (lanes->max_error > sums->max_error)
         sums->max_error = lanes->max_error;
 }

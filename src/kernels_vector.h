@@ -157,7 +157,7 @@ static void dequantize(const int8_t *codes, size_t n, float scale, int zero, flo
 
 /* struct i4q_lanes in registers. */
 struct sums {
-    floats signal[REGISTERS], noise[REGISTERS], max_error;
+    floats signal[REGISTERS], noise[REGISTERS], drift[REGISTERS], max_error;
 };
 
 static void add_errors(struct sums *sums, int r, floats weights, floats decoded, float unit)
@@ -165,6 +165,7 @@ static void add_errors(struct sums *sums, int r, floats weights, floats decoded,
     floats error = weights - decoded, signal = weights * unit, noise = error * unit;
     sums->signal[r] += signal * signal;
     sums->noise[r] += noise * noise;
+    sums->drift[r] += noise;
     sums->max_error = FLOATS_MAX(magnitude(error), sums->max_error);
 }
 
@@ -172,6 +173,7 @@ static void store_sums(const struct sums *sums, struct i4q_lanes *lanes)
 {
     memcpy(lanes->signal, sums->signal, sizeof sums->signal);
     memcpy(lanes->noise, sums->noise, sizeof sums->noise);
+    memcpy(lanes->drift, sums->drift, sizeof sums->drift);
     lanes->max_error = largest_of(sums->max_error, 0);
 }
 

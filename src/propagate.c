@@ -30,7 +30,7 @@ struct propagation {
     struct i4q_table convs;  /* first output → struct i4q_plan_row */
     const float **means;
     size_t silus; /* that were passed */
-    bool failed; /* sticky: memory ran out */
+    bool failed;  /* sticky: memory ran out */
 };
 
 static const struct known *get(const struct propagation *p, const char *name)

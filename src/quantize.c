@@ -22,7 +22,8 @@ struct chunk {
     struct i4q_quantize_job *job;
     size_t channel, channels;
     bool finite, failed; /* failed: for want of memory */
-    size_t moved;
+    size_t moved, clipped;
+    double drift; /* of the channel that has the largest */
     struct i4q_error_sums sums;
 };
 
@@ -179,20 +180,25 @@ static void quantize_run(struct bench *bench, size_t start, size_t n, const stru
 }
 
 /* A channel of consecutive elements, block by block. */
-static bool quantize_channel(struct bench *bench, size_t channel, struct i4q_error_sums *sums)
+static bool quantize_channel(struct bench *bench, size_t channel, struct chunk *chunk)
 {
     const struct i4q_quantize_job *job = bench->job;
     size_t start = channel * job->inner, block = job->block ? job->block : job->inner;
     size_t index = channel * i4q_quantize_blocks(job);
+    double drift = 0;
     for (size_t i = 0; i < job->inner; i += block, index++) {
+        struct i4q_error_sums sums = {0};
         size_t n = job->inner - i < block ? job->inner - i : block;
         struct i4q_extent extent = {0};
         if (!extend(bench, start + i, n, &extent))
             return false;
         struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extent);
         store_grid(job, index, &grid);
-        quantize_run(bench, start + i, n, &grid, sums);
+        quantize_run(bench, start + i, n, &grid, &sums);
+        drift += sums.drift / (double)grid.scale;
+        i4q_error_add(&chunk->sums, &sums);
     }
+    chunk->drift = fmax(chunk->drift, fabs(drift));
     return true;
 }
 
@@ -202,6 +208,18 @@ static double mean_of(const struct i4q_quantize_job *job, size_t channel, size_t
 {
     size_t group = channel / (job->channels / job->moments->groups);
     return (double)i4q_moments_mean(job->moments, group, i);
+}
+
+/* Weights that lie more than half a step beyond the grid. */
+static size_t count_clipped(const float *weights, size_t n, const struct i4q_grid *grid)
+{
+    float low = (float)(grid->low - grid->zero) - 0.5f, high = (float)(grid->high - grid->zero) + 0.5f;
+    size_t clipped = 0;
+    for (size_t i = 0; i < n; i++) {
+        float steps = weights[i] / grid->scale;
+        clipped += steps < low || steps > high;
+    }
+    return clipped;
 }
 
 /* Writes n chosen codes that share a grid. What they do to the mean of the output goes to the bias. */
@@ -224,27 +242,22 @@ static void emit_tile(struct bench *bench, const struct i4q_row *row, size_t cha
         flush(bench, false);
 }
 
-static void emit_row(struct bench *bench, const struct i4q_row *row, size_t channel,
-                     struct i4q_error_sums *sums)
+static void emit_row(struct bench *bench, const struct i4q_row *row, size_t channel, struct chunk *chunk)
 {
     size_t index = channel * i4q_quantize_blocks(bench->job);
+    double drift = 0;
     for (size_t first = 0; first < row->count; first += row->block, index++) {
         size_t end = row->count - first < row->block ? row->count : first + row->block;
-        store_grid(bench->job, index, &row->grids[first / row->block]);
+        const struct i4q_grid *grid = &row->grids[first / row->block];
+        struct i4q_error_sums sums = {0};
+        store_grid(bench->job, index, grid);
         for (size_t start = first; start < end; start += TILE)
-            emit_tile(bench, row, channel, start, end - start < TILE ? end - start : TILE, sums);
+            emit_tile(bench, row, channel, start, end - start < TILE ? end - start : TILE, &sums);
+        chunk->clipped += count_clipped(row->weights + first, end - first, grid);
+        drift += sums.drift / (double)grid->scale;
+        i4q_error_add(&chunk->sums, &sums);
     }
-}
-
-/* Takes codes that were chosen before; returns how many are not the nearest ones. */
-static size_t take_chosen(struct i4q_chooser *chooser, const int8_t *chosen)
-{
-    size_t moved = 0;
-    i4q_chooser_nearest(chooser);
-    for (size_t i = 0; i < chooser->row.count; i++)
-        moved += chooser->codes[i] != chosen[i];
-    memcpy(chooser->codes, chosen, chooser->row.count);
-    return moved;
+    chunk->drift = fmax(chunk->drift, fabs(drift));
 }
 
 static void quantize_rows(struct bench *bench, struct chunk *chunk)
@@ -258,9 +271,9 @@ static void quantize_rows(struct bench *bench, struct chunk *chunk)
         chunk->finite = i4q_chooser_load(&chooser, c);
         if (!chunk->finite)
             break;
-        chunk->moved +=
-            job->chosen ? take_chosen(&chooser, job->chosen + c * job->inner) : i4q_chooser_round(&chooser);
-        emit_row(bench, &chooser.row, c, &chunk->sums);
+        i4q_chooser_round(&chooser, job->chosen ? job->chosen + c * job->inner : NULL);
+        chunk->moved += i4q_chooser_moved(&chooser);
+        emit_row(bench, &chooser.row, c, chunk);
     }
     i4q_chooser_close(&chooser);
 }
@@ -311,7 +324,7 @@ static void quantize_chunk(void *context, size_t index)
         chunk->finite = quantize_scattered(&bench, &chunk->sums);
     else
         for (size_t c = 0; c < chunk->channels && chunk->finite; c++)
-            chunk->finite = quantize_channel(&bench, chunk->channel + c, &chunk->sums);
+            chunk->finite = quantize_channel(&bench, chunk->channel + c, chunk);
     flush(&bench, true);
     if (work->options->done)
         work->options->done(work->options->context,
@@ -359,10 +372,14 @@ static bool collect(struct i4q_quantize_job *job, const struct chunk *chunks, st
         failed |= chunks[i].failed;
         job->finite &= chunks[i].finite;
         job->moved += chunks[i].moved;
-        sums.signal += chunks[i].sums.signal;
-        sums.noise += chunks[i].sums.noise;
-        sums.max_error = fmaxf(sums.max_error, chunks[i].sums.max_error);
+        job->clipped += chunks[i].clipped;
+        job->drift = fmax(job->drift, chunks[i].drift);
+        i4q_error_add(&sums, &chunks[i].sums);
     }
+    if (job->outer > 1)
+        job->drift = NAN; /* its channels are scattered */
+    job->signal = sums.signal;
+    job->noise = sums.noise;
     job->max_error = sums.max_error;
     job->sqnr_db = i4q_error_sqnr(&sums);
     return !failed || i4q_fail_memory(error);
@@ -399,9 +416,12 @@ static bool quantize_by_moments(const struct i4q_quantize_options *options, stru
                                 struct i4q_error *error)
 {
     job->chosen = calloc(job->channels * job->inner, 1);
+    struct i4q_output_error output = {0};
     bool ok = job->chosen || i4q_fail_memory(error);
-    ok = ok && i4q_choose_job(options->kernels, options->threads, job, job->chosen, error) &&
+    ok = ok && i4q_choose_job(options->kernels, options->threads, job, job->chosen, &output, error) &&
          quantize_chunks(options, &job, 1, error);
+    job->output_signal = output.signal;
+    job->output_noise = output.noise;
     free(job->chosen);
     job->chosen = NULL;
     return ok;

@@ -18,8 +18,9 @@ enum {
 
 struct task {
     const struct i4q_reconstruction *work;
-    double *a;    /* [k, k]: the covariance, or its factor R in the upper triangle */
-    size_t panel; /* first row of the panel in work */
+    double *a;                        /* [k, k]: the covariance, or its factor R in the upper triangle */
+    size_t panel;                     /* first row of the panel in work */
+    struct i4q_output_error *outputs; /* of each batch */
     atomic_bool failed;
 };
 
@@ -130,20 +131,12 @@ static void choose_by_gptq(const struct batch *batch)
     }
 }
 
-/* A e of every row. */
-static void start_sums(const struct batch *batch)
+static void read_errors(const struct batch *batch)
 {
-    const struct i4q_reconstruction *work = batch->work;
-    size_t k = work->k, n = batch->rows;
+    size_t k = batch->work->k, n = batch->rows;
     for (size_t o = 0; o < n; o++)
         for (size_t j = 0; j < k; j++)
-            batch->errors[j * n + o] = error_of(work, batch->first + o, j);
-    for (size_t j = 0; j < k; j++) {
-        double sums[BATCH] = {0};
-        work->kernels->combine(sums, n, batch->errors, n, batch->a + j * k, 1, k);
-        for (size_t o = 0; o < n; o++)
-            batch->sums[o * k + j] = -sums[o];
-    }
+            batch->errors[j * n + o] = error_of(batch->work, batch->first + o, j);
 }
 
 /* Gives weight j of a row its best code; whether that is another one. */
@@ -180,6 +173,43 @@ static void descend(const struct batch *batch)
     }
 }
 
+/* The sum of v_j (A v)_j over rows; `sums` has A v, by rows, `v` by columns. */
+static double power(const struct batch *batch, const double *v, const double *sums)
+{
+    double total = 0;
+    for (size_t o = 0; o < batch->rows; o++)
+        for (size_t j = 0; j < batch->work->k; j++)
+            total += v[j * batch->rows + o] * sums[o * batch->work->k + j];
+    return total;
+}
+
+/* A v of every row, for v [k, rows]. */
+static void multiply(const struct batch *batch)
+{
+    size_t k = batch->work->k, n = batch->rows;
+    for (size_t j = 0; j < k; j++) {
+        double sums[BATCH] = {0};
+        batch->work->kernels->combine(sums, n, batch->errors, n, batch->a + j * k, 1, k);
+        for (size_t o = 0; o < n; o++)
+            batch->sums[o * k + j] = -sums[o];
+    }
+}
+
+static struct i4q_output_error estimate(const struct batch *batch)
+{
+    const struct i4q_reconstruction *work = batch->work;
+    size_t k = work->k, n = batch->rows;
+    struct i4q_output_error output;
+    read_errors(batch);
+    output.noise = power(batch, batch->errors, batch->sums);
+    for (size_t o = 0; o < n; o++)
+        for (size_t j = 0; j < k; j++)
+            batch->errors[j * n + o] = (double)work->weights[(batch->first + o) * k + j];
+    multiply(batch);
+    output.signal = power(batch, batch->errors, batch->sums);
+    return output;
+}
+
 static void work_on_batch(struct task *task, size_t index, bool gptq)
 {
     const struct i4q_reconstruction *work = task->work;
@@ -193,8 +223,10 @@ static void work_on_batch(struct task *task, size_t index, bool gptq)
     if (gptq) {
         choose_by_gptq(&batch);
     } else {
-        start_sums(&batch);
+        read_errors(&batch);
+        multiply(&batch);
         descend(&batch);
+        task->outputs[index] = estimate(&batch);
     }
     free(room);
 }
@@ -236,13 +268,19 @@ static bool reconstruct(struct task *task, struct i4q_error *error)
     return for_batches(task, descent_batch) || i4q_fail_memory(error);
 }
 
-bool i4q_reconstruct(const struct i4q_reconstruction *work, struct i4q_error *error)
+bool i4q_reconstruct(const struct i4q_reconstruction *work, struct i4q_output_error *output,
+                     struct i4q_error *error)
 {
-    size_t bytes;
+    size_t bytes, batches = i4q_div_up(work->rows, BATCH);
     if (!i4q_mul_size(work->k, work->k, &bytes) || !i4q_mul_size(bytes, sizeof(double), &bytes))
         return i4q_fail_memory(error);
-    struct task task = {.work = work, .a = malloc(bytes)};
-    bool ok = task.a ? reconstruct(&task, error) : i4q_fail_memory(error);
+    struct task task = {.work = work, .a = malloc(bytes), .outputs = calloc(batches, sizeof *task.outputs)};
+    bool ok = task.a && task.outputs ? reconstruct(&task, error) : i4q_fail_memory(error);
+    for (size_t i = 0; ok && i < batches; i++) {
+        output->signal += task.outputs[i].signal;
+        output->noise += task.outputs[i].noise;
+    }
+    free(task.outputs);
     free(task.a);
     return ok;
 }

@@ -14,12 +14,19 @@ struct told {
     struct i4q_storage before; /* as it was in the input */
     const char *storage;       /* as it is in the output */
     size_t bytes_before, bytes_after;
-    double sqnr_db, max_error; /* NAN where there is none */
+    double sqnr_db, max_error; /* NAN where there is none, as all that follow */
+    double drift, clipped, moved, output_sqnr_db;
 };
+
+static double decibels(double signal, double noise)
+{
+    return signal > 0 && noise > 0 ? 10 * log10(signal / noise) : NAN;
+}
 
 static struct told tell(const struct i4q_report *report, const struct i4q_plan_row *row)
 {
-    struct told told = {.sqnr_db = NAN, .max_error = NAN};
+    struct told told = {
+        .sqnr_db = NAN, .max_error = NAN, .drift = NAN, .clipped = NAN, .moved = NAN, .output_sqnr_db = NAN};
     i4q_storage_describe(&report->model->arena, row->conv, &told.before);
     told.storage = told.before.name;
     told.bytes_before = told.bytes_after = told.before.bytes;
@@ -28,6 +35,10 @@ static struct told tell(const struct i4q_report *report, const struct i4q_plan_r
         told.bytes_after = row->weight->bytes_after;
         told.sqnr_db = row->weight->job->sqnr_db;
         told.max_error = row->weight->job->max_error;
+        told.drift = row->weight->job->drift;
+        told.clipped = (double)row->weight->job->clipped;
+        told.moved = (double)row->weight->job->moved;
+        told.output_sqnr_db = decibels(row->weight->job->output_signal, row->weight->job->output_noise);
     }
     return told;
 }
@@ -40,6 +51,28 @@ static void count_weights(const struct i4q_plan *plan, size_t *all, size_t *quan
         *all += plan->weights[i].tensor.count;
         *quantized += plan->weights[i].format == plan->target.format ? plan->weights[i].tensor.count : 0;
     }
+}
+
+/* What quantization does on average, weight by weight: -10 log10 of the mean noise-to-signal ratio; NAN where
+ * nothing is known. */
+struct average {
+    double weights_db, outputs_db;
+};
+
+static struct average average_error(const struct i4q_plan *plan)
+{
+    double weights = 0, outputs = 0;
+    size_t n = 0, n_outputs = 0;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_quantize_job *job = plan->weights[i].job;
+        if (!plan->weights[i].format || !(job->signal > 0))
+            continue;
+        weights += job->noise / job->signal;
+        n++;
+        outputs += job->output_signal > 0 ? job->output_noise / job->output_signal : 0;
+        n_outputs += job->output_signal > 0;
+    }
+    return (struct average){decibels((double)n, weights), decibels((double)n_outputs, outputs)};
 }
 
 /* ---- text */
@@ -139,8 +172,29 @@ static const char HINT_MATMUL[] =
     "too:\n"
     "           session.qdq_matmulnbits_accuracy_level=1 keeps them in float.\n";
 
+static void print_average(const struct i4q_plan *plan, FILE *stream)
+{
+    struct average average = average_error(plan);
+    if (isfinite(average.weights_db))
+        fprintf(stream, "error      weights %.1f dB on average", average.weights_db);
+    if (isfinite(average.outputs_db))
+        fprintf(stream, ", outputs of their Convs %.1f dB (estimated from the statistics)",
+                average.outputs_db);
+    if (isfinite(average.weights_db))
+        fputc('\n', stream);
+}
+
+/* The default is the definition, not the best. */
+static const char HINT_METHOD[] =
+    "hint       absmax at 4 bits costs a detector most of its accuracy: --method squant takes as many "
+    "bytes,\n"
+    "           no images, and milliseconds; --method calibrated takes some images and seconds, see "
+    "scripts/calibrate.py\n";
+
 static void print_hint(const struct i4q_plan *plan, FILE *stream)
 {
+    if (plan->target.format->bits == 4 && plan->target.method.rounding == I4Q_ROUND_NEAREST)
+        fputs(HINT_METHOD, stream);
     const struct i4q_target *target = &plan->target;
     bool folded = target->format->packed || target->form == I4Q_FORM_CAST, matmul = false;
     for (size_t i = 0; i < plan->n_weights; i++)
@@ -179,6 +233,7 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
             plan->target.format->name, plan->n_rows - plan->n_quantized);
     print_reasons(plan, stream);
     fprintf(stream, "weights    %zu of %zu quantized\n", quantized, weights);
+    print_average(plan, stream);
     print_topk(report, stream);
     print_notes(plan, stream);
     if (plan->n_quantized) {
@@ -213,6 +268,11 @@ static json_t *row_json(const struct i4q_report *report, const struct i4q_plan_r
     i4q_json_put(&json, "bytes_after", stored(&told, told.bytes_after));
     i4q_json_put(&json, "sqnr_db", i4q_json_real(told.sqnr_db));
     i4q_json_put(&json, "max_error", i4q_json_real(told.max_error));
+    i4q_json_put(&json, "drift", i4q_json_real(told.drift));
+    i4q_json_put(&json, "clipped",
+                 isnan(told.clipped) ? json_null() : json_integer((json_int_t)told.clipped));
+    i4q_json_put(&json, "moved", isnan(told.moved) ? json_null() : json_integer((json_int_t)told.moved));
+    i4q_json_put(&json, "output_sqnr_db", i4q_json_real(told.output_sqnr_db));
     return json;
 }
 
@@ -282,6 +342,7 @@ static json_t *options_json(const struct i4q_target *target)
 
 static json_t *totals_json(const struct i4q_plan *plan)
 {
+    struct average average = average_error(plan);
     size_t weights, quantized;
     count_weights(plan, &weights, &quantized);
     json_t *json = json_object();
@@ -290,6 +351,8 @@ static json_t *totals_json(const struct i4q_plan *plan)
     i4q_json_put(&json, "kept", i4q_json_size(plan->n_rows - plan->n_quantized));
     i4q_json_put(&json, "weights", i4q_json_size(weights));
     i4q_json_put(&json, "weights_quantized", i4q_json_size(quantized));
+    i4q_json_put(&json, "sqnr_db", i4q_json_real(average.weights_db));
+    i4q_json_put(&json, "output_sqnr_db", i4q_json_real(average.outputs_db));
     return json;
 }
 

@@ -8,7 +8,6 @@ static const uint32_t NOTHING = UINT32_MAX;
 struct squant {
     const struct i4q_row *row;
     const struct i4q_squant_room *room;
-    size_t moved;
 };
 
 /* What a run of flips ends with. */
@@ -80,7 +79,6 @@ static void flip(struct squant *squant, uint32_t i, int direction)
 {
     squant->row->codes[i] = (int8_t)(squant->row->codes[i] - direction);
     squant->room->errors[i] -= direction;
-    squant->moved++;
 }
 
 /* Flips those of `count` elements, from the heap, that bring the sum to within half a step of 0. */
@@ -147,7 +145,7 @@ static void balance_channel(struct squant *squant, size_t movable)
     flip_while_it_helps(squant, count, sum);
 }
 
-size_t i4q_squant(const struct i4q_row *row, const struct i4q_squant_room *room)
+void i4q_squant(const struct i4q_row *row, const struct i4q_squant_room *room)
 {
     struct squant squant = {.row = row, .room = room};
     for (size_t i = 0; i < row->count; i++) {
@@ -155,5 +153,4 @@ size_t i4q_squant(const struct i4q_row *row, const struct i4q_squant_room *room)
         room->errors[i] = row->codes[i] - grid->zero - (double)row->weights[i] / (double)grid->scale;
     }
     balance_channel(&squant, row->kernel > 1 ? balance_kernels(&squant) : list_all(&squant));
-    return squant.moved;
 }

@@ -117,6 +117,7 @@ static void expect_same_sums(struct check *check, const char *kernel, size_t n,
                              const struct i4q_error_sums *a, const struct i4q_error_sums *b)
 {
     if (memcmp(&a->signal, &b->signal, sizeof a->signal) || memcmp(&a->noise, &b->noise, sizeof a->noise) ||
+        memcmp(&a->drift, &b->drift, sizeof a->drift) ||
         memcmp(&a->max_error, &b->max_error, sizeof a->max_error))
         fail(check, "%s: %s differs from the scalar one for n = %zu: %a %a %a, %a %a %a", check->set->name,
              kernel, n, a->signal, a->noise, (double)a->max_error, b->signal, b->noise, (double)b->max_error);
@@ -139,7 +140,7 @@ static void check_encoding(struct check *check, size_t n, size_t slack)
     uint8_t *a, *b;
     const void *weights = fill_weights(check, n, slack);
     for (size_t g = 1; g < sizeof grids / sizeof *grids; g++) {
-        struct i4q_error_sums x = {0.5, 0.25, 0.125f}, y = x;
+        struct i4q_error_sums x = {0.5, 0.25, 0.75, 0.125f}, y = x;
         prepare(check, (n + 1) / 2, &a, &b);
         check->set->encode4(weights, n, &grids[g], 0x1p-4f, a, &x);
         check->scalar->encode4(weights, n, &grids[g], 0x1p-4f, b, &y);
@@ -203,7 +204,7 @@ static void check_decoding(struct check *check, size_t n)
 static void check_measures(struct check *check, size_t n, size_t slack)
 {
     static float decoded[I4Q_RUN];
-    struct i4q_error_sums a = {3, 2, 0.25f}, b = a;
+    struct i4q_error_sums a = {3, 2, 1, 0.25f}, b = a;
     const void *weights = fill_weights(check, n, slack);
     for (size_t i = 0; i < n; i++)
         decoded[i] = random_weight(check);

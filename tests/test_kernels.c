@@ -64,7 +64,7 @@ static void scalar_decodes_and_measures(void **state)
     assert_true(decoded[0] == -4.0f && decoded[1] == 0.0f && decoded[2] == 3.5f);
     struct i4q_error_sums sums = {0};
     scalar()->measure(weights, decoded, 3, i4q_error_unit(3), &sums);
-    assert_true(sums.signal == 14 && sums.noise == 29.25 && sums.max_error == 5.0f);
+    assert_true(sums.signal == 14 && sums.noise == 29.25 && sums.drift == 2.5 && sums.max_error == 5.0f);
     assert_true(scalar()->absmax(weights, 3) == 3.0f);
     assert_true(scalar()->absmax(weights, 0) == 0.0f);
 }

@@ -14,8 +14,14 @@ static size_t run(const float *weights, size_t count, size_t kernel, const struc
     const struct i4q_squant_room room = {errors, heap, movable};
     const struct i4q_row row = {weights, count, kernel, count, grid, codes};
     struct i4q_error error = {0};
-    i4q_kernels_choose("scalar", &error)->quantize(weights, count, grid, codes);
-    return i4q_squant(&row, &room);
+    int8_t nearest[16];
+    size_t moved = 0;
+    i4q_kernels_choose("scalar", &error)->quantize(weights, count, grid, nearest);
+    memcpy(codes, nearest, count);
+    i4q_squant(&row, &room);
+    for (size_t i = 0; i < count; i++)
+        moved += codes[i] != nearest[i];
+    return moved;
 }
 
 static void errors_of_a_kernel_cancel(void **state)

@@ -4,6 +4,7 @@
 #define INT4Q_CHOOSE_H
 
 #include "int4q/quantize.h"
+#include "int4q/reconstruct.h"
 #include "int4q/squant.h"
 
 /* One row of a job, and room to work on it. */
@@ -13,7 +14,7 @@ struct i4q_chooser {
     void *memory; /* owns what follows */
     float *weights;
     struct i4q_grid *grids;
-    int8_t *codes;
+    int8_t *codes, *nearest;
     struct i4q_squant_room room;
     struct i4q_row row; /* the arrays above */
 };
@@ -32,15 +33,15 @@ void i4q_chooser_close(struct i4q_chooser *chooser);
 /* Reads a row and chooses its grids; false if a weight is not finite. */
 bool i4q_chooser_load(struct i4q_chooser *chooser, size_t channel) I4Q_MUST_CHECK;
 
-/* The nearest codes of the row that was loaded. */
-void i4q_chooser_nearest(struct i4q_chooser *chooser);
+/* Chooses the codes of the row that was loaded, without moments, or takes `chosen` where that is not NULL. */
+void i4q_chooser_round(struct i4q_chooser *chooser, const int8_t *chosen);
 
-/* Its codes as the method chooses them without moments. Returns how many are not the nearest ones. */
-size_t i4q_chooser_round(struct i4q_chooser *chooser);
+/* How many codes of the row are not the nearest ones. */
+size_t i4q_chooser_moved(const struct i4q_chooser *chooser);
 
 /* Chooses the codes of a whole job by its moments: `codes` [channels * inner]. A weight that is not finite
  * leaves its row as it is, to be found by whoever loads it. Fails as i4q_reconstruct does. */
 bool i4q_choose_job(const struct i4q_kernels *kernels, unsigned threads, const struct i4q_quantize_job *job,
-                    int8_t *codes, struct i4q_error *error) I4Q_MUST_CHECK;
+                    int8_t *codes, struct i4q_output_error *output, struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

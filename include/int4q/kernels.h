@@ -27,7 +27,7 @@ struct i4q_grid {
     int zero, low, high;
 };
 
-/* How far decoded weights are from the weights. Within a call the squares are added up in binary32, in
+/* How far decoded weights are from the weights. Within a call the sums are taken in binary32, in
  * I4Q_LANES partial sums (element i in lane i % I4Q_LANES), after a multiplication by `unit`, a power of two
  * near 1 / max |w| that keeps them from overflow and underflow; the lanes are added here in binary64, in
  * their order. So every kernel set rounds alike, and calls of I4Q_RUN elements lose less than 1e-5 of a sum.
@@ -35,6 +35,7 @@ struct i4q_grid {
 struct i4q_error_sums {
     double signal;   /* sum of w^2 */
     double noise;    /* sum of (w - decoded)^2 */
+    double drift;    /* sum of w - decoded */
     float max_error; /* largest |w - decoded| */
 };
 
@@ -78,6 +79,9 @@ struct i4q_kernels {
     /* binary16 (IEEE 754, little-endian) to binary32, exact; NaN stays NaN. */
     void (*widen16)(const void *halves, size_t n, float *weights);
 };
+
+/* Adds what other elements contribute. */
+void i4q_error_add(struct i4q_error_sums *sums, const struct i4q_error_sums *more);
 
 /* The `unit` for weights of this largest magnitude. */
 float i4q_error_unit(float absmax);

@@ -46,7 +46,12 @@ struct i4q_quantize_job {
     double sqnr_db;  /* 10 log10(sum w^2 / sum (w - decoded)^2); INFINITY when no error, NAN when all weights
                         are 0 */
     float max_error; /* largest |w - decoded| */
-    size_t moved;    /* codes that are not the nearest ones to their weights */
+    double signal, noise; /* the sums of sqnr_db */
+    double drift;         /* largest |sum of errors| of a channel, in steps; NAN when not known */
+    size_t moved;         /* codes that are not the nearest ones to their weights */
+    size_t clipped;       /* weights more than half a step beyond the grid */
+    double output_signal,
+        output_noise; /* estimated power of the outputs and of their error; 0: no estimate */
 };
 
 /* Scales that a channel has: 1, or one a block. */

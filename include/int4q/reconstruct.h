@@ -32,7 +32,14 @@ struct i4q_reconstruction {
     int8_t *codes;                /* [rows, k] in and out */
 };
 
-/* I4Q_FAILED: no memory, about 8 k^2 bytes; I4Q_MODEL: the moments are not finite. */
-bool i4q_reconstruct(const struct i4q_reconstruction *work, struct i4q_error *error) I4Q_MUST_CHECK;
+/* Sums of w^T A w and e^T A e over the rows. */
+struct i4q_output_error {
+    double signal, noise;
+};
+
+/* Adds what it estimates to `output`. I4Q_FAILED: no memory, about 8 k^2 bytes; I4Q_MODEL: the moments are
+ * not finite. */
+bool i4q_reconstruct(const struct i4q_reconstruction *work, struct i4q_output_error *output,
+                     struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

@@ -30,7 +30,7 @@ struct i4q_squant_room {
     uint32_t *movable; /* [count] */
 };
 
-/* Chooses the codes of a row with finite weights. Returns how many moved. */
-size_t i4q_squant(const struct i4q_row *row, const struct i4q_squant_room *room);
+/* Chooses the codes of a row with finite weights. */
+void i4q_squant(const struct i4q_row *row, const struct i4q_squant_room *room);
 
 #endif

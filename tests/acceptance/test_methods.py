@@ -196,6 +196,38 @@ def test_biases_take_up_the_mean_error(tmp_path):
     assert {t.name for t in plain.graph.initializer}.isdisjoint({"d_bias", "s_corrected"})
 
 
+@pytest.mark.parametrize("arguments", [["squant"], ["calibrated"], ["absmax"], ["absmax", "--asymmetric"]])
+def test_report_tells_what_was_done(tmp_path, arguments):
+    model = detector()
+    path, found = save_moments(tmp_path, model)
+    arguments = ["--method", *arguments, *(["--calibration", path] if "calibrated" in arguments else [])]
+    rewritten, report = rewrite(model, tmp_path, *arguments)
+    stored, decoded, ratios = {t.name: t for t in rewritten.graph.initializer}, decoded_weights(rewritten.graph), []
+    for row in report["convs"]:
+        weight = array(model, row["weight"]).reshape(row["shape"][0], -1).astype(float)
+        scale = numpy_helper.to_array(stored[row["weight"] + "_scale"]).astype(float)[:, None]
+        zero = int4_codes(stored[row["weight"] + "_zero_point"])[:, None]
+        codes = int4_codes(stored[row["weight"] + "_quantized"]).reshape(weight.shape)
+        errors = weight - decoded[row["weight"]].reshape(weight.shape)
+        low, high = (-7, 7) if arguments[1:] == ["absmax"] else (-8, 7)
+        nearest = np.clip(np.rint(weight / scale) + zero, low, high)
+        assert row["moved"] == (codes != nearest).sum()
+        assert row["clipped"] == ((weight / scale + zero > high + 0.5) | (weight / scale + zero < low - 0.5)).sum()
+        assert row["drift"] == pytest.approx(np.abs((errors / scale).sum(1)).max(), rel=1e-4, abs=1e-5)
+        ratios.append((errors ** 2).sum() / (weight ** 2).sum())
+        assert row["sqnr_db"] == pytest.approx(-10 * np.log10(ratios[-1]), abs=1e-3)
+        if "calibrated" not in arguments:
+            assert row["output_sqnr_db"] is None
+            continue
+        group = range(len(weight)) if row["weight"] == "d" else [0] * len(weight)
+        matrices = [covariance(found, row["weight"], g, row["shape"][2:], 12) for g in group]
+        noise, signal = (sum(v @ a @ v for v, a in zip(values, matrices)) for values in (errors, weight))
+        assert row["output_sqnr_db"] == pytest.approx(10 * np.log10(signal / noise), abs=1e-3)
+    assert report["totals"]["sqnr_db"] == pytest.approx(-10 * np.log10(np.mean(ratios)), abs=1e-3)
+    if "squant" in arguments:
+        assert max(row["drift"] for row in report["convs"]) <= 0.5 + 1e-5
+
+
 def test_biases_that_cannot_change_are_told_of(tmp_path):
     nodes = [helper.make_node("Abs", ["b"], ["bias"]), helper.make_node("Conv", ["x", "w", "bias"], ["y"], name="a")]
     model = make_model(nodes, [tensor("w", 4, 3, 3, 3), tensor("b", 4)], outputs=[value("y", 1, 4, 4, 4)], opset=21)
