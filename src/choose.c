@@ -167,6 +167,7 @@ static void choose_group(struct choice *choice, size_t group, unsigned threads)
         .moments = job->moments,
         .group = group,
         .gptq = job->method->rounding == I4Q_ROUND_GPTQ,
+        .descend = job->method->rounding != I4Q_ROUND_ESTIMATE,
         .rows = rows,
         .k = job->inner,
         .weights = choice->weights + first * job->inner,

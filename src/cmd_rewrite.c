@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* int4q rewrite: load → plan → quantize → rewrite → write → report. */
 #include "int4q/cli.h"
+#include "int4q/estimate.h"
 #include "int4q/json.h"
 #include "int4q/layout.h"
 #include "int4q/log.h"
@@ -103,6 +104,21 @@ static bool open_output(struct run *run)
                                          a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error);
 }
 
+/* --rank stands in for a file of measurements. */
+static bool estimate_losses(struct run *run)
+{
+    const struct i4q_rewrite_arguments *a = run->arguments;
+    if (!a->rank)
+        return true;
+    const struct i4q_estimate estimate = {.model = &run->model,
+                                          .follow_symlinks = a->follow_symlinks,
+                                          .options = &run->options,
+                                          .kernels = run->kernels,
+                                          .threads = i4q_cli_threads(&a->common),
+                                          .by_outputs = strcmp(a->rank, "stats") == 0};
+    return i4q_estimate_losses(&estimate, &run->arena, &run->options.estimates, run->error);
+}
+
 /* --target-size comes down to a number of Convs to keep. */
 static bool fit_target_size(struct run *run)
 {
@@ -131,7 +147,8 @@ static bool decide(struct run *run)
     if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error))
         return false;
     i4q_log_verbose("%s: loaded, %zu bytes", a->common.model, i4q_model_bytes(&run->model));
-    if (!fit_target_size(run) || !i4q_plan_make(&run->model, &run->options, &run->plan, run->error) ||
+    if (!estimate_losses(run) || !fit_target_size(run) ||
+        !i4q_plan_make(&run->model, &run->options, &run->plan, run->error) ||
         !i4q_plan_quantize(&run->model, &run->plan, run->kernels, i4q_cli_threads(&a->common), run->error))
         return false;
     i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", a->common.model,

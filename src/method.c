@@ -14,5 +14,5 @@ const struct i4q_method i4q_methods[] = {
 
 bool i4q_method_needs_statistics(const struct i4q_method *method)
 {
-    return method->rounding == I4Q_ROUND_DESCENT || method->rounding == I4Q_ROUND_GPTQ;
+    return method->rounding >= I4Q_ROUND_DESCENT;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/plan.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,10 +141,23 @@ static struct i4q_measurement ordered(const struct i4q_measurement *measurement,
     return result;
 }
 
+/* Convs that share a weight have the same estimate. */
+static void apply_estimates(struct i4q_plan *plan, const double *estimates)
+{
+    for (size_t i = 0; i < plan->n_rows; i++)
+        if (!isnan(estimates[i])) {
+            plan->rows[i].measurement = (struct i4q_measurement){true, estimates[i], estimates[i]};
+            plan->sensitivity.entries++;
+        }
+    plan->has_sensitivity = plan->estimated = plan->sensitivity.scored = true;
+}
+
 static bool apply_sensitivity(struct planner *planner, const struct i4q_name_index *index)
 {
     struct i4q_plan *plan = planner->plan;
     const struct i4q_plan_options *options = planner->options;
+    if (options->estimates)
+        apply_estimates(plan, options->estimates);
     if (!options->topk)
         return true;
     const void **weights = i4q_arena_alloc(&planner->model->arena, plan->n_rows, sizeof *weights);

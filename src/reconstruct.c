@@ -225,7 +225,8 @@ static void work_on_batch(struct task *task, size_t index, bool gptq)
     } else {
         read_errors(&batch);
         multiply(&batch);
-        descend(&batch);
+        if (work->descend)
+            descend(&batch);
         task->outputs[index] = estimate(&batch);
     }
     free(room);

@@ -138,6 +138,14 @@ static void print_topk(const struct i4q_report *report, FILE *stream)
     if (!plan->has_sensitivity)
         return;
     char path[I4Q_TEXT_NAME];
+    if (plan->estimated) {
+        fprintf(
+            stream,
+            "rank       by estimated loss a byte, the %zu worst stay as they are; a measured --topk may know "
+            "better\n",
+            plan->keep);
+        return;
+    }
     fprintf(stream, "topk       %s: %zu entries", i4q_text_mask(report->topk_path, path),
             sensitivity->entries);
     if (plan->has_keep)

@@ -30,6 +30,10 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "topk-order", "O", I4Q_OPTION_STRING, FIELD(topk_order),
      "auto, higher-worse or lower-worse: which scores are the sensitive ones (default: auto, as the file "
      "tells)"},
+    {0, "rank", "R", I4Q_OPTION_STRING, FIELD(rank),
+     "weights or stats, in place of --topk: estimate which Convs lose most a byte, by their weights' errors "
+     "or, "
+     "with --calibration, by their outputs'"},
     {0, "keep", "K", I4Q_OPTION_NUMBER, FIELD(keep), "how many (default: the file's k, else 10)"},
     {0, "target-size", "SIZE", I4Q_OPTION_STRING, FIELD(target_size),
      "keep as many of the most sensitive Convs as still fit: 8500000, 8.5M, 8Mi, or 12% of the input"},
@@ -122,7 +126,10 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_e
         return i4q_fail(error, I4Q_USAGE, "a model is not written to a terminal");
     if (a->keep.given + (a->quantize != NULL) + (a->target_size != NULL) > 1)
         return i4q_fail(error, I4Q_USAGE, "--keep, --quantize and --target-size exclude each other");
-    if ((a->keep.given || a->quantize || a->target_size || a->topk_order) && !a->topk)
+    if (a->rank && a->topk)
+        return i4q_fail(error, I4Q_USAGE, "--rank and --topk exclude each other");
+    if (((a->keep.given || a->quantize || a->target_size) && !a->topk && !a->rank) ||
+        (a->topk_order && !a->topk))
         return i4q_fail(error, I4Q_USAGE, "%s needs --topk",
                         a->keep.given    ? "--keep"
                         : a->quantize    ? "--quantize"
@@ -207,13 +214,22 @@ static bool parse_method(const struct i4q_rewrite_arguments *a, struct i4q_targe
     return override_method(a, target, error);
 }
 
+static bool parse_rank(const struct i4q_rewrite_arguments *a, struct i4q_error *error)
+{
+    static const char *const ranks[] = {"weights", "stats", NULL};
+    size_t rank;
+    if (!parse_word("--rank", a->rank, ranks, &rank, error))
+        return false;
+    return !rank || a->calibration || i4q_fail(error, I4Q_USAGE, "--rank stats needs --calibration");
+}
+
 static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
                          struct i4q_error *error)
 {
     static const char *const decoders[] = {"dq", "cast", NULL};
     static const char *const domains[] = {"ai.onnx", "com.microsoft", NULL};
     size_t decode, domain;
-    if (!parse_formats(a, target, error) || !parse_method(a, target, error) ||
+    if (!parse_formats(a, target, error) || !parse_method(a, target, error) || !parse_rank(a, error) ||
         !parse_word("--decode", a->decode, decoders, &decode, error) ||
         !parse_word("--dq-domain", a->dq_domain, domains, &domain, error))
         return false;

@@ -35,6 +35,8 @@ static bool try(const struct i4q_target_size *fit, size_t keep, size_t *bytes, s
     options.has_count = true;
     options.rank = I4Q_RANK_KEEP;
     options.count = keep;
+    /* Sizes do not depend on the codes, so they may be the quickest. */
+    options.target.method.rounding = I4Q_ROUND_NEAREST;
     if (!i4q_model_load_bytes(&model, fit->model->input.bytes, fit->model->path, fit->follow_symlinks, error))
         return false;
     bool ok = i4q_plan_make(&model, &options, &plan, error) &&

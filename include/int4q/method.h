@@ -16,9 +16,10 @@ enum i4q_scale_choice {
 /* How the code of each weight is chosen, given the scales. */
 enum i4q_rounding {
     I4Q_ROUND_NEAREST,
-    I4Q_ROUND_SQUANT,  /* errors that cancel, kernel by kernel and channel by channel */
-    I4Q_ROUND_DESCENT, /* from there, coordinate descent on the error of the Conv's output */
-    I4Q_ROUND_GPTQ,    /* GPTQ, then coordinate descent */
+    I4Q_ROUND_SQUANT,   /* errors that cancel, kernel by kernel and channel by channel */
+    I4Q_ROUND_DESCENT,  /* from there, coordinate descent on the error of the Conv's output */
+    I4Q_ROUND_GPTQ,     /* GPTQ, then coordinate descent */
+    I4Q_ROUND_ESTIMATE, /* as SQUANT, and says what it does to the output of the Conv; for ranking */
 };
 
 struct i4q_method {

@@ -85,6 +85,7 @@ struct i4q_plan_options {
     bool allow_unmatched;
     const char *topk; /* path of the sensitivity JSON, or NULL */
     struct i4q_view topk_json;
+    const double *estimates;   /* in place of that file: the loss of each Conv, NAN for none; or NULL */
     enum i4q_topk_order order; /* which scores are the sensitive ones; AUTO: as the file's shape tells */
     bool has_count;            /* --keep or --quantize was given */
     enum i4q_rank_mode rank;
@@ -105,6 +106,7 @@ struct i4q_plan {
     bool assume_constant;     /* as in the options */
     bool inputs_are_constant; /* initializers in graph.input are no more than a habit of the exporter */
     bool has_sensitivity;
+    bool estimated; /* and it comes from --rank */
     struct i4q_sensitivity sensitivity;
     bool has_keep; /* --topk with scores and without --quantize */
     size_t keep;

@@ -24,7 +24,8 @@ struct i4q_reconstruction {
     unsigned threads; /* 0: one a processor */
     const struct i4q_moments *moments;
     size_t group;
-    bool gptq; /* start from GPTQ, else from the codes that are there */
+    bool gptq;    /* start from GPTQ, else from the codes that are there */
+    bool descend; /* coordinate descent; without it and GPTQ the codes stay, and only the error is told */
     size_t rows, k;
     const float *weights;         /* [rows, k], finite */
     size_t block;                 /* elements of a row that share a grid */

@@ -318,3 +318,56 @@ def test_operators_without_kernels(tmp_path):
     wanted = run(onnx.load(tmp_path / "back.onnx"), feeds)[0]  # packed beforehand there, hence not bit for bit
     np.testing.assert_allclose(run(rewritten, feeds)[0], wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
     assert TensorProto.INT4 in {t.data_type for t in rewritten.graph.initializer}
+
+
+@pytest.mark.parametrize("method", [["absmax"], ["squant"]])
+def test_rank_by_weights_keeps_the_loss_a_byte(tmp_path, method):
+    model = detector()
+    _, full = rewrite(model, tmp_path, "--method", *method, "--no-bias-correction")
+    losses = {r["node"]: 10 ** (-r["sqnr_db"] / 10) / r["weights"] for r in full["convs"]}
+    _, report = rewrite(model, tmp_path, "--method", *method, "--rank", "weights", "--keep", "2", "--keep-format", "int8")
+    kept = {r["node"] for r in report["convs"] if r["reason"] == "sensitive"}
+    assert kept == set(sorted(losses, key=losses.get)[-2:])
+    for row in report["convs"]:
+        assert row["sensitivity"] == pytest.approx(losses[row["node"]], rel=1e-5)
+        assert row["storage"] == ("int8" if row["node"] in kept else "int4")
+    assert report["topk"] == {"path": None, "entries": 4, "keep": 2, "unmatched": []}
+
+
+def test_rank_by_outputs(tmp_path):
+    model = detector()
+    path, found = save_moments(tmp_path, model)
+    rewritten, _ = rewrite(model, tmp_path, "--method", "squant", "--no-bias-correction")
+    decoded, losses = decoded_weights(rewritten.graph), {}
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            weight = array(model, node.input[1])
+            errors = (weight.astype(float) - decoded[node.input[1]]).reshape(len(weight), -1)
+            matrices = [covariance(found, node.input[1], g, weight.shape[2:], 12) for g in range(len(weight) if node.input[1] == "d" else 1)]
+            matrices = matrices if len(matrices) > 1 else matrices * len(weight)
+            noise, signal = (sum(v @ a @ v for v, a in zip(values, matrices)) for values in (errors, weight.reshape(len(weight), -1)))
+            losses[node.name] = noise / signal / weight.size
+    _, report = rewrite(model, tmp_path, "--method", "calibrated", "--calibration", path, "--rank", "stats", "--keep", "1")
+    for row in report["convs"]:
+        assert row["sensitivity"] == pytest.approx(losses[row["node"]], rel=1e-4)
+    assert [r["node"] for r in report["convs"] if r["reason"] == "sensitive"] == [max(losses, key=losses.get)]
+
+
+@pytest.mark.parametrize("method", [["squant"], ["calibrated", "--calibration", "stats.safetensors"], ["squant", "--decode", "cast"]])
+def test_rank_fills_the_target_size(tmp_path, monkeypatch, method):
+    monkeypatch.chdir(tmp_path)
+    nodes = [helper.make_node("Conv", ["x", f"w{i}"], [f"y{i}"], name=f"c{i}") for i in range(5)]
+    model = make_model(nodes, [tensor(f"w{i}", 40 + 20 * i, 16, 3, 3) for i in range(5)], [value("x", 1, 16, 4, 4)],
+                       [value(f"y{i}", 1, 40 + 20 * i, 2, 2) for i in range(5)], opset=21)
+    save_moments(tmp_path, model)
+    arguments = ["--method", *method, "--rank", "weights", "--keep-format", "int8"]
+    sizes = [rewrite(model, tmp_path, *arguments, "--keep", keep)[1]["output"]["bytes"] for keep in range(5)]
+    assert sizes == sorted(sizes)
+    _, report = rewrite(model, tmp_path, *arguments, "--target-size", (sizes[2] + sizes[3]) // 2)
+    assert report["output"]["bytes"] == sizes[2] and report["topk"]["keep"] == 2
+
+
+@pytest.mark.parametrize("arguments", [["--rank", "stats"], ["--rank", "guess"], ["--rank", "weights", "--topk", "x.json"]])
+def test_rank_usage(tmp_path, arguments):
+    onnx.save(detector(), tmp_path / "in.onnx")
+    run_int4q("rewrite", tmp_path / "in.onnx", *arguments, status=2)
