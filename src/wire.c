@@ -257,8 +257,22 @@ static bool scan_nested(struct scan *scan, const struct token *token, const uint
     return true;
 }
 
+/* A message that comes twice where the schema has one would have to be merged with the first. Nobody writes
+ * models so, and protobuf-c fails at it without a reason where there is a oneof inside. `seen` has a bit for
+ * each field of the message. */
+static bool check_single(struct scan *scan, const struct token *token,
+                         const ProtobufCMessageDescriptor *message, uint64_t *seen)
+{
+    uint64_t bit = (uint64_t)1 << (token->field - message->fields);
+    if (token->field->label != PROTOBUF_C_LABEL_REPEATED && (*seen & bit))
+        return i4q_fail(scan->error, I4Q_MODEL, "malformed protobuf: a second %s at offset %" PRIu64,
+                        token->field->name, offset(scan, token->start));
+    *seen |= bit;
+    return true;
+}
+
 static bool scan_field(struct scan *scan, struct cursor *cursor, const ProtobufCMessageDescriptor *message,
-                       int depth)
+                       uint64_t *seen, int depth)
 {
     struct token token = {0};
     if (!read_tag(scan, cursor, message, &token))
@@ -271,7 +285,7 @@ static bool scan_field(struct scan *scan, struct cursor *cursor, const ProtobufC
     if (token.field && !check_field(scan, &token))
         return false;
     if (token.field && token.field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return scan_nested(scan, &token, tag_end, depth);
+        return check_single(scan, &token, message, seen) && scan_nested(scan, &token, tag_end, depth);
     if (message == scan->payload.message && token.number == scan->payload.field)
         return emit_payload(scan, &token);
     return emit(scan, token.start, (size_t)(cursor->at - token.start));
@@ -281,8 +295,9 @@ static bool scan_field(struct scan *scan, struct cursor *cursor, const ProtobufC
 static bool scan_message(struct scan *scan, struct cursor cursor, const ProtobufCMessageDescriptor *message,
                          int depth)
 {
+    uint64_t seen = 0; /* no message of the schema has more fields than bits */
     while (cursor.at < cursor.end)
-        if (!scan_field(scan, &cursor, message, depth))
+        if (!scan_field(scan, &cursor, message, &seen, depth))
             return false;
     return true;
 }
@@ -291,7 +306,7 @@ bool i4q_wire_scan(struct i4q_view bytes, const ProtobufCMessageDescriptor *root
                    struct i4q_wire_payload payload, struct i4q_wire *wire, struct i4q_error *error)
 {
     struct scan scan = {.start = bytes.data, .payload = payload, .error = error};
-    struct cursor cursor = {bytes.data, bytes.data + bytes.size};
+    struct cursor cursor = {bytes.data, bytes.size ? bytes.data + bytes.size : bytes.data};
     bool ok = scan_message(&scan, cursor, root, 1);
     *wire = (struct i4q_wire){{scan.skeleton.data, scan.skeleton.size}, scan.payloads, scan.n_payloads};
     if (!ok)

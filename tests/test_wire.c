@@ -65,9 +65,20 @@ static void nonsense_is_worded(void **state)
                    "float_data at offset 4 has 3 bytes, not a multiple of 4");
     /* graph { initializer { int64_data: a varint cut off } } */
     assert_refused(VIEW("\x3a\x05\x2a\x03\x3a\x01\x80"), "cut off");
+    assert_refused(VIEW("\x3a\x00\x3a\x00"), "a second graph at offset 2");
     /* the inner message claims more than the outer has */
     assert_refused(VIEW("\x3a\x02\x2a\x05\x08\x08\x08\x08\x08"),
                    "field 5 at offset 2 has 5 bytes, 0 are left");
+}
+
+static void nothing_is_a_message_without_fields(void **state)
+{
+    (void)state;
+    struct i4q_wire wire;
+    struct i4q_error error;
+    assert_true(scan((struct i4q_view){0}, &wire, &error));
+    assert_int_equal(wire.skeleton.size, 0);
+    i4q_wire_free(&wire);
 }
 
 /* graph { node { attribute { g { ... } } } }, as deep as asked */
@@ -109,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(payloads_are_left_out),
         cmocka_unit_test(nonsense_is_worded),
+        cmocka_unit_test(nothing_is_a_message_without_fields),
         cmocka_unit_test(depth_is_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$TESTS/functions.sh"
 # Models that are none, or not sound: one line that says what is wrong, exit 3, no output.
-for name in bad-empty bad-garbage bad-truncated bad-nested bad-overflowing-dims bad-short-payload \
-    bad-external-missing unsupported-operator; do
+for name in bad-empty bad-garbage bad-truncated bad-nested bad-type-twice bad-overflowing-dims \
+    bad-short-payload bad-external-missing unsupported-operator; do
     model "$name"
     fails 3 int4q rewrite "$name.onnx"
 done

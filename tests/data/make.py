@@ -87,25 +87,33 @@ def external():
     return made
 
 
+def field(number, body):
+    """One field of a protobuf message, with a length."""
+    size, length = len(body), bytearray()
+    while True:
+        length.append(size & 127 | (128 if size > 127 else 0))
+        size >>= 7
+        if not size:
+            return bytes([number << 3 | 2]) + bytes(length) + body
+
+
 def nested(levels=5000):
     """Types in types, deeper than any stack likes: graph.input.type.sequence_type.elem_type ..."""
-    def field(number, body):
-        size, length = len(body), bytearray()
-        while True:
-            length.append(size & 127 | (128 if size > 127 else 0))
-            size >>= 7
-            if not size:
-                return bytes([number << 3 | 2]) + bytes(length) + body
     body = b""
     for _ in range(levels):
         body = field(4, field(1, body))
     return b"\x08\x08" + field(7, field(11, field(2, body)))
 
 
+def type_twice():
+    """graph.output { type {} type {} }"""
+    return b"\x08\x08" + field(7, field(12, field(2, b"") * 2))
+
+
 MODELS = {
     "good-detector": detector, "good-inputs-listed": inputs_listed, "good-no-conv": no_conv,
     "good-non-finite": non_finite, "unsupported-operator": unknown_operator, "bad-external-missing": external,
-    "bad-short-payload": short_payload, "bad-overflowing-dims": overflowing_dims, "bad-nested": nested,
+    "bad-short-payload": short_payload, "bad-overflowing-dims": overflowing_dims, "bad-nested": nested, "bad-type-twice": type_twice,
     "bad-garbage": lambda: b"this is no model at all\n", "bad-empty": lambda: b"",
     "bad-truncated": lambda: detector().SerializeToString()[:-100],
 }
