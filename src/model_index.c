@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#define ATTRIBUTE_TYPE(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
+
 struct indexer {
     struct i4q_model *model;
     struct i4q_scope **last_scope;
@@ -141,10 +143,24 @@ static bool index_inputs(struct indexer *indexer, const struct i4q_node *node)
 
 static bool index_graph(struct indexer *indexer, struct i4q_scope *parent, Onnx__GraphProto *graph);
 
+/* A graph in an attribute of another type would go unnoticed with the attribute, when an upgrade rule takes
+ * that for what it says it is. Old files tell no types. */
+static bool check_body(struct indexer *indexer, const Onnx__NodeProto *node,
+                       const Onnx__AttributeProto *attribute)
+{
+    bool has_graph = attribute->g || attribute->n_graphs;
+    return !has_graph || !attribute->type || attribute->type == ATTRIBUTE_TYPE(GRAPH) ||
+           attribute->type == ATTRIBUTE_TYPE(GRAPHS) ||
+           i4q_fail(indexer->error, I4Q_MODEL, "node '%s': its attribute '%s' holds a graph, but has type %d",
+                    i4q_text(node->name), i4q_text(attribute->name), (int)attribute->type);
+}
+
 static bool index_bodies(struct indexer *indexer, const struct i4q_node *node)
 {
     for (size_t a = 0; a < node->proto->n_attribute; a++) {
         Onnx__AttributeProto *attribute = node->proto->attribute[a];
+        if (!check_body(indexer, node->proto, attribute))
+            return false;
         if (attribute->g && !index_graph(indexer, node->scope, attribute->g))
             return false;
         for (size_t i = 0; i < attribute->n_graphs; i++)

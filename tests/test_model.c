@@ -171,6 +171,11 @@ static void uses_are_found_across_bodies(void **state)
     assert_int_equal(count, 1);
     assert_int_equal(convs[0].source, I4Q_SOURCE_STORED);
     assert_ptr_equal(convs[0].weight, weight);
+    attribute.has_type = true;
+    attribute.type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
+    assert_false(load(f));
+    assert_failed(f->error, I4Q_MODEL,
+                  "node 'If': its attribute 'then_branch' holds a graph, but has type 7");
 }
 
 static void new_names_are_free(void **state)
