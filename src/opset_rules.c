@@ -388,8 +388,9 @@ static bool softmax(struct i4q_upgrader *u, Onnx__NodeProto *node)
         return set_axis(u, node, attribute, -1);
     if (is_last_but_ones(u, node, counted))
         return set_axis(u, node, attribute, counted);
-    return node->n_input && node->n_output && wrap_in_flatten(u, node, axis) &&
-           set_axis(u, node, attribute, -1) && done(u);
+    if (!node->n_input || !node->n_output)
+        return i4q_opset_refuse(u, node, "it has no input or no output");
+    return wrap_in_flatten(u, node, axis) && set_axis(u, node, attribute, -1) && done(u);
 }
 
 /* ---- GroupNormalization: scale and bias for each channel instead of each group */

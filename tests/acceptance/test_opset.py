@@ -263,6 +263,7 @@ REFUSED = {
     "Upsample": ([floats("s", 1, 1, 2, 2), *node("Upsample", ["c", "s"])], 10),
     "Upsample both ways": (node("Upsample", mode="nearest", scales=[1.0, 1.0, 2.0, 0.5]), 7),
     "Scatter": ([INDICES, *node("Scatter", ["c", "i", "c"], axis=1)], 11),
+    "Softmax of nothing": (node("Softmax", []), 7),
     "ReduceMax axes not INTS": (node("ReduceMax", axes=1), 17),
     "GroupNormalization": ([helper.make_node("Cast", [n], [n * 2], to=1) for n in "csb"] + [
         *node("GroupNormalization", ["cc", "ss", "bb"], num_groups=2)], 18),
