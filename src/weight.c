@@ -10,7 +10,8 @@ enum {
     MAX_IDENTITIES = 64, /* in a row; behind more, a weight counts as read by something else */
 };
 
-/* Finds out who other than the chosen operators reads a weight, through Identity nodes. */
+/* Finds out who other than the chosen operators reads a weight, through Identity nodes. Only by its input 0
+ * does one pass the weight on, so each is come by once. */
 static void find_readers(struct i4q_weight *weight, const struct i4q_value *value, unsigned ops, int depth)
 {
     if (!value)
@@ -18,7 +19,8 @@ static void find_readers(struct i4q_weight *weight, const struct i4q_value *valu
     weight->is_output |= value->is_output;
     for (const struct i4q_use *use = value->uses; use; use = use->next) {
         const Onnx__NodeProto *node = use->node->proto;
-        if (!i4q_node_is(node, "Identity") || !node->n_output)
+        bool passes_on = i4q_node_is(node, "Identity") && use->input == 0 && node->n_output;
+        if (!passes_on)
             weight->other_reader |= !i4q_conv_reads_weight(ops, node, use->input, weight->channel_axis);
         else if (depth == MAX_IDENTITIES)
             weight->other_reader = true;

@@ -4,9 +4,11 @@
 # Nothing to quantize is exit 4 with a report; a requirement that does not hold as well.
 model good-no-conv
 model good-non-finite
+model good-identities
 model good-detector
 fails 4 int4q rewrite good-no-conv.onnx
 fails 4 int4q rewrite good-non-finite.onnx
+fails 4 int4q rewrite good-identities.onnx
 fails 4 int4q rewrite -q good-detector.onnx --exclude '*'
 int4q rewrite -q good-detector.onnx
 fails 4 int4q rewrite -q out.onnx -o again.onnx

@@ -54,6 +54,13 @@ def non_finite():
     return conv(tensor)
 
 
+def identities(length=60):
+    """Each node reads its input twice: 2^60 ways from the weight to its end."""
+    names = ["w", *(f"i{i}" for i in range(length))]
+    chain = [helper.make_node("Identity", [a, a], [b]) for a, b in zip(names, names[1:])]
+    return model([*chain, helper.make_node("Conv", ["x", "w"], ["y"], name="conv")], [weight("w", 2, 3, 3, 3)])
+
+
 def inputs_listed():
     """As older exporters do: every initializer is a graph input as well."""
     made = conv(weight("w", 2, 3, 3, 3), ir=3, opset=11)
@@ -112,10 +119,10 @@ def type_twice():
 
 MODELS = {
     "good-detector": detector, "good-inputs-listed": inputs_listed, "good-no-conv": no_conv,
-    "good-non-finite": non_finite, "unsupported-operator": unknown_operator, "bad-external-missing": external,
-    "bad-short-payload": short_payload, "bad-overflowing-dims": overflowing_dims, "bad-nested": nested, "bad-type-twice": type_twice,
-    "bad-garbage": lambda: b"this is no model at all\n", "bad-empty": lambda: b"",
-    "bad-truncated": lambda: detector().SerializeToString()[:-100],
+    "good-non-finite": non_finite, "good-identities": identities, "unsupported-operator": unknown_operator,
+    "bad-external-missing": external, "bad-short-payload": short_payload, "bad-overflowing-dims": overflowing_dims,
+    "bad-nested": nested, "bad-type-twice": type_twice, "bad-garbage": lambda: b"this is no model at all\n",
+    "bad-empty": lambda: b"", "bad-truncated": lambda: detector().SerializeToString()[:-100],
 }
 
 
