@@ -228,11 +228,13 @@ static bool is_computed(const struct planner *planner, const struct i4q_plan_row
     return row->conv->source == I4Q_SOURCE_COMPUTED;
 }
 
+/* Inputs of a body get their values from the node that holds it. */
 static bool is_input(const struct planner *planner, const struct i4q_plan_row *row)
 {
-    return row->conv->source == I4Q_SOURCE_INPUT ||
-           (row->conv->weight->is_input && !planner->plan->inputs_are_constant &&
-            !planner->options->assume_constant);
+    const struct i4q_value *weight = row->conv->weight;
+    bool constant = (planner->plan->inputs_are_constant || planner->options->assume_constant) &&
+                    weight->scope == planner->model->scopes;
+    return row->conv->source == I4Q_SOURCE_INPUT || (weight->is_input && !constant);
 }
 
 static bool is_output(const struct planner *planner, const struct i4q_plan_row *row)

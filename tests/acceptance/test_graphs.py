@@ -207,6 +207,17 @@ def quantized(op_type="DequantizeLinear", domain=""):
     return make_model([node, conv("d")], [codes, scale], outputs=Y, **({"com_microsoft": 1} if domain else {}))
 
 
+def input_of_a_body():
+    """In a Loop, whose initial value it is that counts; the main graph has no initializer that is no input."""
+    body = helper.make_graph([conv("v", "y1"), helper.make_node("Identity", ["go"], ["on"])], "body",
+                             [value("i", kind=TensorProto.INT64), value("go", kind=TensorProto.BOOL), value("v", 3, 3, 3, 3)],
+                             [value("on", kind=TensorProto.BOOL), value("v", 3, 3, 3, 3), value("y1", 1, 3, 4, 4)],
+                             [tensor("v", 3, 3, 3, 3)])
+    nodes = [helper.make_node("Loop", ["n", "", "p"], ["q", "ys"], body=body),
+             helper.make_node("Squeeze", ["ys"], ["y"])]
+    return make_model(nodes, inputs=[value("x", 1, 3, 6, 6), value("n", kind=TensorProto.INT64), value("p", 3, 3, 3, 3)], outputs=Y)
+
+
 def with_nan(index, number):
     array = numpy_helper.to_array(W).copy()
     array.reshape(-1)[index] = number
@@ -233,6 +244,7 @@ ARANGE = numpy_helper.from_array(np.arange(4, dtype=np.float32).reshape(1, 4, 1,
     weight_is_input=lambda: make_model([conv("p")], inputs=[value("x", 1, 3, 6, 6), value("p", 3, 3, 3, 3)], outputs=Y),
     weight_is_input__default=lambda: with_input(make_model([conv(), helper.make_node("Add", ["y", "b"], ["z"])], [W, tensor("b", 1)],
                                                            outputs=[value("z", 1, 3, 4, 4)]), "w"),
+    weight_is_input__body=input_of_a_body,
     weight_is_output=lambda: make_model([conv()], [W], outputs=[*Y, value("w", 3, 3, 3, 3)]),
     weight_is_output__identity=lambda: make_model([conv(), helper.make_node("Identity", ["w"], ["i"])], [W],
                                                   outputs=[*Y, value("i", 3, 3, 3, 3)]),
