@@ -89,12 +89,15 @@ static void set_granularity(struct i4q_storage *storage, const struct i4q_tensor
         storage->block = 0;
 }
 
-/* Plain arithmetic: scales broadcast, along one axis or, [channels, blocks, 1], along two. */
+/* Plain arithmetic: scales broadcast, along one axis or, [channels, blocks, 1] before a Reshape, along two.
+ */
 static void set_broadcast(struct i4q_storage *storage, const struct i4q_tensor *codes,
                           const struct i4q_tensor *scale)
 {
     size_t axis = 0, wide = count_wide(scale, &axis);
-    bool blocked = codes->rank == 3 && scale->rank == 3 && storage->rank != 3 && scale->dims[2] == 1;
+    bool reshaped = storage->dims != codes->dims;
+    bool blocked = codes->rank == 3 && scale->rank == 3 && reshaped && scale->dims[0] == codes->dims[0] &&
+                   scale->dims[1] == codes->dims[1] && scale->dims[2] == 1;
     storage->axis = (int64_t)axis;
     storage->granularity = blocked                        ? I4Q_BLOCK
                            : wide == 0 && scale->rank < 2 ? I4Q_PER_TENSOR

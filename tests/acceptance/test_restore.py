@@ -39,6 +39,19 @@ def test_round_trip(tmp_path, args):
     assert run(restored, feeds)[0].tobytes() == wanted.tobytes()
 
 
+@pytest.mark.parametrize("args", [*FORMS, ["--block", "5", "--decode", "cast"]], ids=" ".join)
+def test_weights_of_rank_3(tmp_path, args):
+    """Their blocks and scales look much like each other; 5 is a block with the shape of the weight."""
+    original = make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="one")], [tensor("w", 4, 9, 5)],
+                          inputs=[value("x", 1, 9, 8)], outputs=[value("y", 1, 4, 4)], opset=21)
+    rewritten, _ = rewrite(original, tmp_path, *args)
+    run_int4q("inspect", tmp_path / "out.onnx", "--require", "valid", "--require", "float==0")
+    run_int4q("restore", tmp_path / "out.onnx", "-o", tmp_path / "back.onnx")
+    rewritten.graph.output.append(onnx.ValueInfoProto(name="w"))
+    decoded = run(rewritten, random_feeds(original))[1]
+    assert onnx.load(tmp_path / "back.onnx").graph.initializer[0].raw_data == decoded.tobytes()
+
+
 def test_again_gives_the_same_codes(tmp_path):
     """Decoded weights are on the grid already: quantizing them once more changes nothing."""
     rewrite(small(), tmp_path)
