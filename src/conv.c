@@ -86,7 +86,10 @@ Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value)
 {
     if (value->initializer || !value->producer || !i4q_node_is(value->producer->proto, "Constant"))
         return value->initializer;
-    const Onnx__AttributeProto *attribute = i4q_node_attribute(value->producer->proto, "value");
+    /* A Constant has one attribute and one output. One with more could not just be replaced. */
+    const Onnx__NodeProto *node = value->producer->proto;
+    const Onnx__AttributeProto *attribute =
+        node->n_attribute == 1 && node->n_output == 1 ? i4q_node_attribute(node, "value") : NULL;
     return attribute ? attribute->t : NULL;
 }
 
