@@ -99,9 +99,7 @@ static void set_broadcast(struct i4q_storage *storage, const struct i4q_tensor *
     bool blocked = codes->rank == 3 && scale->rank == 3 && reshaped && scale->dims[0] == codes->dims[0] &&
                    scale->dims[1] == codes->dims[1] && scale->dims[2] == 1;
     storage->axis = (int64_t)axis;
-    storage->granularity = blocked                        ? I4Q_BLOCK
-                           : wide == 0 && scale->rank < 2 ? I4Q_PER_TENSOR
-                                                          : I4Q_PER_CHANNEL;
+    storage->granularity = blocked ? I4Q_BLOCK : wide ? I4Q_PER_CHANNEL : I4Q_PER_TENSOR;
     storage->block = blocked ? codes->dims[2] : 0;
 }
 
@@ -136,73 +134,99 @@ static const struct i4q_node *producer_of(const struct i4q_node *node, size_t in
     return value ? value->producer : NULL;
 }
 
-/* The shape that a Reshape gives the weight, where it is constant and of positive dimensions. */
-static void take_shape(struct i4q_arena *arena, const struct i4q_node *reshape, struct i4q_storage *storage)
+/* The shape that a Reshape gives the weight; false where it is not constant and of positive dimensions. */
+static bool take_shape(struct i4q_arena *arena, const struct i4q_node *reshape, struct i4q_storage *storage)
 {
     struct i4q_error ignored = {0};
     struct i4q_view payload;
     const Onnx__TensorProto *shape = input_tensor(reshape, 1);
     if (!shape || shape->data_type != TYPE(INT64) || !i4q_tensor_payload(arena, shape, &payload, &ignored))
-        return;
+        return false;
     size_t rank = payload.size / sizeof(int64_t), count = 1;
     int64_t *dims = i4q_arena_alloc(arena, rank, sizeof *dims);
     if (!dims || !rank)
-        return;
+        return false;
     memcpy(dims, payload.data, payload.size);
     for (size_t i = 0; i < rank; i++)
         if (dims[i] <= 0 || !i4q_mul_size(count, (size_t)dims[i], &count))
-            return;
+            return false;
     storage->dims = dims;
     storage->rank = rank;
     storage->count = count;
+    return true;
+}
+
+/* Whether a zero point that the node reads is a constant. */
+static bool knows_zero(const struct i4q_node *node, size_t input, const struct i4q_storage *storage)
+{
+    bool reads_one = node && input < node->proto->n_input && *node->proto->input[input];
+    return !reads_one || storage->zero_point;
 }
 
 /* Inputs of DequantizeLinear: codes, scale, zero point. */
-static void describe_dequantize(const struct i4q_node *node, struct i4q_storage *storage)
+static bool describe_dequantize(const struct i4q_node *node, struct i4q_storage *storage)
 {
     storage->is_dequantize = true;
     storage->axis = int_attribute(node->proto, "axis", 1);
     storage->block = int_attribute(node->proto, "block_size", 0);
     describe_integers(storage, input_tensor(node, 0), input_tensor(node, 1), input_tensor(node, 2));
+    return knows_zero(node, 2, storage);
+}
+
+/* The node, if it is `op`; `at` then goes on to what makes its first operand. */
+static const struct i4q_node *step(const struct i4q_node **at, const char *op)
+{
+    const struct i4q_node *node = *at;
+    if (!node || !i4q_node_is(node->proto, op))
+        return NULL;
+    *at = producer_of(node, 0);
+    return node;
+}
+
+/* From the shape of packed codes up to their low nibbles: see decoder.c. */
+static bool step_to_bytes(struct i4q_arena *arena, const struct i4q_node **at, struct i4q_storage *storage)
+{
+    const struct i4q_node *shape = step(at, "Reshape");
+    if (!shape || !take_shape(arena, shape, storage) || (step(at, "Slice") && !step(at, "Reshape")))
+        return false;
+    return step(at, "Concat") && step(at, "Unsqueeze") && step(at, "BitShift");
 }
 
 /* (codes - zero point) * scale, read from the end; the decoder is a Cast, or a BitShift of packed bytes. */
-static void describe_arithmetic(const struct i4q_node *last, const struct i4q_node *decoder,
-                                struct i4q_storage *storage)
+static bool describe_arithmetic(struct i4q_arena *arena, const struct i4q_node *at,
+                                const struct i4q_node *decoder, struct i4q_storage *storage)
 {
-    bool packed = i4q_node_is(decoder->proto, "BitShift"),
-         multiplies = last && i4q_node_is(last->proto, "Mul");
-    const struct i4q_node *before = multiplies ? producer_of(last, 0) : last;
-    bool subtracts = before && i4q_node_is(before->proto, "Sub");
-    describe_integers(storage, input_tensor(decoder, 0), multiplies ? input_tensor(last, 1) : NULL,
-                      subtracts ? input_tensor(before, 1) : NULL);
-    if (packed)
+    bool packed = i4q_node_is(decoder->proto, "BitShift");
+    const struct i4q_node *mul = step(&at, "Mul"), *sub = step(&at, "Sub");
+    bool known = !packed || (step(&at, "Cast") && step_to_bytes(arena, &at, storage));
+    describe_integers(storage, input_tensor(decoder, 0), mul ? input_tensor(mul, 1) : NULL,
+                      sub ? input_tensor(sub, 1) : NULL);
+    if (storage->codes && storage->scale) /* axes are counted from the last */
+        storage->axis +=
+            (int64_t)(packed ? storage->rank : storage->codes->n_dims) - (int64_t)storage->scale->n_dims;
+    if (packed && known)
         storage->name = "packed-u8";
     if (packed && storage->zero_point && storage->zero_point->n_dims == 0)
         storage->bytes -= i4q_tensor_size(storage->zero_point); /* the 8 that all weights share */
+    return known && at == decoder && knows_zero(sub, 1, storage);
 }
 
+/* The forms that decoder.h has, with or without a Reshape. Of any other chain of nodes the kind of codes is
+ * all that can be told. */
 static void describe_decoded(struct i4q_arena *arena, const struct i4q_conv *conv,
                              struct i4q_storage *storage)
 {
-    const struct i4q_node *last = conv->weight->producer;
-    if (last && i4q_node_is(last->proto, "Reshape")) {
-        take_shape(arena, last, storage);
-        last = producer_of(last, 0);
-    }
-    /* Packed codes get their shape before they are cast. */
-    for (const struct i4q_node *node = last; node && !storage->dims; node = producer_of(node, 0)) {
-        if (i4q_node_is(node->proto, "Reshape"))
-            take_shape(arena, node, storage);
-        if (node == conv->decoder ||
-            !(i4q_node_is(node->proto, "Mul") || i4q_node_is(node->proto, "Sub") ||
-              i4q_node_is(node->proto, "Cast") || i4q_node_is(node->proto, "Reshape")))
-            break;
-    }
-    if (i4q_node_is(conv->decoder->proto, "Cast") || i4q_node_is(conv->decoder->proto, "BitShift"))
-        describe_arithmetic(last, conv->decoder, storage);
+    const struct i4q_node *at = conv->weight->producer, *reshape = step(&at, "Reshape");
+    bool arithmetic =
+        i4q_node_is(conv->decoder->proto, "Cast") || i4q_node_is(conv->decoder->proto, "BitShift");
+    bool known = !reshape || take_shape(arena, reshape, storage);
+    if (arithmetic)
+        known &= describe_arithmetic(arena, at, conv->decoder, storage);
     else
-        describe_dequantize(conv->decoder, storage);
+        known &= describe_dequantize(conv->decoder, storage) && at == conv->decoder;
+    if (!known)
+        *storage = (struct i4q_storage){
+            .name = storage->name, .is_float = storage->is_float, .bytes = storage->bytes};
 }
 
 /* Inputs: QLinearConv x, x_scale, x_zero_point, w, w_scale, w_zero_point, ...; ConvInteger x, w,

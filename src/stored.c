@@ -158,17 +158,24 @@ static bool fit_scale(const struct i4q_storage *storage, struct i4q_stored *stor
     return storage->is_dequantize ? fit_blocks(storage, stored, error) : fit_cube(storage, stored, error);
 }
 
+static bool same_dims(const Onnx__TensorProto *a, const Onnx__TensorProto *b)
+{
+    return a->n_dims == b->n_dims &&
+           (!a->n_dims || memcmp(a->dims, b->dims, a->n_dims * sizeof *a->dims) == 0);
+}
+
 static bool fit_zero_point(const struct i4q_storage *storage, const struct i4q_stored *stored,
                            struct i4q_error *error)
 {
     const Onnx__TensorProto *zero = storage->zero_point;
     if (!stored->zero_point.type || !stored->scale.type)
         return true;
-    bool fits = stored->zero_point.count == stored->scale.count;
+    bool fits;
     if (storage->is_dequantize)
-        fits = fits && zero->data_type == storage->codes->data_type;
+        fits =
+            stored->zero_point.count == stored->scale.count && zero->data_type == storage->codes->data_type;
     else
-        fits = fits || stored->zero_point.count == 1;
+        fits = stored->zero_point.count == 1 || same_dims(zero, storage->scale);
     return fits || misfit(storage, "zero point", zero, error);
 }
 

@@ -29,6 +29,7 @@ CASES = {
     "Gemm": (lambda: one("Gemm", (33, 17), (2, 33)), 1),
     "Gemm transB": (lambda: one("Gemm", (17, 33), (2, 33), transB=1), 0),
     "Gemm transA": (lambda: one("Gemm", (5, 3), (5, 2), transA=1), 1),
+    "ConvTranspose to one": (lambda: one("ConvTranspose", (4, 1, 3, 3), (1, 4, 6, 6)), 1),
     "MatMul": (lambda: one("MatMul", (9, 5), (2, 3, 9)), 1),
 }
 

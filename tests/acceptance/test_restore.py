@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """int4q restore: bit-equal weights, the rest of the graph as it was before the rewrite."""
+import numpy as np
 import onnx
 import pytest
 from helpers import make_model, random_feeds, rewrite, run, run_int4q, tensor, value
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 FORMS = [[], ["--format", "uint4"], ["--format", "int8"], ["--format", "packed-u8"], ["--decode", "cast"],
          ["--format", "uint4", "--decode", "cast"], ["--block", "9"], ["--block", "8"], ["--block", "9", "--decode", "cast"],
@@ -50,6 +51,60 @@ def test_weights_of_rank_3(tmp_path, args):
     rewritten.graph.output.append(onnx.ValueInfoProto(name="w"))
     decoded = run(rewritten, random_feeds(original))[1]
     assert onnx.load(tmp_path / "back.onnx").graph.initializer[0].raw_data == decoded.tobytes()
+
+
+def foreign(*nodes, op="Conv", shape=(3, 3, 3, 3), scale=(3, 1, 1, 1), zero=None):
+    """Codes q, scale s and zero point z, decoded to w by other nodes than ours."""
+    codes = helper.make_tensor("q", TensorProto.INT8, shape, np.arange(-40, 41)[:np.prod(shape)])
+    constants = [codes] + [helper.make_tensor(n, TensorProto.FLOAT, dims, np.linspace(0.1, 1, np.prod(dims, dtype=int)))
+                           for n, dims in (("s", scale), ("z", zero)) if dims is not None]
+    x = [3, shape[0]] if op == "MatMul" else [1, 3, 6, 6]
+    return make_model([*nodes, helper.make_node(op, ["x", "w"], ["y"], name="it")], constants, inputs=[value("x", *x)], opset=21)
+
+
+def dequantize(output="w", **attributes):
+    return helper.make_node("DequantizeLinear", ["q", "s"], [output], **attributes)
+
+
+def steps(*names):
+    """Cast and some of the others, one behind the other."""
+    values = ["q", *(f"v{i}" for i in range(len(names))), "w"]
+    rest = {"Cast": {"to": TensorProto.FLOAT}, "Transpose": {"perm": [1, 0, 2, 3]}}
+    return [helper.make_node(n, [a, *{"Mul": "s", "Sub": "z"}.get(n, "")], [b], **rest.get(n, {}))
+            for n, a, b in zip(["Cast", *names], values, values[1:])]
+
+
+# name: (model, whether its weight is restored)
+FOREIGN = {
+    "transposed matrix": (foreign(dequantize("v", axis=0), helper.make_node("Transpose", ["v"], ["w"]), op="MatMul", shape=(4, 4),
+                                  scale=(4,)), False),
+    "transposed before the scale": (foreign(*steps("Transpose", "Mul")), False),
+    "reshaped by a shape that is computed": (foreign(dequantize("v", axis=0), helper.make_node("Shape", ["v"], ["r"]),
+                                                     helper.make_node("Reshape", ["v", "r"], ["w"]), scale=(3,)), False),
+    "scale along the last axis": (foreign(*steps("Mul"), scale=(3,)), True),
+    "scale along the second axis": (foreign(*steps("Mul"), scale=(3, 1, 1)), True),
+    "one scale": (foreign(*steps("Mul"), scale=(1, 1, 1, 1)), True),
+    "one zero point": (foreign(*steps("Sub", "Mul"), zero=()), True),
+    "zero points": (foreign(*steps("Sub", "Mul"), zero=(3, 1, 1, 1)), True),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_decoders_of_others(tmp_path, name):
+    """Restored bit for bit, or left alone."""
+    original, is_restored = FOREIGN[name]
+    onnx.save(original, tmp_path / "in.onnx")
+    run_int4q("inspect", tmp_path / "in.onnx", "--require", "valid")
+    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=0 if is_restored else 4)
+    if is_restored:
+        original.graph.output.append(onnx.ValueInfoProto(name="w"))
+        weight = onnx.load(tmp_path / "out.onnx").graph.initializer[0]
+        assert weight.name == "w" and weight.raw_data == run(original, random_feeds(original))[1].tobytes()
+
+
+def test_zero_points_along_another_axis(tmp_path):
+    onnx.save(foreign(*steps("Sub", "Mul"), zero=(3,)), tmp_path / "in.onnx")
+    assert "zero point" in run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=3).stderr
 
 
 def test_again_gives_the_same_codes(tmp_path):
