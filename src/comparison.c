@@ -53,10 +53,14 @@ static void measure(const struct comparer *comparer, const struct i4q_stored *ou
     row->sqnr_db = i4q_error_sqnr(&sums);
 }
 
+static bool has_shape(const struct i4q_storage *storage)
+{
+    return storage->rank || storage->count; /* a scalar has one element */
+}
+
 static bool same_shape(const struct i4q_storage *a, const struct i4q_storage *b)
 {
-    return a->dims && b->dims && a->rank == b->rank &&
-           memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0;
+    return a->rank == b->rank && (!a->rank || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0);
 }
 
 static bool compare_weight(struct comparer *comparer, struct i4q_inspected *row, const struct i4q_conv *conv)
@@ -66,6 +70,8 @@ static bool compare_weight(struct comparer *comparer, struct i4q_inspected *row,
     struct i4q_error ignored = {0};
     const char *label = i4q_node_label(conv->node->proto);
     i4q_storage_describe(&comparer->reference->arena, conv, &storage);
+    if (!has_shape(&row->storage) || !has_shape(&storage))
+        return true;
     if (!same_shape(&row->storage, &storage))
         return difference(comparer, "node '%s': its weight has another shape", label);
     if (!i4q_stored_open(comparer->arena, &row->storage, &ours, &ignored) ||

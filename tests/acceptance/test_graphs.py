@@ -275,6 +275,8 @@ def test_left_alone(tmp_path, reason, make):
     meant = reason in ("already-quantized", "dfl")
     run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "--strict", status=4 if meant else 3)
     run_int4q("inspect", tmp_path / "in.onnx", "--json", report)
+    run_int4q("inspect", tmp_path / "in.onnx", "--reference", tmp_path / "in.onnx", "--json", report)
+    assert json.loads(report.read_text())["differences"] == []
 
 
 def test_dfl_by_name(tmp_path):
