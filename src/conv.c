@@ -128,6 +128,8 @@ static bool may_follow_decoder(const Onnx__NodeProto *node)
 static const struct i4q_node *find_decoder(const struct i4q_value *value)
 {
     for (int i = 0; i < MAX_CHAIN && value && value->producer; i++, value = first_operand(value)) {
+        if (value->producer->proto->n_output != 1) /* none of them has more */
+            break;
         if (decodes(value))
             return value->producer;
         if (!may_follow_decoder(value->producer->proto))
