@@ -154,15 +154,24 @@ static bool is_weight(const struct comparer *comparer, const char *name)
     return i4q_table_get(&comparer->weights, name) != NULL;
 }
 
+/* What a node is known by: its first output that has a name; those left out have none. */
+static const char *first_output(const Onnx__NodeProto *node)
+{
+    for (size_t i = 0; i < node->n_output; i++)
+        if (*node->output[i])
+            return node->output[i];
+    return "";
+}
+
 /* The values of `ours` that `theirs` has not, or has otherwise made; the other way round only what is
- * missing. */
+ * missing. Nodes without outputs do nothing. */
 static bool compare_nodes(struct comparer *comparer, const struct i4q_model *ours,
                           const struct i4q_model *theirs, const char *missing, bool changes)
 {
     for (const struct i4q_node *node = ours->nodes; node; node = node->next) {
-        const char *output = node->proto->n_output ? node->proto->output[0] : "";
+        const char *output = first_output(node->proto);
         const struct i4q_value *other = i4q_scope_resolve(theirs->scopes, output);
-        if (node->scope != ours->scopes || is_weight(comparer, output))
+        if (node->scope != ours->scopes || !*output || is_weight(comparer, output))
             continue;
         if (!other || !other->producer) {
             if (!difference(comparer, "node '%s' (%s) %s", i4q_node_label(node->proto),

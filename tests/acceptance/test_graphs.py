@@ -281,6 +281,14 @@ def test_left_alone(tmp_path, reason, make):
     assert json.loads(report.read_text())["differences"] == []
 
 
+def test_outputs_left_out(tmp_path):
+    """The first output of a node need not have a name: it is then not by it that the node is known."""
+    nodes = [conv(), helper.make_node("GRU", ["y", "a", "b"], ["", "z"], hidden_size=1)]
+    onnx.save(make_model(nodes, [W, tensor("a", 1, 3, 4), tensor("b", 1, 3, 1)]), tmp_path / "in.onnx")
+    run_int4q("inspect", tmp_path / "in.onnx", "--reference", tmp_path / "in.onnx", "--json", tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text())["differences"] == []
+
+
 def test_dfl_by_name(tmp_path):
     """Whoever names it gets it."""
     original = make_model([conv()], [ARANGE], inputs=[value("x", 1, 4, 6, 6)], outputs=[value("y", 1, 1, 6, 6)])
