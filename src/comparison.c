@@ -111,24 +111,46 @@ static bool mark_weight(struct comparer *comparer, enum side side, const struct 
     return !stored || mark_value(comparer, side, conv->node->scope, conv->weight->name, 0);
 }
 
-static bool compare_weights(struct comparer *comparer)
+/* A Conv of the reference. Names of nodes need not differ: those of one name belong to ours in file order. */
+struct counterpart {
+    const struct i4q_conv *conv;
+    struct counterpart *next;
+};
+
+/* Finds what the reference has, by name. */
+static bool index_reference(struct comparer *comparer, struct i4q_table *by_name)
 {
     struct i4q_conv *convs;
     size_t count;
-    struct i4q_table by_name;
+    i4q_table_init(by_name, comparer->arena);
     if (!i4q_convs_find(comparer->reference, I4Q_OPS_ALL, 0, &convs, &count, comparer->error))
         return false;
-    i4q_table_init(&by_name, comparer->arena);
-    for (size_t i = 0; i < count; i++) {
-        void **slot = i4q_table_at(&by_name, i4q_node_label(convs[i].node->proto));
-        if (!slot || !mark_weight(comparer, THEIRS, &convs[i]))
+    struct counterpart *counterparts = i4q_arena_alloc(comparer->arena, count, sizeof *counterparts);
+    for (size_t i = count; i-- > 0;) {
+        void **slot = i4q_table_at(by_name, i4q_node_label(convs[i].node->proto));
+        if (!counterparts || !slot || !mark_weight(comparer, THEIRS, &convs[i]))
             return i4q_fail_memory(comparer->error);
-        *slot = &convs[i];
+        counterparts[i] = (struct counterpart){&convs[i], *slot};
+        *slot = &counterparts[i];
     }
+    return true;
+}
+
+static bool compare_weights(struct comparer *comparer)
+{
+    struct i4q_table by_name;
+    if (!index_reference(comparer, &by_name))
+        return false;
     for (size_t i = 0; i < comparer->inspection->n_rows; i++) {
         struct i4q_inspected *row = &comparer->inspection->rows[i];
-        const struct i4q_conv *conv = i4q_table_get(&by_name, i4q_node_label(row->conv->node->proto));
-        if (!mark_weight(comparer, OURS, row->conv) || (conv && !compare_weight(comparer, row, conv)))
+        void **slot = i4q_table_at(&by_name, i4q_node_label(row->conv->node->proto));
+        if (!slot || !mark_weight(comparer, OURS, row->conv))
+            return i4q_fail_memory(comparer->error);
+        const struct counterpart *other = *slot;
+        if (!other)
+            continue;
+        *slot = other->next;
+        if (!compare_weight(comparer, row, other->conv))
             return false;
     }
     return true;

@@ -281,6 +281,16 @@ def test_left_alone(tmp_path, reason, make):
     assert json.loads(report.read_text())["differences"] == []
 
 
+def test_convs_of_one_name(tmp_path):
+    """Names of nodes need not differ; each Conv is compared with its own former self."""
+    original = make_model([conv("v", "a", name="c"), conv("w", "y", "a", name="c")], [tensor("v", 3, 3, 1, 1), W], outputs=Y)
+    _, report = rewrite(original, tmp_path)
+    run_int4q("inspect", tmp_path / "out.onnx", "--reference", tmp_path / "in.onnx", "--json", tmp_path / "report.json")
+    inspected = json.loads((tmp_path / "report.json").read_text())
+    assert not any("shape" in d for d in inspected["differences"])
+    assert [c["sqnr_db"] for c in inspected["convs"]] == [c["sqnr_db"] for c in report["convs"]]
+
+
 def test_outputs_left_out(tmp_path):
     """The first output of a node need not have a name: it is then not by it that the node is known."""
     nodes = [conv(), helper.make_node("GRU", ["y", "a", "b"], ["", "z"], hidden_size=1)]
