@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what building and testing need: Debian packages, and Python packages into .venv. Does nothing, and takes no
-# time, where all of it is there. Sourced by the other scripts: sets `root` and `python`.
+# time, where all of it is there. Sourced by the other scripts: sets `root` and `python`. A script that needs more
+# packages names them in `more_packages` before, one that needs no Python sets `no_python`.
 set -eu -o pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=$root/.venv/bin/python
 
 packages=(build-essential cmake ninja-build pkg-config protobuf-c-compiler protobuf-compiler libprotobuf-c-dev
-    libjansson-dev libcmocka-dev python3 python3-venv)
+    libjansson-dev libcmocka-dev python3 python3-venv "${more_packages[@]}")
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
@@ -59,4 +60,4 @@ build_tree() {
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 install_packages
-install_python
+[ -n "${no_python-}" ] || install_python
