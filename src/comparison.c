@@ -111,11 +111,21 @@ static bool mark_weight(struct comparer *comparer, enum side side, const struct 
     return !stored || mark_value(comparer, side, conv->node->scope, conv->weight->name, 0);
 }
 
-/* A Conv of the reference. Names of nodes need not differ: those of one name belong to ours in file order. */
+/* A Conv of the reference. Names of nodes need not differ: those of one name and operator belong to ours in
+ * file order. */
 struct counterpart {
     const struct i4q_conv *conv;
     struct counterpart *next;
 };
+
+/* The first of the counterparts that a Conv may have; NULL when memory runs out. */
+static void **find_counterparts(struct comparer *comparer, struct i4q_table *table,
+                                const struct i4q_conv *conv)
+{
+    const char *key =
+        i4q_arena_format(comparer->arena, "%s %s", conv->op->op_type, i4q_node_label(conv->node->proto));
+    return key ? i4q_table_at(table, key) : NULL;
+}
 
 /* Finds what the reference has, by name. */
 static bool index_reference(struct comparer *comparer, struct i4q_table *by_name)
@@ -127,7 +137,7 @@ static bool index_reference(struct comparer *comparer, struct i4q_table *by_name
         return false;
     struct counterpart *counterparts = i4q_arena_alloc(comparer->arena, count, sizeof *counterparts);
     for (size_t i = count; i-- > 0;) {
-        void **slot = i4q_table_at(by_name, i4q_node_label(convs[i].node->proto));
+        void **slot = find_counterparts(comparer, by_name, &convs[i]);
         if (!counterparts || !slot || !mark_weight(comparer, THEIRS, &convs[i]))
             return i4q_fail_memory(comparer->error);
         counterparts[i] = (struct counterpart){&convs[i], *slot};
@@ -143,7 +153,7 @@ static bool compare_weights(struct comparer *comparer)
         return false;
     for (size_t i = 0; i < comparer->inspection->n_rows; i++) {
         struct i4q_inspected *row = &comparer->inspection->rows[i];
-        void **slot = i4q_table_at(&by_name, i4q_node_label(row->conv->node->proto));
+        void **slot = find_counterparts(comparer, &by_name, row->conv);
         if (!slot || !mark_weight(comparer, OURS, row->conv))
             return i4q_fail_memory(comparer->error);
         const struct counterpart *other = *slot;

@@ -283,7 +283,9 @@ def test_left_alone(tmp_path, reason, make):
 
 def test_convs_of_one_name(tmp_path):
     """Names of nodes need not differ; each Conv is compared with its own former self."""
-    original = make_model([conv("v", "a", name="c"), conv("w", "y", "a", name="c")], [tensor("v", 3, 3, 1, 1), W], outputs=Y)
+    other = helper.make_node("ConvTranspose", ["x", "u"], ["b"], name="c")
+    original = make_model([other, conv("v", "a", "b", name="c"), conv("w", "y", "a", name="c")],
+                          [tensor("u", 3, 3, 1, 1, 1), tensor("v", 3, 3, 1, 1), W], outputs=Y)
     _, report = rewrite(original, tmp_path)
     run_int4q("inspect", tmp_path / "out.onnx", "--reference", tmp_path / "in.onnx", "--json", tmp_path / "report.json")
     inspected = json.loads((tmp_path / "report.json").read_text())
