@@ -84,15 +84,54 @@ static void compare_absmax(const struct i4q_kernels *set, const struct i4q_kerne
     REQUIRE(isfinite(b) ? memcmp(&a, &b, sizeof a) == 0 : !isfinite(a));
 }
 
+/* A grid of `qmax` codes around the zero point, as far as there are as many. */
+static struct i4q_grid make_grid(const struct work *work, int least, int most)
+{
+    int zero = work->zero < least ? least : work->zero > most ? most : work->zero;
+    int low = zero - work->qmax, high = zero + work->qmax;
+    return (struct i4q_grid){work->scale, zero, low < least ? least : low, high > most ? most : high};
+}
+
 static void compare_quantize(const struct i4q_kernels *set, const struct i4q_kernels *scalar,
                              const struct work *work)
 {
     size_t n = work->bytes / sizeof(float);
     void *a, *b;
     struct outputs outputs = make_outputs(work, n, 1, &a, &b);
-    set->quantize(work->elements, n, work->scale, work->qmax, a);
-    scalar->quantize(work->elements, n, work->scale, work->qmax, b);
+    struct i4q_grid grid = make_grid(work, INT8_MIN, INT8_MAX);
+    set->quantize(work->elements, n, &grid, a);
+    scalar->quantize(work->elements, n, &grid, b);
     require_same(&outputs);
+}
+
+static bool same_number(double a, double b)
+{
+    return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b));
+}
+
+static void require_same_sums(const struct i4q_error_sums *a, const struct i4q_error_sums *b)
+{
+    REQUIRE(same_number(a->signal, b->signal) && same_number(a->noise, b->noise));
+    REQUIRE(same_number(a->drift, b->drift) && same_number((double)a->max_error, (double)b->max_error));
+}
+
+/* The fused kernel, and the extent that its grid comes from. */
+static void compare_encode(const struct i4q_kernels *set, const struct i4q_kernels *scalar,
+                           const struct work *work)
+{
+    size_t n = work->bytes / sizeof(float) < I4Q_RUN ? work->bytes / sizeof(float) : I4Q_RUN;
+    void *a, *b;
+    struct outputs outputs = make_outputs(work, (n + 1) / 2, 1, &a, &b);
+    struct i4q_grid grid = make_grid(work, -8, 7);
+    struct i4q_error_sums x = {0}, y = {0};
+    float min[2], max[2], unit = i4q_error_unit(scalar->absmax(work->elements, n));
+    set->encode4(work->elements, n, &grid, unit, a, &x);
+    scalar->encode4(work->elements, n, &grid, unit, b, &y);
+    require_same(&outputs);
+    require_same_sums(&x, &y);
+    set->range(work->elements, n, &min[0], &max[0]);
+    scalar->range(work->elements, n, &min[1], &max[1]);
+    REQUIRE(min[0] == min[1] && max[0] == max[1]);
 }
 
 static void compare_packing(const struct i4q_kernels *set, const struct i4q_kernels *scalar,
@@ -134,12 +173,12 @@ static void compare_measure(const struct i4q_kernels *set, const struct i4q_kern
     float *decoded = malloc(n * sizeof *decoded + 1);
     REQUIRE(decoded);
     memcpy(decoded, work->elements + n * sizeof *decoded, n * sizeof *decoded);
-    struct i4q_error_sums a = {.max_error = 0.25f, .signal = {1, 2, 3}}, b = a;
-    set->measure(work->elements, decoded, n, &a);
-    scalar->measure(work->elements, decoded, n, &b);
-    REQUIRE(memcmp(a.signal, b.signal, sizeof a.signal) == 0);
-    REQUIRE(memcmp(a.noise, b.noise, sizeof a.noise) == 0);
-    REQUIRE(memcmp(&a.max_error, &b.max_error, sizeof a.max_error) == 0);
+    struct i4q_error_sums a = {.max_error = 0.25f, .signal = 1}, b = a;
+    n = n < I4Q_RUN ? n : I4Q_RUN;
+    float unit = i4q_error_unit(scalar->absmax(work->elements, n));
+    set->measure(work->elements, decoded, n, unit, &a);
+    scalar->measure(work->elements, decoded, n, unit, &b);
+    require_same_sums(&a, &b);
     free(decoded);
 }
 
@@ -164,6 +203,7 @@ static void compare(const struct i4q_kernels *set, const struct i4q_kernels *sca
     compare_decoding(set, scalar, &work);
     make_elements_finite(&work);
     compare_quantize(set, scalar, &work);
+    compare_encode(set, scalar, &work);
     compare_measure(set, scalar, &work);
     free(work.block);
 }

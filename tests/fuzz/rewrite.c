@@ -46,6 +46,18 @@ static struct i4q_target take_target(uint64_t *bits)
     };
 }
 
+/* Methods that need no statistics; 8 bits have but one. */
+static struct i4q_method take_method(uint64_t *bits, const struct i4q_format *format)
+{
+    struct i4q_method method = i4q_methods[0];
+    if (format->bits != 4)
+        return method;
+    method.scale = (enum i4q_scale_choice)(take(bits, 2) % 3);
+    method.rounding = take(bits, 1) ? I4Q_ROUND_SQUANT : I4Q_ROUND_NEAREST;
+    method.propagate = take(bits, 1);
+    return method;
+}
+
 static unsigned take_ops(uint64_t *bits)
 {
     static const char *const names[] = {"ConvTranspose", "Gemm", "MatMul"};
@@ -88,6 +100,8 @@ static struct options read_options(struct i4q_model *model)
     add_pattern(model, &plan->exclude, proto->domain);
     plan->only_included = plan->include.count > 0;
     read_ranking(proto->doc_string, &bits, plan);
+    plan->target.method = take_method(&bits, plan->target.format);
+    plan->target.correct_bias = plan->target.method.propagate;
     return options;
 }
 
