@@ -391,17 +391,16 @@ static void start(struct propagation *p)
 {
     const Onnx__GraphProto *graph = p->model->proto->graph;
     for (size_t i = 0; i < graph->n_input; i++) {
-        const struct i4q_value *value =
-            i4q_table_get(&p->model->scopes->values, i4q_text(graph->input[i]->name));
+        const char *name = i4q_text(graph->input[i]->name);
+        const struct i4q_value *value = i4q_table_get(&p->model->scopes->values, name);
         const Onnx__TypeProto *type = graph->input[i]->type;
         const Onnx__TensorShapeProto *shape =
             type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE ? type->tensor_type->shape : NULL;
         if (!shape || shape->n_dim <= SPATIAL_AXIS || !value || value->initializer)
             continue;
         int64_t channels = shape->dim[1]->dim_value;
-        struct known *known = channels > 0 && channels <= MAX_IMAGE_CHANNELS
-                                  ? make(p, graph->input[i]->name, (size_t)channels)
-                                  : NULL;
+        struct known *known =
+            channels > 0 && channels <= MAX_IMAGE_CHANNELS ? make(p, name, (size_t)channels) : NULL;
         for (size_t c = 0; known && c < known->channels; c++) {
             known->mean[c] = IMAGE_MEAN;
             known->variance[c] = IMAGE_VARIANCE;
@@ -417,7 +416,8 @@ static void find_convs(struct propagation *p)
         const struct i4q_plan_row *row = &p->plan->rows[i];
         bool readable = row->weight && row->conv->op->is_conv && i4q_weight_is_quantizable(row->weight) &&
                         row->weight->tensor.rank > SPATIAL_AXIS && row->weight->tensor.count &&
-                        row->conv->node->scope == p->model->scopes && !row->weight->value->uses->next;
+                        row->conv->node->scope == p->model->scopes && row->conv->node->proto->n_output &&
+                        !row->weight->value->uses->next;
         void **slot = readable ? i4q_table_at(&p->convs, row->conv->node->proto->output[0]) : NULL;
         p->failed |= readable && !slot;
         if (slot)

@@ -128,7 +128,8 @@ def test_shared_by_convs(tmp_path):
     original = make_model(nodes, [W], outputs=Y)
     rewritten, report = rewrite(original, tmp_path)
     assert [n.op_type for n in rewritten.graph.node] == ["DequantizeLinear", "Conv", "Conv"]
-    assert report["totals"] == {"convs": 2, "quantized": 2, "kept": 0, "weights": 81, "weights_quantized": 81}
+    counts = {"convs": 2, "quantized": 2, "kept": 0, "weights": 81, "weights_quantized": 81}
+    assert report["totals"].items() >= counts.items()
     assert_equal_outputs(original, rewritten)
     onnx.save(original, tmp_path / "in.onnx")
     done = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--exclude", "two", status=4)

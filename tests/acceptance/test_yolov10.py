@@ -83,7 +83,8 @@ def test_full_size(tmp_path):
     path, out = make(tmp_path, "m"), tmp_path / "out.onnx"
     run_int4q("rewrite", path, "-o", out, "-q", "--json", tmp_path / "report.json")
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["totals"] == {"convs": 118, "quantized": 117, "kept": 1, "weights": 15328576, "weights_quantized": 15328560}
+    counts = {"convs": 118, "quantized": 117, "kept": 1, "weights": 15328576, "weights_quantized": 15328560}
+    assert report["totals"].items() >= counts.items()
     assert report["input"]["bytes"] == os.path.getsize(path) and report["output"]["bytes"] == os.path.getsize(out)
     dry = json.loads(run_int4q("rewrite", path, "-n", "--json", "-").stdout)
     assert dry["output"]["bytes"] == os.path.getsize(out) and dry["convs"] == report["convs"]
