@@ -136,6 +136,11 @@ bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, voi
     }
     if (!common->model && !common->help)
         return i4q_fail(error, I4Q_USAGE, "no MODEL given; 'int4q %s --help' tells how", command->name);
+    if (common->progress && common->no_progress)
+        return i4q_fail(error, I4Q_USAGE, "--progress and --no-progress exclude each other");
+    i4q_log_set_progress(common->progress      ? I4Q_PROGRESS_ON
+                         : common->no_progress ? I4Q_PROGRESS_OFF
+                                               : I4Q_PROGRESS_AUTO);
     i4q_log_set_verbosity(common->quiet ? I4Q_QUIET : common->verbose ? I4Q_VERBOSE : I4Q_NORMAL);
     return true;
 }

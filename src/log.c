@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/log.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LINE_SIZE = 4096 };
@@ -31,10 +33,63 @@ char *i4q_mask_control(char *text)
     return text;
 }
 
+/* ---- progress */
+
+static enum i4q_progress progress = I4Q_PROGRESS_AUTO;
+static atomic_llong next_bar; /* milliseconds; no bar is drawn before */
+static atomic_bool has_bar;
+
+void i4q_log_set_progress(enum i4q_progress wanted)
+{
+    progress = wanted;
+}
+
+static bool shows_progress(void)
+{
+    if (verbosity == I4Q_QUIET || progress == I4Q_PROGRESS_OFF)
+        return false;
+    return progress == I4Q_PROGRESS_ON || isatty(STDERR_FILENO);
+}
+
+/* Whoever sets the clock forward draws. */
+static bool is_time(void)
+{
+    enum { INTERVAL = 1000 / 6 };
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    long long now = (long long)time.tv_sec * 1000 + time.tv_nsec / 1000000, next = atomic_load(&next_bar);
+    bool first = !next; /* work that is done at once shows nothing, unless asked to */
+    return (first || now >= next) && atomic_compare_exchange_strong(&next_bar, &next, now + INTERVAL) &&
+           (!first || progress == I4Q_PROGRESS_ON);
+}
+
+void i4q_log_progress(size_t done, size_t total)
+{
+    enum { WIDTH = 40 };
+    char bar[WIDTH + 1] = "", line[128];
+    if (!shows_progress() || !total || !is_time())
+        return;
+    memset(bar, '#', (size_t)((double)done / (double)total * WIDTH));
+    int length = snprintf(line, sizeof line, "\r[%-*s] %3.0f %%", WIDTH, bar, 100 * (double)done / (double)total);
+    (void)!write(STDERR_FILENO, line, (size_t)length);
+    atomic_store(&has_bar, true);
+}
+
+void i4q_log_end_progress(void)
+{
+    static const char clear[] = "\r\033[K";
+    if (atomic_exchange(&has_bar, false))
+        (void)!write(STDERR_FILENO, clear, sizeof clear - 1);
+    atomic_store(&next_bar, 0);
+}
+
+/* ---- lines */
+
 /* One write, so that lines of parallel processes do not mix. */
 static void print(const char *level, const char *format, va_list arguments)
 {
     char line[LINE_SIZE];
+    i4q_log_end_progress();
     int start = snprintf(line, sizeof line, "int4q: %s", level);
     vsnprintf(line + start, sizeof line - (size_t)start - 1, format, arguments);
     i4q_mask_control(line);

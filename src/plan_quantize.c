@@ -4,7 +4,10 @@
 
 #include "int4q/bias.h"
 #include "int4q/decoder.h"
+#include "int4q/log.h"
 #include "int4q/propagate.h"
+
+#include <stdatomic.h>
 
 /* ---- what the Convs that read a weight want of it */
 
@@ -236,10 +239,19 @@ static bool note_calibration(struct i4q_model *model, struct i4q_plan *plan)
                 "Convs have a bias that is computed, and is not corrected");
 }
 
+/* Work that is going on. */
+struct watch {
+    struct i4q_model *model;
+    size_t total; /* bytes of weights */
+    atomic_size_t done;
+};
+
 /* What has been read is not kept in memory, or a large model would fill it. */
-static void release(void *model, size_t bytes)
+static void watch(void *context, size_t bytes)
 {
-    i4q_model_release(model, bytes);
+    struct watch *watch = context;
+    i4q_model_release(watch->model, bytes);
+    i4q_log_progress(atomic_fetch_add(&watch->done, bytes) + bytes, watch->total);
 }
 
 bool i4q_plan_quantize(struct i4q_model *model, struct i4q_plan *plan, const struct i4q_kernels *kernels,
@@ -254,9 +266,14 @@ bool i4q_plan_quantize(struct i4q_model *model, struct i4q_plan *plan, const str
         return i4q_fail_memory(error);
     if (!make_jobs(model, plan, claims, means, jobs, &count, error))
         return false;
+    struct watch watched = {.model = model};
+    for (size_t i = 0; i < plan->n_weights; i++)
+        watched.total += plan->weights[i].job ? plan->weights[i].tensor.bytes : 0;
     const struct i4q_quantize_options options = {
-        .kernels = kernels, .threads = threads, .done = release, .context = model};
-    if (!i4q_quantize(&options, jobs, count, error))
+        .kernels = kernels, .threads = threads, .done = watch, .context = &watched};
+    bool ok = i4q_quantize(&options, jobs, count, error);
+    i4q_log_end_progress();
+    if (!ok)
         return false;
     settle(plan, claims);
     return (note_blocks(model, plan) && note_calibration(model, plan)) || i4q_fail_memory(error);

@@ -37,7 +37,7 @@ struct i4q_option {
 struct i4q_common {
     struct i4q_arena *arena; /* for lists */
     const char *model;       /* the operand */
-    bool help, quiet, verbose;
+    bool help, quiet, verbose, progress, no_progress;
     struct i4q_number threads;
 };
 
@@ -48,6 +48,8 @@ struct i4q_common {
      "use N threads (default: one a processor); what is written never depends on it"},                         \
     {'q', "quiet", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, quiet), "print errors only"},            \
     {'v', "verbose", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, verbose), "tell more on standard error"}, \
+    {0, "progress", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, progress), "show a bar, even where standard error is no terminal"}, \
+    {0, "no-progress", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, no_progress), "show no bar"},        \
     {'h', "help", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, help), "print this text"}
 // clang-format on
 

@@ -18,6 +18,16 @@ void i4q_log_error(const char *format, ...) I4Q_PRINTF(1, 2);   /* always */
 void i4q_log_warning(const char *format, ...) I4Q_PRINTF(1, 2); /* not with -q */
 void i4q_log_verbose(const char *format, ...) I4Q_PRINTF(1, 2); /* only with -v */
 
+/* Whether long work shows how far it is: on a terminal only, always, or never. Never with -q. */
+enum i4q_progress { I4Q_PROGRESS_AUTO, I4Q_PROGRESS_ON, I4Q_PROGRESS_OFF };
+void i4q_log_set_progress(enum i4q_progress progress);
+
+/* Draws a bar, `done` of `total`, over the last one; at most six times a second. Thread-safe. */
+void i4q_log_progress(size_t done, size_t total);
+
+/* Takes the bar away. To be called before anything else is printed; harmless without a bar. */
+void i4q_log_end_progress(void);
+
 /* Replaces control characters (bytes below 32, DEL, and the C1 range of UTF-8) by '?', in place: a name from
  * a model must not be able to move the cursor or start an escape sequence. Returns `text`. */
 char *i4q_mask_control(char *text);
