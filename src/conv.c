@@ -170,6 +170,15 @@ static bool find_weight(struct i4q_conv *conv, struct i4q_error *error)
     return true;
 }
 
+/* Whether the decoder reads integers that are stored, not activations that were quantized on the way. */
+static bool decodes_stored(const struct i4q_conv *conv)
+{
+    const struct i4q_node *node = conv->decoder;
+    const struct i4q_value *codes =
+        node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
+    return codes && i4q_value_tensor(codes);
+}
+
 bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
                     size_t *count, struct i4q_error *error)
 {
@@ -187,7 +196,7 @@ bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decod
         conv.channel_axis = channel_axis(conv.op, node->proto);
         if (!find_weight(&conv, error))
             return false;
-        if (find_op(ops, node->proto) || conv.source == I4Q_SOURCE_DECODED)
+        if (find_op(ops, node->proto) || decodes_stored(&conv))
             (*convs)[(*count)++] = conv;
     }
     return true;

@@ -3,8 +3,11 @@
 
 #include "int4q/stored.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
+
+#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
 
 enum { TILE = 4096 }; /* codes looked at together; even */
 
@@ -67,6 +70,43 @@ static void classify_zero_point(struct i4q_inspected *row, const struct i4q_stor
             row->zero_point = I4Q_ZERO_ASYMMETRIC;
 }
 
+/* ---- opset */
+
+/* From which opset on DequantizeLinear takes a type, as codes or as scale. */
+static int64_t since(const Onnx__TensorProto *tensor)
+{
+    static const struct {
+        int32_t type;
+        int64_t opset;
+    } types[] = {{TYPE(FLOAT16), 19}, {TYPE(BFLOAT16), 19}, {TYPE(INT4), 21},
+                 {TYPE(UINT4), 21},   {TYPE(INT16), 21},    {TYPE(UINT16), 21}};
+    for (size_t i = 0; tensor && i < sizeof types / sizeof *types; i++)
+        if (types[i].type == tensor->data_type)
+            return types[i].opset;
+    return 10;
+}
+
+/* Some tools write a DequantizeLinear that its model's opset does not have yet. Readers refuse it. */
+static bool check_opset(struct inspector *inspector, const struct i4q_inspected *row)
+{
+    const struct i4q_node *decoder = row->conv->decoder;
+    if (!decoder || !i4q_node_is(decoder->proto, "DequantizeLinear"))
+        return true;
+    int64_t has = i4q_scope_opset(inspector->model, decoder->scope), needs = since(row->storage.codes);
+    if (needs < since(row->storage.scale))
+        needs = since(row->storage.scale);
+    if (needs < 13 && i4q_node_attribute(decoder->proto, "axis"))
+        needs = 13;
+    if (needs < 21 && i4q_node_attribute(decoder->proto, "block_size"))
+        needs = 21;
+    if (has >= needs)
+        return true;
+    const char *text =
+        i4q_arena_format(&inspector->model->arena,
+                         "its DequantizeLinear needs opset %" PRId64 ", the model has %" PRId64, needs, has);
+    return text ? problem(inspector, row, text) : i4q_fail_memory(inspector->error);
+}
+
 /* ---- codes */
 
 /* Where the channels of the weight are among its codes. Blocks and scattered layouts are those of the codes
@@ -120,11 +160,11 @@ static bool look_at_codes(struct inspector *inspector, struct i4q_inspected *row
         stored->codes.count != row->storage.count)
         return true;
     bool *used = i4q_arena_alloc(arena, layout.channels, sizeof *used);
-    if (inspector->statistics) {
+    if (inspector->statistics && (size_t)1 << stored->codes.type->bits <= I4Q_HISTOGRAM) {
         row->n_histogram = (size_t)1 << stored->codes.type->bits;
         row->histogram = i4q_arena_alloc(arena, row->n_histogram, sizeof *row->histogram);
     }
-    if (!used || (inspector->statistics && !row->histogram))
+    if (!used || (row->n_histogram && !row->histogram))
         return i4q_fail_memory(inspector->error);
     for (size_t start = 0; start < stored->codes.count; start += TILE) {
         int16_t codes[TILE];
@@ -168,6 +208,8 @@ static bool inspect_row(struct inspector *inspector, const struct i4q_conv *conv
     *row = (struct i4q_inspected){.conv = conv, .scale_min = NAN, .scale_max = NAN};
     i4q_storage_describe(&inspector->model->arena, conv, &row->storage);
     count_row(inspector->result, row);
+    if (!check_opset(inspector, row))
+        return false;
     if (!row->storage.codes)
         return true;
     if (!i4q_stored_open(&inspector->model->arena, &row->storage, &stored, &found))

@@ -50,6 +50,15 @@ int64_t i4q_opset_version(Onnx__OperatorSetIdProto *const *imports, size_t n)
     return version;
 }
 
+int64_t i4q_scope_opset(const struct i4q_model *model, const struct i4q_scope *scope)
+{
+    while (scope->parent)
+        scope = scope->parent;
+    if (scope->function)
+        return i4q_opset_version(scope->function->opset_import, scope->function->n_opset_import);
+    return i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import);
+}
+
 /* ---- pages */
 
 static void drop_pages(struct i4q_view mapped)

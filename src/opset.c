@@ -126,16 +126,6 @@ static bool upgrade_scope(struct i4q_model *model, struct i4q_scope *scope, int6
 
 /* ---- the model */
 
-/* The version under which a scope's nodes are to be read: that of the function or model it is part of. */
-static int64_t scope_version(const struct i4q_model *model, const struct i4q_scope *scope)
-{
-    while (scope->parent)
-        scope = scope->parent;
-    if (scope->function)
-        return i4q_opset_version(scope->function->opset_import, scope->function->n_opset_import);
-    return i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import);
-}
-
 /* Sets the version in the first entry of the standard domain, whose spelling stays, and drops further ones.
  * What is at least there already stays as it is. */
 static void set_import(Onnx__OperatorSetIdProto **imports, size_t *n, int64_t version)
@@ -179,13 +169,13 @@ bool i4q_opset_upgrade(struct i4q_model *model, int64_t version, const struct i4
                        struct i4q_error *error)
 {
     *upgrades = NULL;
-    int64_t own = scope_version(model, model->scopes);
+    int64_t own = i4q_scope_opset(model, model->scopes);
     if (!check_start(own, error))
         return false;
     if (own >= version)
         return true;
     for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next) {
-        int64_t from = scope_version(model, scope);
+        int64_t from = i4q_scope_opset(model, scope);
         if (from == 0 || from >= version)
             continue;
         if (!check_start(from, error) || !upgrade_scope(model, scope, from, version, &upgrades, error))

@@ -10,20 +10,27 @@
 
 enum { SCALE_WIDTH = 20 };
 
+/* NULL where there is nothing that could have one, and where it is of a type that is not read. */
+static const char *zero_point_name(const struct i4q_inspected *row)
+{
+    const struct i4q_storage *storage = &row->storage;
+    bool unread = storage->zero_point && row->zero_point == I4Q_ZERO_NONE;
+    return unread || !(storage->scale || storage->zero_point) ? NULL : i4q_zero_point_name(row->zero_point);
+}
+
 /* ---- text */
 
 static void print_row(const struct i4q_inspect_report *report, const struct i4q_inspected *row,
                       int name_width, FILE *stream)
 {
     const struct i4q_storage *storage = &row->storage;
-    const char *granularity = i4q_granularity_name(storage->granularity);
+    const char *granularity = i4q_granularity_name(storage->granularity), *zero_point = zero_point_name(row);
     char name[I4Q_TEXT_NAME], shape[I4Q_TEXT_SHAPE], scales[64] = "-";
     if (isfinite(row->scale_min))
         snprintf(scales, sizeof scales, "%.3g .. %.3g", row->scale_min, row->scale_max);
     fprintf(stream, "%-*s  %-15s %-9s  %-11s  %-10s %9zu  %s", name_width,
             i4q_text_name(row->conv->node->proto, name), i4q_text_shape(storage, shape), storage->name,
-            granularity ? granularity : "-", storage->scale ? i4q_zero_point_name(row->zero_point) : "-",
-            storage->bytes, scales);
+            granularity ? granularity : "-", zero_point ? zero_point : "-", storage->bytes, scales);
     if (report->has_reference && row->is_compared)
         fprintf(stream, "%*s  %7.2f  %9.3g", SCALE_WIDTH - (int)strlen(scales), "", row->sqnr_db,
                 row->max_error);
@@ -98,7 +105,6 @@ static json_t *histogram_json(const struct i4q_inspected *row)
 static json_t *row_json(const struct i4q_inspected *row)
 {
     const struct i4q_storage *storage = &row->storage;
-    bool has_zero = storage->scale || storage->zero_point;
     json_t *json = json_object();
     i4q_json_put(&json, "node", i4q_json_text(i4q_text(row->conv->node->proto->name)));
     i4q_json_put(&json, "op", json_string(row->conv->op->op_type));
@@ -107,7 +113,7 @@ static json_t *row_json(const struct i4q_inspected *row)
     i4q_json_put(&json, "storage", json_string(storage->name));
     i4q_json_put(&json, "granularity", i4q_json_text(i4q_granularity_name(storage->granularity)));
     i4q_json_put(&json, "block", json_integer(storage->block));
-    i4q_json_put(&json, "zero_point", i4q_json_text(has_zero ? i4q_zero_point_name(row->zero_point) : NULL));
+    i4q_json_put(&json, "zero_point", i4q_json_text(zero_point_name(row)));
     i4q_json_put(&json, "bytes", storage->codes ? i4q_json_size(storage->bytes) : json_null());
     i4q_json_put(&json, "scale_min", i4q_json_real(row->scale_min));
     i4q_json_put(&json, "scale_max", i4q_json_real(row->scale_max));

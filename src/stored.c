@@ -11,11 +11,11 @@
 enum { TILE = 4096 };
 
 static const struct i4q_number_type number_types[] = {
-    {"int4", TYPE(INT4), 4, false, true, 0},        {"uint4", TYPE(UINT4), 4, false, false, 8},
-    {"int8", TYPE(INT8), 8, false, true, 0},        {"uint8", TYPE(UINT8), 8, false, false, 128},
-    {"packed-u8", TYPE(UINT8), 4, false, false, 8}, {"float32", TYPE(FLOAT), 32, true, true, 0},
-    {"float16", TYPE(FLOAT16), 16, true, true, 0},  {"bfloat16", TYPE(BFLOAT16), 16, true, true, 0},
-    {"float64", TYPE(DOUBLE), 64, true, true, 0},
+    {"int4", TYPE(INT4), 4, false, true, 0},         {"uint4", TYPE(UINT4), 4, false, false, 8},
+    {"int8", TYPE(INT8), 8, false, true, 0},         {"uint8", TYPE(UINT8), 8, false, false, 128},
+    {"packed-u8", TYPE(UINT8), 4, false, false, 8},  {"other", TYPE(INT16), 16, false, true, 0},
+    {"float32", TYPE(FLOAT), 32, true, true, 0},     {"float16", TYPE(FLOAT16), 16, true, true, 0},
+    {"bfloat16", TYPE(BFLOAT16), 16, true, true, 0}, {"float64", TYPE(DOUBLE), 64, true, true, 0},
 };
 
 static const struct i4q_number_type *find_type(int32_t type, const char *storage)
@@ -50,6 +50,11 @@ static double float_number(const struct i4q_number_type *type, const uint8_t *da
 
 static int code_number(const struct i4q_number_type *type, const uint8_t *data, size_t i)
 {
+    int16_t wide;
+    if (type->bits == 16) {
+        memcpy(&wide, data + i * sizeof wide, sizeof wide);
+        return wide;
+    }
     if (type->bits == 8)
         return type->is_signed ? (int8_t)data[i] : data[i];
     int nibble = data[i / 2] >> 4 * (i % 2) & 15;
@@ -236,6 +241,10 @@ void i4q_stored_codes(const struct i4q_stored *stored, const struct i4q_kernels 
 {
     const struct i4q_number_type *type = stored->codes.type;
     int8_t tile[TILE];
+    if (type->bits == 16) {
+        memcpy(codes, stored->codes.payload.data + start * sizeof *codes, n * sizeof *codes);
+        return;
+    }
     if (type->bits == 4)
         kernels->unpack4(stored->codes.payload.data + start / 2, n, tile);
     else

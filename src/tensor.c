@@ -19,13 +19,27 @@ static const struct type_row {
     unsigned bits; /* an element */
     enum field field;
 } type_table[] = {
-    {TYPE(FLOAT), "FLOAT", 32, FLOAT_DATA},       {TYPE(UINT8), "UINT8", 8, INT32_DATA},
-    {TYPE(INT8), "INT8", 8, INT32_DATA},          {TYPE(UINT16), "UINT16", 16, INT32_DATA},
-    {TYPE(INT16), "INT16", 16, INT32_DATA},       {TYPE(INT32), "INT32", 32, INT32_DATA},
-    {TYPE(INT64), "INT64", 64, INT64_DATA},       {TYPE(BOOL), "BOOL", 8, INT32_DATA},
-    {TYPE(FLOAT16), "FLOAT16", 16, INT32_DATA},   {TYPE(DOUBLE), "DOUBLE", 64, DOUBLE_DATA},
-    {TYPE(BFLOAT16), "BFLOAT16", 16, INT32_DATA}, {TYPE(UINT4), "UINT4", 4, INT32_DATA},
+    {TYPE(FLOAT), "FLOAT", 32, FLOAT_DATA},
+    {TYPE(UINT8), "UINT8", 8, INT32_DATA},
+    {TYPE(INT8), "INT8", 8, INT32_DATA},
+    {TYPE(UINT16), "UINT16", 16, INT32_DATA},
+    {TYPE(INT16), "INT16", 16, INT32_DATA},
+    {TYPE(INT32), "INT32", 32, INT32_DATA},
+    {TYPE(INT64), "INT64", 64, INT64_DATA},
+    {TYPE(BOOL), "BOOL", 8, INT32_DATA},
+    {TYPE(FLOAT16), "FLOAT16", 16, INT32_DATA},
+    {TYPE(DOUBLE), "DOUBLE", 64, DOUBLE_DATA},
+    {TYPE(BFLOAT16), "BFLOAT16", 16, INT32_DATA},
+    {TYPE(UINT4), "UINT4", 4, INT32_DATA},
     {TYPE(INT4), "INT4", 4, INT32_DATA},
+    {TYPE(UINT2), "UINT2", 2, INT32_DATA},
+    {TYPE(INT2), "INT2", 2, INT32_DATA},
+    {TYPE(FLOAT4E2M1), "FLOAT4E2M1", 4, INT32_DATA},
+    {TYPE(FLOAT8E4M3FN), "FLOAT8E4M3FN", 8, INT32_DATA},
+    {TYPE(FLOAT8E4M3FNUZ), "FLOAT8E4M3FNUZ", 8, INT32_DATA},
+    {TYPE(FLOAT8E5M2), "FLOAT8E5M2", 8, INT32_DATA},
+    {TYPE(FLOAT8E5M2FNUZ), "FLOAT8E5M2FNUZ", 8, INT32_DATA},
+    {TYPE(FLOAT8E8M0), "FLOAT8E8M0", 8, INT32_DATA},
 };
 
 static const struct type_row *find_type(int32_t type)
@@ -49,7 +63,7 @@ const char *i4q_tensor_type_name(int32_t type, char buffer[static 16])
 
 static size_t payload_bytes(const struct type_row *row, size_t count)
 {
-    return row->bits == 4 ? i4q_div_up(count, 2) : count * (row->bits / 8);
+    return row->bits < 8 ? i4q_div_up(count, 8 / row->bits) : count * (row->bits / 8);
 }
 
 bool i4q_tensor_describe(const Onnx__TensorProto *proto, struct i4q_tensor *tensor, struct i4q_error *error)
@@ -106,7 +120,8 @@ static int fields_in_use(const Onnx__TensorProto *proto)
     return used;
 }
 
-/* int32_data holds an element of up to 32 bits, or a byte of two nibbles, in the low bits of each entry. */
+/* int32_data holds an element of up to 32 bits, or a byte of several smaller ones, in the low bits of each
+ * entry. */
 static bool narrow(struct i4q_arena *arena, const Onnx__TensorProto *proto, size_t width,
                    struct i4q_view *payload, struct i4q_error *error)
 {

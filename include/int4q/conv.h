@@ -44,8 +44,8 @@ struct i4q_conv {
 };
 
 /* All nodes of the operators `ops` in file order, bodies and functions included, and of `ops_if_decoded`
- * those whose weight is decoded from integers; the array is in the model's arena. I4Q_MODEL: one without a
- * weight, or with one that nothing defines. */
+ * those whose weight is decoded from stored integers; the array is in the model's arena. I4Q_MODEL: one
+ * without a weight, or with one that nothing defines. */
 bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
                     size_t *count, struct i4q_error *error) I4Q_MUST_CHECK;
 

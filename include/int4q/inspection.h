@@ -19,7 +19,7 @@ struct i4q_inspected {
     bool has_zero_channels;
     size_t zero_channels; /* output channels in which every code stands for 0 */
 
-    /* With statistics, of integers only. */
+    /* With statistics, of integers of at most 8 bits. */
     size_t
         *histogram; /* [n_histogram] how often each code occurs, from the lowest to the highest; else NULL */
     size_t n_histogram;

@@ -121,6 +121,10 @@ Onnx__AttributeProto *i4q_node_attribute(const Onnx__NodeProto *node, const char
  */
 int64_t i4q_opset_version(Onnx__OperatorSetIdProto *const *imports, size_t n);
 
+/* The version of the standard domain under which the nodes of a scope are to be read: that of the function or
+ * of the model which it is part of. */
+int64_t i4q_scope_opset(const struct i4q_model *model, const struct i4q_scope *scope);
+
 /* `base` if that name is free in the whole model, else base_1, base_2, ...; the result is taken from then on.
  * NULL when memory runs out. */
 char *i4q_model_new_name(struct i4q_model *model, const char *base) I4Q_MUST_CHECK;
