@@ -44,15 +44,17 @@ static bool goes(const struct i4q_value *value)
 
 static void fill(const struct i4q_stored *stored, const struct i4q_kernels *kernels, uint8_t *data)
 {
-    size_t size = stored->half ? sizeof(uint16_t) : sizeof(float);
     for (size_t start = 0; start < stored->codes.count; start += TILE) {
         float tile[TILE];
+        uint16_t halves[TILE];
         size_t n = stored->codes.count - start < TILE ? stored->codes.count - start : TILE;
         i4q_stored_decode(stored, kernels, start, n, tile);
-        for (size_t i = 0; i < n; i++) {
-            uint16_t half = i4q_half_from_float(tile[i]);
-            memcpy(data + (start + i) * size, stored->half ? (const void *)&half : &tile[i], size);
-        }
+        for (size_t i = 0; stored->half && i < n; i++)
+            halves[i] = i4q_half_from_float(tile[i]);
+        if (stored->half)
+            memcpy(data + start * sizeof *halves, halves, n * sizeof *halves);
+        else
+            memcpy(data + start * sizeof *tile, tile, n * sizeof *tile);
     }
 }
 
