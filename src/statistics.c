@@ -9,9 +9,8 @@
 
 enum { LENGTH_BYTES = 8, MAX_HEADER = 100 << 20 }; /* the format's own limit */
 
-static bool parse_header(struct i4q_statistics *statistics, struct i4q_error *error)
+static bool parse_header(struct i4q_statistics *statistics, struct i4q_view bytes, struct i4q_error *error)
 {
-    struct i4q_view bytes = statistics->input.bytes;
     uint64_t length = 0;
     json_error_t cause;
     if (bytes.size < LENGTH_BYTES)
@@ -44,9 +43,21 @@ static bool parse_metadata(struct i4q_statistics *statistics, struct i4q_error *
 
 bool i4q_statistics_open(struct i4q_statistics *statistics, const char *path, struct i4q_error *error)
 {
+    struct i4q_input input = {0};
     *statistics = (struct i4q_statistics){0};
-    if (i4q_input_open(&statistics->input, path, SIZE_MAX - 1, error) && parse_header(statistics, error) &&
-        parse_metadata(statistics, error))
+    bool ok = i4q_input_open(&input, path, SIZE_MAX - 1, error) &&
+              i4q_statistics_read(statistics, input.bytes, error);
+    if (ok)
+        statistics->input = input;
+    else
+        i4q_input_close(&input);
+    return ok;
+}
+
+bool i4q_statistics_read(struct i4q_statistics *statistics, struct i4q_view bytes, struct i4q_error *error)
+{
+    *statistics = (struct i4q_statistics){0};
+    if (parse_header(statistics, bytes, error) && parse_metadata(statistics, error))
         return true;
     i4q_statistics_close(statistics);
     return false;

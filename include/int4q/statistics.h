@@ -24,6 +24,9 @@ struct i4q_statistics {
 /* Opens a file; I4Q_MODEL: not such a file. A zeroed struct may be closed too. */
 bool i4q_statistics_open(struct i4q_statistics *statistics, const char *path,
                          struct i4q_error *error) I4Q_MUST_CHECK;
+/* The same from memory, which is borrowed. */
+bool i4q_statistics_read(struct i4q_statistics *statistics, struct i4q_view bytes,
+                         struct i4q_error *error) I4Q_MUST_CHECK;
 void i4q_statistics_close(struct i4q_statistics *statistics);
 
 /* The moments for a weight [channels, k]; moments->mean stays NULL where the file has none. They borrow from

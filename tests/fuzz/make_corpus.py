@@ -3,6 +3,7 @@
 """Make the seeds of the fuzz targets that are not text again: make_corpus.py INT4Q [DIRECTORY].
 
 INT4Q is the tool: some seeds are what it makes of others.  Needs the packages of scripts/requirements.txt."""
+import json
 import os
 import struct
 import subprocess
@@ -207,9 +208,34 @@ def kernels():
     yield "bytes", struct.pack("<BBbBf", 0, 126, -3, 0, 1e-40) + random.bytes(259)
 
 
+# ---- calibration statistics of the weights that statistics.c asks for
+
+def safetensors(tensors, header=None):
+    entries, data = {"__metadata__": {"images": "2"}}, b""
+    for name, array in tensors.items():
+        raw = np.asarray(array, "<f4").tobytes()
+        entries[name] = {"dtype": "F32", "shape": list(np.shape(array)), "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps({**entries, **(header or {})}).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def statistics():
+    two = {"w|mu": [1, 2], "w|H": [[2, 1], [1, 5]]}
+    yield "plain", safetensors(two)
+    yield "means-only", safetensors({"w|mu": [1, 2]})
+    yield "groups", safetensors({"w|mu": np.ones((2, 9)), "w|H": np.ones((2, 9, 9)) + np.eye(9)})
+    yield "not-finite", safetensors({"w|mu": [1, np.nan], "w|H": [[np.inf, 1], [1, 5]]})
+    yield "no-images", safetensors(two, {"__metadata__": {}})
+    yield "far", safetensors(two, {"w|H": {"dtype": "F32", "shape": [2, 2], "data_offsets": [2**62, 2**62 + 16]}})
+    yield "long-header", struct.pack("<Q", 2**63) + b"{}"
+    yield "huge-shape", safetensors(two, {"w|mu": {"dtype": "F32", "shape": [2**62, 2], "data_offsets": [0, 8]}})
+
+
 def main():
     tool, target = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else os.path.join(HERE, "corpus")
-    seeds = {"onnx": ((name, model.SerializeToString()) for name, model in models(tool)), "kernels": kernels()}
+    seeds = {"onnx": ((name, model.SerializeToString()) for name, model in models(tool)), "kernels": kernels(),
+             "statistics": statistics()}
     for directory, files in seeds.items():
         os.makedirs(os.path.join(target, directory), exist_ok=True)
         for name, content in files:
