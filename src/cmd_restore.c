@@ -14,7 +14,7 @@
 
 struct arguments {
     struct i4q_common common;
-    const char *output;
+    const char *output, *external;
     bool force, follow_symlinks;
 };
 
@@ -26,6 +26,7 @@ static const struct i4q_option options[] = {
     {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
     {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
      "read external data through symbolic and hard links, also to outside the model's directory"},
+    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };
@@ -55,6 +56,8 @@ static bool restore(struct run *run)
         return false;
     if (strcmp(a->output, "-") == 0 && isatty(STDOUT_FILENO))
         return i4q_fail(run->error, I4Q_USAGE, "a model is not written to a terminal");
+    if (!i4q_layout_check(a->output, a->external, run->error))
+        return false;
     run->subject = i4q_cli_output_name(a->output);
     if (!i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error))
         return false;
@@ -65,7 +68,7 @@ static bool restore(struct run *run)
     if (!run->restoration.n_weights)
         return i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no weight is decoded from integers");
     run->subject = i4q_cli_output_name(a->output);
-    return i4q_layout_make(&run->model, a->output, &run->layout, run->error) &&
+    return i4q_layout_make(&run->model, a->output, a->external, &run->layout, run->error) &&
            i4q_layout_write(&run->model, &run->layout, &run->output, run->error);
 }
 
@@ -90,7 +93,7 @@ static void report(const struct run *run)
 static int run_restore(const struct i4q_command *command, int argc, char **argv)
 {
     struct i4q_error error = {0};
-    struct arguments arguments = {.output = "out.onnx"};
+    struct arguments arguments = {.output = "out.onnx", .external = "auto"};
     struct run run = {.arguments = &arguments, .subject = command->name, .error = &error};
     i4q_arena_init(&run.arena, SIZE_MAX / 2);
     arguments.common.arena = &run.arena;

@@ -127,6 +127,7 @@ static bool fit_target_size(struct run *run)
         return true;
     struct i4q_target_size fit = {.model = &run->model,
                                   .output_path = a->output,
+                                  .external = a->external,
                                   .follow_symlinks = a->follow_symlinks,
                                   .options = &run->options,
                                   .opset = (int64_t)a->opset.value,
@@ -154,7 +155,8 @@ static bool decide(struct run *run)
     i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", a->common.model,
                     run->plan.n_quantized, run->plan.n_rows, run->kernels->name);
     return i4q_rewrite_apply(&run->model, &run->plan, (int64_t)a->opset.value, &run->rewrite, run->error) &&
-           (!run->plan.n_quantized || i4q_layout_make(&run->model, a->output, &run->layout, run->error));
+           (!run->plan.n_quantized ||
+            i4q_layout_make(&run->model, a->output, a->external, &run->layout, run->error));
 }
 
 static bool write_model(struct run *run)
@@ -241,7 +243,7 @@ static void free_run(struct run *run)
 static int run_rewrite(const struct i4q_command *command, int argc, char **argv)
 {
     struct i4q_error error = {0};
-    struct i4q_rewrite_arguments arguments = {.output = "out.onnx"};
+    struct i4q_rewrite_arguments arguments = {.output = "out.onnx", .external = "auto"};
     struct run run = {.arguments = &arguments, .subject = command->name, .error = &error};
     i4q_arena_init(&run.arena, SIZE_MAX / 2);
     arguments.common.arena = &run.arena;

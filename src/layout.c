@@ -2,15 +2,17 @@
 #include "int4q/layout.h"
 
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Offsets should suit mappings (ONNX, external data: 4096); what is smaller than a page gets by with less. */
 enum { PAGE = 4096, SMALL_ALIGNMENT = 16 };
 
+static const char AUTO[] = "auto", INLINE[] = "inline";
+
 struct layouter {
     struct i4q_model *model;
+    const char *path, *external;
     struct i4q_layout *layout;
     struct i4q_error *error;
 };
@@ -64,19 +66,35 @@ static bool place_tensors(struct i4q_model *model, const char *location, struct 
     return layout->offsets != NULL;
 }
 
-/* OUTPUT.data; the model names it without its directory. */
-static bool place(struct layouter *layouter, const char *path)
+/* The data file lies beside the model, which names it without its directory. */
+static bool place(struct layouter *layouter)
 {
     struct i4q_arena *arena = &layouter->model->arena;
-    char *data_path = i4q_arena_format(arena, "%s.data", path);
-    char *copy = data_path ? i4q_arena_format(arena, "%s", data_path) : NULL;
-    if (!copy || !place_tensors(layouter->model, basename(copy), layouter->layout))
+    const char *slash = strrchr(layouter->path, '/'), *name = slash ? slash + 1 : layouter->path;
+    int directory = (int)(name - layouter->path);
+    bool is_named = strcmp(layouter->external, AUTO) != 0;
+    char *data_name =
+        i4q_arena_format(arena, is_named ? "%s" : "%s.data", is_named ? layouter->external : name);
+    char *data_path =
+        data_name ? i4q_arena_format(arena, "%.*s%s", directory, layouter->path, data_name) : NULL;
+    if (!data_path || !place_tensors(layouter->model, data_name, layouter->layout))
         return i4q_fail_memory(layouter->error);
     layouter->layout->data_path = data_path;
     return true;
 }
 
-/* Large initializers leave a message that cannot hold them. */
+static bool move_in(void *context, Onnx__TensorProto *tensor)
+{
+    (void)context;
+    if (tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
+        tensor->has_data_location = false;
+        tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__DEFAULT;
+        tensor->n_external_data = 0;
+        tensor->has_raw_data = true;
+    }
+    return true;
+}
+
 static bool move_out(void *context, Onnx__TensorProto *tensor)
 {
     (void)context;
@@ -87,29 +105,43 @@ static bool move_out(void *context, Onnx__TensorProto *tensor)
     return true;
 }
 
-static bool lay_out(struct layouter *layouter, const char *path)
+static bool lay_out(struct layouter *layouter)
 {
     struct i4q_layout *layout = layouter->layout;
     *layout = (struct i4q_layout){0};
     if (!i4q_model_each_tensor(layouter->model, collect, layouter))
         return false;
-    if (layout->tensors.count && strcmp(path, "-") == 0)
+    if (layout->tensors.count && strcmp(layouter->path, "-") == 0)
         return i4q_fail(layouter->error, I4Q_USAGE,
                         "a model with external data cannot go to standard output");
-    if (layout->tensors.count && !place(layouter, path))
+    if (layout->tensors.count && !place(layouter))
         return false;
     layout->model_bytes = onnx__model_proto__get_packed_size(layouter->model->proto);
     return true;
 }
 
-bool i4q_layout_make(struct i4q_model *model, const char *path, struct i4q_layout *layout,
-                     struct i4q_error *error)
+bool i4q_layout_check(const char *path, const char *external, struct i4q_error *error)
 {
-    struct layouter layouter = {model, layout, error};
-    if (!lay_out(&layouter, path))
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if (!*external || strchr(external, '/') || strcmp(external, ".") == 0 || strcmp(external, "..") == 0 ||
+        strcmp(external, name) == 0)
+        return i4q_fail(error, I4Q_USAGE,
+                        "--external-data: '%s' is not auto, inline or the name of a file beside the output",
+                        external);
+    return true;
+}
+
+bool i4q_layout_make(struct i4q_model *model, const char *path, const char *external,
+                     struct i4q_layout *layout, struct i4q_error *error)
+{
+    struct layouter layouter = {model, path, external, layout, error};
+    bool is_auto = strcmp(external, AUTO) == 0, is_inline = strcmp(external, INLINE) == 0;
+    if (!is_auto && !i4q_model_each_tensor(model, is_inline ? move_in : move_out, NULL))
         return false;
-    if (layout->model_bytes > INT32_MAX &&
-        (!i4q_model_each_tensor(model, move_out, NULL) || !lay_out(&layouter, path)))
+    if (!lay_out(&layouter))
+        return false;
+    if (is_auto && layout->model_bytes > INT32_MAX &&
+        (!i4q_model_each_tensor(model, move_out, NULL) || !lay_out(&layouter)))
         return false;
     return layout->model_bytes <= INT32_MAX ||
            i4q_fail(error, I4Q_MODEL, "the result has %zu bytes, more than the 2 GiB of a protobuf message",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/rewrite_arguments.h"
 
+#include "int4q/layout.h"
 #include "int4q/opset.h"
 #include "int4q/size.h"
 
@@ -74,6 +75,7 @@ const struct i4q_option i4q_rewrite_options[] = {
      "weights that are graph inputs with a default value are constants"},
     {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
      "read external data through symbolic and hard links, also to outside the model's directory"},
+    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP},
     {0, "strict", NULL, I4Q_OPTION_FLAG, FIELD(strict),
      "fail, and write no model, when a Conv that was asked for has to stay as it is"},
     {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),
@@ -124,6 +126,8 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_e
         return i4q_fail(error, I4Q_USAGE, "--json %s would replace the model", a->json);
     if (i4q_is_dash(a->output) && !a->dry_run && isatty(STDOUT_FILENO))
         return i4q_fail(error, I4Q_USAGE, "a model is not written to a terminal");
+    if (!i4q_layout_check(a->output, a->external, error))
+        return false;
     if (a->keep.given + (a->quantize != NULL) + (a->target_size != NULL) > 1)
         return i4q_fail(error, I4Q_USAGE, "--keep, --quantize and --target-size exclude each other");
     if (a->rank && a->topk)

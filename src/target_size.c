@@ -42,7 +42,7 @@ static bool try(const struct i4q_target_size *fit, size_t keep, size_t *bytes, s
     bool ok = i4q_plan_make(&model, &options, &plan, error) &&
               i4q_plan_quantize(&model, &plan, fit->kernels, 0, error) &&
               i4q_rewrite_apply(&model, &plan, fit->opset, &result, error) &&
-              i4q_layout_make(&model, fit->output_path, &layout, error);
+              i4q_layout_make(&model, fit->output_path, fit->external, &layout, error);
     *measured = 0;
     for (size_t i = 0; ok && i < plan.n_rows; i++)
         *measured += plan.rows[i].measurement.present;

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Where the payloads of the model to be written go: what was external goes to a new file beside the model,
- * and so does what would not fit into a protobuf message otherwise. */
+/* Where the payloads of the model to be written go, `external`:
+ *     "auto"    what was external goes to a new file OUTPUT.data beside the model, and so do large tensors of
+ *               what would not fit into a protobuf message otherwise
+ *     "inline"  into the model
+ *     NAME      large tensors, and what was external, go to a new file of that name beside the model */
 #ifndef INT4Q_LAYOUT_H
 #define INT4Q_LAYOUT_H
 
 #include "int4q/edit.h"
 #include "int4q/output.h"
+
+#define I4Q_EXTERNAL_DATA_HELP                                                                               \
+    "auto: as the model has it; inline: all in one file; or the name of a file beside the output, for "      \
+    "large "                                                                                                 \
+    "tensors (default: auto)"
 
 struct i4q_layout {
     struct i4q_list tensors; /* Onnx__TensorProto: the external ones, in the order of the file */
@@ -15,11 +23,14 @@ struct i4q_layout {
     const char *data_path;   /* of the data file */
 };
 
-/* Decides about a model that is ready to be written to `path`, and points its external tensors at
- * `path`.data. The payloads stay where they are. I4Q_USAGE: external data and standard output; I4Q_MODEL:
- * more than 2 GiB inline. */
-bool i4q_layout_make(struct i4q_model *model, const char *path, struct i4q_layout *layout,
-                     struct i4q_error *error) I4Q_MUST_CHECK;
+/* Whether a model can be written to `path` so. I4Q_USAGE: no, and why. */
+bool i4q_layout_check(const char *path, const char *external, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Decides about a model that is ready to be written to `path`, and points its external tensors at the data
+ * file. The payloads stay where they are. I4Q_USAGE: external data and standard output; I4Q_MODEL: more than
+ * 2 GiB inline. */
+bool i4q_layout_make(struct i4q_model *model, const char *path, const char *external,
+                     struct i4q_layout *layout, struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Bytes of both files. */
 size_t i4q_layout_bytes(const struct i4q_layout *layout);

@@ -10,7 +10,7 @@
 struct i4q_rewrite_arguments {
     struct i4q_common common;
     const char *output, *json, *topk, *quantize, *target_size, *format, *keep_format, *decode, *dq_domain,
-        *topk_order, *op_types, *method, *scale, *rounding, *calibration, *rank;
+        *topk_order, *op_types, *method, *scale, *rounding, *calibration, *rank, *external;
     bool force, dry_run, strict, allow_unmatched, assume_constant, follow_symlinks, asymmetric,
         no_bias_correction;
     struct i4q_patterns include, exclude, include_from, exclude_from;

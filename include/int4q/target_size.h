@@ -7,8 +7,8 @@
 #include "int4q/rewrite.h"
 
 struct i4q_target_size {
-    const struct i4q_model *model; /* as it was loaded; every try loads its bytes anew */
-    const char *output_path;
+    const struct i4q_model *model;      /* as it was loaded; every try loads its bytes anew */
+    const char *output_path, *external; /* as for i4q_layout_make */
     bool follow_symlinks;
     const struct i4q_plan_options *options;
     int64_t opset; /* as for i4q_rewrite_apply */

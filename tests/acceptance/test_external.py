@@ -2,11 +2,12 @@
 """External data: read from beneath the model's directory only, written beside the output."""
 import json
 import os
+import subprocess
 
 import numpy as np
 import onnx
 import pytest
-from helpers import decoded_weights, make_model, random_feeds, run, run_int4q, tensor, value
+from helpers import INT4Q, decoded_weights, make_model, random_feeds, run, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 
 
@@ -140,3 +141,45 @@ def test_standard_input_has_no_directory(tmp_path):
     with open(tmp_path / "in.onnx", "rb") as file:
         done = subprocess.run([INT4Q, "inspect", "-"], stdin=file, capture_output=True, text=True, check=False)
     assert done.returncode == 3 and "standard input" in done.stderr
+
+
+@pytest.mark.parametrize("was_external", [True, False])
+@pytest.mark.parametrize("where", ["auto", "inline", "other.bin"])
+def test_layout_is_chosen(tmp_path, where, was_external):
+    """--external-data moves payloads, and changes nothing else."""
+    if was_external:
+        save(tmp_path, small())
+    else:
+        onnx.save(small(), tmp_path / "in.onnx")
+    (tmp_path / "folder").mkdir()
+    out = tmp_path / "folder" / "out.onnx"
+    run_int4q("rewrite", tmp_path / "in.onnx", "-o", out, "-q", "--external-data", where, "--json", tmp_path / "report.json")
+    files = {"auto": {"out.onnx.data"} if was_external else set(), "inline": set(), "other.bin": {"other.bin"}}[where]
+    assert set(os.listdir(out.parent)) == {"out.onnx"} | files
+    locations = {entries(t)["location"] for t in onnx.load(out, load_external_data=False).graph.initializer
+                 if t.data_location == TensorProto.EXTERNAL}
+    assert locations == files
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["output"]["bytes"] == sum(os.path.getsize(out.parent / f) for f in os.listdir(out.parent))
+    run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "plain.onnx", "-q")
+    for a, b in zip(onnx.load(out).graph.initializer, onnx.load(tmp_path / "plain.onnx").graph.initializer):
+        assert a.name == b.name and a.raw_data == b.raw_data
+    run_int4q("restore", out, "-o", tmp_path / "back.onnx", "--external-data", "inline")
+    assert not os.path.exists(tmp_path / "back.onnx.data")
+
+
+@pytest.mark.parametrize("where", ["", "a/b", "..", "out.onnx"])
+def test_no_place_for_data(tmp_path, where):
+    onnx.save(small(), tmp_path / "in.onnx")
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "--external-data", where, status=2)
+    assert "--external-data" in done.stderr
+    assert os.listdir(tmp_path) == ["in.onnx"]
+
+
+def test_inline_to_standard_output(tmp_path):
+    """What came from two files can go through a pipe."""
+    save(tmp_path, small())
+    run_int4q("rewrite", tmp_path / "in.onnx", "-o", "-", "-q", status=2)
+    piped = subprocess.run([INT4Q, "rewrite", tmp_path / "in.onnx", "-o", "-", "-q", "--external-data", "inline"],
+                           capture_output=True, check=True).stdout
+    onnx.checker.check_model(onnx.load_from_string(piped), full_check=True)

@@ -117,7 +117,7 @@ void target_write(struct i4q_model *model, struct i4q_model *written)
     struct i4q_layout layout;
     struct i4q_output output;
     struct i4q_error error = {0};
-    REQUIRE_OK(i4q_layout_make(model, output_path, &layout, &error), error);
+    REQUIRE_OK(i4q_layout_make(model, output_path, "auto", &layout, &error), error);
     REQUIRE_OK(i4q_output_open(&output, output_path, I4Q_OUTPUT_REPLACE, &error), error);
     REQUIRE_OK(i4q_layout_write(model, &layout, &output, &error), error);
     REQUIRE_OK(i4q_model_load(written, output_path, false, &error), error);
