@@ -158,36 +158,42 @@ static void release(void *model, size_t bytes)
     i4q_model_release(model, bytes);
 }
 
-static bool write_data(struct i4q_model *model, const struct i4q_layout *layout, enum i4q_output_mode mode,
-                       struct i4q_error *error)
+static void send(struct i4q_model *model, struct i4q_output *output)
 {
-    static const uint8_t zeros[PAGE];
-    struct i4q_output data;
-    if (!i4q_output_open(&data, layout->data_path, mode, error)) {
-        error->file = layout->data_path;
-        return false;
-    }
-    data.sent = release;
-    data.context = model;
-    for (size_t i = 0; i < layout->tensors.count; i++) {
-        const Onnx__TensorProto *tensor = layout->tensors.items[i];
-        i4q_output_append(&data, zeros, (size_t)(layout->offsets[i] - data.total));
-        i4q_output_append(&data, tensor->raw_data.data, tensor->raw_data.len);
-    }
-    if (i4q_output_commit(&data, error))
-        return true;
-    error->file = layout->data_path;
-    return false;
+    output->sent = release;
+    output->context = model;
 }
 
-/* The data first: a model must never be there without it. */
+static void write_data(struct i4q_model *model, const struct i4q_layout *layout, struct i4q_output *data)
+{
+    static const uint8_t zeros[PAGE];
+    send(model, data);
+    for (size_t i = 0; i < layout->tensors.count; i++) {
+        const Onnx__TensorProto *tensor = layout->tensors.items[i];
+        i4q_output_append(data, zeros, (size_t)(layout->offsets[i] - data->total));
+        i4q_output_append(data, tensor->raw_data.data, tensor->raw_data.len);
+    }
+}
+
+static void write_model(struct i4q_model *model, struct i4q_output *output)
+{
+    send(model, output);
+    onnx__model_proto__pack_to_buffer(model->proto, &output->base);
+}
+
 bool i4q_layout_write(struct i4q_model *model, const struct i4q_layout *layout, struct i4q_output *output,
                       struct i4q_error *error)
 {
-    if (layout->tensors.count && !write_data(model, layout, output->mode, error))
+    struct i4q_output data;
+    if (!layout->tensors.count) {
+        write_model(model, output);
+        return i4q_output_commit(output, error);
+    }
+    if (!i4q_output_open(&data, layout->data_path, output->mode, error)) {
+        error->file = layout->data_path;
         return false;
-    output->sent = release;
-    output->context = model;
-    onnx__model_proto__pack_to_buffer(model->proto, &output->base);
-    return i4q_output_commit(output, error);
+    }
+    write_data(model, layout, &data);
+    write_model(model, output);
+    return i4q_output_commit_both(&data, output, error);
 }

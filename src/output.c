@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -241,21 +243,91 @@ static bool give_name(struct i4q_output *output, struct i4q_error *error)
         return true;
     bool done =
         output->mode == I4Q_OUTPUT_NEW ? rename_new(output) : rename(output->temporary, output->path) == 0;
-    if (!done)
-        return i4q_fail_errno(error, "cannot rename the finished file");
-    sync_directory(output->path);
-    return true;
+    return done || i4q_fail_errno(error, "cannot rename the finished file");
+}
+
+/* The bytes are durable, and have no name yet. */
+static bool finish(struct i4q_output *output, struct i4q_error *error)
+{
+    flush(output);
+    if (output->write_errno == EFAULT) /* written from the mapping of a file that lost its end meanwhile */
+        return i4q_fail(error, I4Q_FAILED, "cannot write: a file became shorter while it was read");
+    errno = output->write_errno;
+    return (!errno || i4q_fail_errno(error, "cannot write")) && close_file(output, error);
 }
 
 bool i4q_output_commit(struct i4q_output *output, struct i4q_error *error)
 {
-    flush(output);
-    errno = output->write_errno;
-    bool ok = errno == 0 || i4q_fail_errno(error, "cannot write");
-    ok = ok && close_file(output, error) && give_name(output, error);
-    if (!ok)
+    if (!finish(output, error) || !give_name(output, error)) {
         i4q_output_abort(output);
-    else
-        release(output);
+        return false;
+    }
+    if (output->temporary)
+        sync_directory(output->path);
+    release(output);
+    return true;
+}
+
+/* ---- two files that need each other */
+
+enum undo { UNDO_NOTHING, UNDO_CREATION, UNDO_EXCHANGE };
+
+/* Gives a name in a way that can be undone, where the file system lets us: a file that is replaced takes the
+ * temporary name instead. */
+static bool lend_name(struct i4q_output *output, enum undo *undo, struct i4q_error *error)
+{
+    *undo = UNDO_NOTHING;
+    if (output->temporary && output->mode == I4Q_OUTPUT_REPLACE &&
+        renameat2(AT_FDCWD, output->temporary, AT_FDCWD, output->path, RENAME_EXCHANGE) == 0)
+        *undo = UNDO_EXCHANGE;
+    else if (!give_name(output, error))
+        return false;
+    else if (output->mode == I4Q_OUTPUT_NEW)
+        *undo = UNDO_CREATION;
+    return true;
+}
+
+static void take_back(const struct i4q_output *output, enum undo undo)
+{
+    if (undo == UNDO_EXCHANGE)
+        (void)!renameat2(AT_FDCWD, output->temporary, AT_FDCWD, output->path, RENAME_EXCHANGE);
+    else if (undo == UNDO_CREATION && output->temporary)
+        unlink(output->path);
+}
+
+static bool give_names(struct i4q_output *first, struct i4q_output *second, struct i4q_error *error)
+{
+    enum undo undo;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all,
+                    &old); /* a handler would remove temporary files, which may be old ones */
+    bool ok = lend_name(first, &undo, error);
+    if (ok && !give_name(second, error)) {
+        take_back(first, undo);
+        ok = false;
+    } else if (ok && undo == UNDO_EXCHANGE)
+        unlink(first->temporary);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return ok;
+}
+
+bool i4q_output_commit_both(struct i4q_output *first, struct i4q_output *second, struct i4q_error *error)
+{
+    bool ok = true;
+    struct i4q_output *const both[] = {first, second};
+    for (int i = 0; ok && i < 2; i++)
+        if (!finish(both[i], error)) {
+            error->file = both[i]->path;
+            ok = false;
+        }
+    ok = ok && give_names(first, second, error);
+    if (ok && second->temporary)
+        sync_directory(second->path);
+    for (int i = 0; i < 2; i++)
+        if (ok)
+            release(both[i]);
+        else
+            i4q_output_abort(both[i]);
     return ok;
 }

@@ -35,8 +35,7 @@ bool i4q_layout_make(struct i4q_model *model, const char *path, const char *exte
 /* Bytes of both files. */
 size_t i4q_layout_bytes(const struct i4q_layout *layout);
 
-/* Writes the model, and before it its data file, if there is one: `output` is open for the model and
- * committed. */
+/* Writes the model and its data file, if there is one: `output` is open for the model and committed. */
 bool i4q_layout_write(struct i4q_model *model, const struct i4q_layout *layout, struct i4q_output *output,
                       struct i4q_error *error) I4Q_MUST_CHECK;
 

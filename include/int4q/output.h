@@ -46,6 +46,11 @@ bool i4q_output_open(struct i4q_output *output, const char *path, enum i4q_outpu
                      struct i4q_error *error) I4Q_MUST_CHECK;
 void i4q_output_append(struct i4q_output *output, const void *data, size_t size);
 bool i4q_output_commit(struct i4q_output *output, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Commits two files of one directory of which the second needs the first: both get their names, or none does;
+ * only a kill between two system calls could come in the way. error->file may be set. */
+bool i4q_output_commit_both(struct i4q_output *first, struct i4q_output *second,
+                            struct i4q_error *error) I4Q_MUST_CHECK;
 void i4q_output_abort(struct i4q_output *output);
 
 /* Removes the temporary files of all open outputs; async-signal-safe, for handlers of deadly signals. */
