@@ -168,17 +168,34 @@ static bool compare_weights(struct comparer *comparer)
 
 /* ---- everything else */
 
-static bool equal_messages(const ProtobufCMessage *a, const ProtobufCMessage *b)
+/* False: memory has run out. */
+static bool compare_messages(struct comparer *comparer, const ProtobufCMessage *a, const ProtobufCMessage *b,
+                             bool *equal)
 {
     size_t size = protobuf_c_message_get_packed_size(a);
-    if (size != protobuf_c_message_get_packed_size(b))
-        return false;
+    *equal = size == protobuf_c_message_get_packed_size(b);
+    if (!*equal)
+        return true;
     uint8_t *x = malloc(size + 1), *y = malloc(size + 1);
-    bool equal = x && y && protobuf_c_message_pack(a, x) == size && protobuf_c_message_pack(b, y) == size &&
-                 memcmp(x, y, size) == 0;
+    bool ok = x && y;
+    *equal = ok && protobuf_c_message_pack(a, x) == size && protobuf_c_message_pack(b, y) == size &&
+             memcmp(x, y, size) == 0;
     free(x);
     free(y);
-    return equal;
+    return ok || i4q_fail_memory(comparer->error);
+}
+
+/* Payloads are compared where they lie, and not packed. */
+static bool compare_tensors(struct comparer *comparer, const Onnx__TensorProto *a, const Onnx__TensorProto *b,
+                            bool *equal)
+{
+    Onnx__TensorProto x = *a, y = *b;
+    *equal = x.has_raw_data == y.has_raw_data && x.raw_data.len == y.raw_data.len;
+    if (*equal && x.has_raw_data) {
+        *equal = !x.raw_data.len || memcmp(x.raw_data.data, y.raw_data.data, x.raw_data.len) == 0;
+        x.raw_data.len = y.raw_data.len = 0;
+    }
+    return !*equal || compare_messages(comparer, &x.base, &y.base, equal);
 }
 
 static bool is_weight(const struct comparer *comparer, const char *name)
@@ -205,15 +222,14 @@ static bool compare_nodes(struct comparer *comparer, const struct i4q_model *our
         const struct i4q_value *other = i4q_scope_resolve(theirs->scopes, output);
         if (node->scope != ours->scopes || !*output || is_weight(comparer, output))
             continue;
-        if (!other || !other->producer) {
-            if (!difference(comparer, "node '%s' (%s) %s", i4q_node_label(node->proto),
-                            i4q_text(node->proto->op_type), missing))
-                return false;
-        } else if (changes && !equal_messages(&node->proto->base, &other->producer->proto->base) &&
-                   !difference(comparer, "node '%s' (%s) changed", i4q_node_label(node->proto),
-                               i4q_text(node->proto->op_type))) {
+        bool present = other && other->producer, equal = true;
+        if (present && changes &&
+            !compare_messages(comparer, &node->proto->base, &other->producer->proto->base, &equal))
             return false;
-        }
+        if ((!present || !equal) &&
+            !difference(comparer, "node '%s' (%s) %s", i4q_node_label(node->proto),
+                        i4q_text(node->proto->op_type), present ? "changed" : missing))
+            return false;
     }
     return true;
 }
@@ -227,13 +243,13 @@ static bool compare_initializers(struct comparer *comparer, const struct i4q_mod
         const struct i4q_value *other = i4q_table_get(&theirs->scopes->values, name);
         if (is_weight(comparer, name))
             continue;
-        if (!other || !other->initializer) {
-            if (!difference(comparer, "initializer '%s' %s", name, missing))
-                return false;
-        } else if (changes && !equal_messages(&graph->initializer[i]->base, &other->initializer->base) &&
-                   !difference(comparer, "initializer '%s' changed", name)) {
+        bool present = other && other->initializer, equal = true;
+        if (present && changes &&
+            !compare_tensors(comparer, graph->initializer[i], other->initializer, &equal))
             return false;
-        }
+        if ((!present || !equal) &&
+            !difference(comparer, "initializer '%s' %s", name, present ? "changed" : missing))
+            return false;
     }
     return true;
 }

@@ -127,6 +127,13 @@ static bool map(int fd, const char *location, const struct stat *status, struct 
     return true;
 }
 
+/* Another time the same file may be opened: it is not the model that is wrong. */
+static bool is_our_trouble(int cause)
+{
+    return cause == EIO || cause == EMFILE || cause == ENFILE || cause == ENOMEM || cause == EAGAIN ||
+           cause == EINTR;
+}
+
 static bool open_file(struct i4q_external *external, const char *location, struct i4q_view *bytes,
                       struct i4q_error *error)
 {
@@ -139,7 +146,8 @@ static bool open_file(struct i4q_external *external, const char *location, struc
         return i4q_fail(error, I4Q_MODEL,
                         "'%s' is or goes through a symbolic link; --follow-symlinks allows it", location);
     if (fd < 0)
-        return i4q_fail(error, I4Q_MODEL, "cannot open '%s': %s", location, strerror(errno));
+        return i4q_fail(error, is_our_trouble(errno) ? I4Q_FAILED : I4Q_MODEL, "cannot open '%s': %s",
+                        location, strerror(errno));
     bool ok = check_file(external, location, fd, &status, error) && map(fd, location, &status, bytes, error);
     close(fd);
     return ok;

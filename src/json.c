@@ -9,6 +9,23 @@
 
 enum { REPLACEMENT = 3, PRECISION = 9 }; /* bytes of U+FFFD in UTF-8; digits that tell any two floats apart */
 
+/* When memory runs out, jansson's reader calls it a syntax error, and its writer may leave out a part and not
+ * tell. So its calls of malloc are watched. */
+static bool short_of_memory;
+
+static void *allocate(size_t size)
+{
+    void *block = malloc(size);
+    short_of_memory |= !block;
+    return block;
+}
+
+static void watch_memory(void)
+{
+    json_set_alloc_funcs(allocate, free);
+    short_of_memory = false;
+}
+
 /* Length of the UTF-8 sequence at `text`, 0 when there is none (Unicode, table 3-7: well-formed byte
  * sequences). */
 static size_t sequence_length(const unsigned char *text)
@@ -56,7 +73,7 @@ json_t *i4q_json_texts(const char *const *texts, size_t count)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(array, i4q_json_text(texts[i]));
+        i4q_json_add(&array, i4q_json_text(texts[i]));
     return array;
 }
 
@@ -76,26 +93,58 @@ json_t *i4q_json_dims(const int64_t *dims, size_t rank)
         return json_null();
     json_t *array = json_array();
     for (size_t i = 0; i < rank; i++)
-        json_array_append_new(array, json_integer(dims[i]));
+        i4q_json_add(&array, json_integer(dims[i]));
     return array;
+}
+
+/* ---- reading */
+
+json_t *i4q_json_parse(struct i4q_view text, struct i4q_error *error)
+{
+    json_error_t problem;
+    watch_memory();
+    json_t *root =
+        json_loadb(text.size ? (const char *)text.data : "", text.size, JSON_REJECT_DUPLICATES, &problem);
+    if (!root && short_of_memory)
+        i4q_fail_memory(error);
+    else if (!root)
+        i4q_fail(error, I4Q_MODEL, "not JSON: line %d, column %d: %s", problem.line, problem.column,
+                 problem.text);
+    return root;
+}
+
+/* ---- writing */
+
+/* `done`: the container took the value. */
+static void settle(json_t **container, json_t *value, bool done)
+{
+    if (done)
+        return;
+    if (!*container)
+        json_decref(value);
+    json_decref(*container);
+    *container = NULL;
 }
 
 void i4q_json_put(json_t **object, const char *key, json_t *value)
 {
-    if (*object && json_object_set_new(*object, key, value) == 0)
-        return;
-    if (!*object)
-        json_decref(value);
-    json_decref(*object);
-    *object = NULL;
+    settle(object, value, *object && json_object_set_new(*object, key, value) == 0);
+}
+
+void i4q_json_add(json_t **array, json_t *value)
+{
+    settle(array, value, *array && json_array_append_new(*array, value) == 0);
 }
 
 bool i4q_json_write(json_t *document, const char *path, struct i4q_error *error)
 {
+    watch_memory();
     char *text = document ? json_dumps(document, JSON_INDENT(1) | JSON_REAL_PRECISION(PRECISION)) : NULL;
     json_decref(document);
-    if (!text)
+    if (!text || short_of_memory) {
+        free(text);
         return i4q_fail_memory(error);
+    }
     struct i4q_output output;
     bool ok = i4q_output_open(&output, path, I4Q_OUTPUT_REPLACE, error);
     if (ok) {

@@ -7,9 +7,11 @@
 #include "int4q/output.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct i4q_command *const commands[] = {&i4q_cmd_rewrite, &i4q_cmd_inspect, &i4q_cmd_restore};
 
@@ -23,9 +25,26 @@ static void die(int signal_number)
     raise(signal_number);
 }
 
+/* A page of a mapped file is gone. That is no bug of ours, so no core is dumped. Several threads may find out
+ * at once; one tells. */
+static void lose_input(int signal_number)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    static const char text[] =
+        "int4q: cannot read: a file became shorter while it was read, or its disk fails\n";
+    (void)signal_number;
+    while (atomic_flag_test_and_set(&told))
+        pause();
+    i4q_output_remove_temporaries();
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(I4Q_FAILED);
+}
+
 /* A signal that is ignored (nohup) stays so. */
 static void handle_signals(void)
 {
+    struct sigaction lost = {.sa_handler = lose_input};
+    sigaction(SIGBUS, &lost, NULL);
     static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT};
     struct sigaction action = {.sa_handler = die, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)

@@ -289,7 +289,7 @@ static json_t *rows_json(const struct i4q_report *report)
     const struct i4q_plan *plan = report->plan;
     json_t *rows = json_array();
     for (size_t i = 0; i < plan->n_rows; i++)
-        json_array_append_new(rows, row_json(report, &plan->rows[i]));
+        i4q_json_add(&rows, row_json(report, &plan->rows[i]));
     return rows;
 }
 
@@ -321,7 +321,7 @@ static json_t *upgrades_json(const struct i4q_upgrade *upgrade)
 {
     json_t *array = json_array();
     for (; upgrade; upgrade = upgrade->next)
-        json_array_append_new(array, upgrade_json(upgrade));
+        i4q_json_add(&array, upgrade_json(upgrade));
     return array;
 }
 

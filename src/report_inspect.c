@@ -98,7 +98,7 @@ static json_t *histogram_json(const struct i4q_inspected *row)
         return json_null();
     json_t *histogram = json_array();
     for (size_t i = 0; i < row->n_histogram; i++)
-        json_array_append_new(histogram, i4q_json_size(row->histogram[i]));
+        i4q_json_add(&histogram, i4q_json_size(row->histogram[i]));
     return histogram;
 }
 
@@ -129,7 +129,7 @@ static json_t *rows_json(const struct i4q_inspection *inspection)
 {
     json_t *rows = json_array();
     for (size_t i = 0; i < inspection->n_rows; i++)
-        json_array_append_new(rows, row_json(&inspection->rows[i]));
+        i4q_json_add(&rows, row_json(&inspection->rows[i]));
     return rows;
 }
 
@@ -137,7 +137,7 @@ static json_t *external_json(const struct i4q_external *external)
 {
     json_t *locations = json_array();
     for (size_t i = 0; i < external->n_files; i++)
-        json_array_append_new(locations, i4q_json_text(external->files[i].location));
+        i4q_json_add(&locations, i4q_json_text(external->files[i].location));
     return locations;
 }
 
@@ -148,9 +148,8 @@ static json_t *model_json(const struct i4q_inspect_report *report)
     for (size_t i = 0; i < proto->n_opset_import; i++) {
         const char *domain = i4q_text(proto->opset_import[i]->domain);
         json_t *key = i4q_json_text(*domain ? domain : "ai.onnx");
-        if (key)
-            json_object_set_new(opsets, json_string_value(key),
-                                json_integer(proto->opset_import[i]->version));
+        i4q_json_put(&opsets, key ? json_string_value(key) : "",
+                     key ? json_integer(proto->opset_import[i]->version) : NULL);
         json_decref(key);
     }
     json_t *json = json_object();
@@ -167,8 +166,8 @@ static json_t *totals_json(const struct i4q_inspection *inspection)
 {
     json_t *totals = json_object();
     for (enum i4q_kind kind = 0; kind < I4Q_KINDS; kind++)
-        json_object_set_new(totals, i4q_kind_names[kind], i4q_json_size(inspection->totals[kind]));
-    json_object_set_new(totals, "float_bytes", i4q_json_size(inspection->float_bytes));
+        i4q_json_put(&totals, i4q_kind_names[kind], i4q_json_size(inspection->totals[kind]));
+    i4q_json_put(&totals, "float_bytes", i4q_json_size(inspection->float_bytes));
     return totals;
 }
 
@@ -185,7 +184,7 @@ static json_t *requirements_json(const struct i4q_inspect_report *report)
 {
     json_t *requirements = json_array();
     for (size_t i = 0; i < report->n_requirements; i++)
-        json_array_append_new(requirements, requirement_json(&report->requirements[i]));
+        i4q_json_add(&requirements, requirement_json(&report->requirements[i]));
     return requirements;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/sensitivity.h"
 
-#include <jansson.h>
+#include "int4q/json.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -404,21 +405,6 @@ static bool read_document(struct reader *reader, json_t *root)
     return shape->read(reader, root) && check_matches(reader);
 }
 
-/* The caller owns the document. A key that comes twice is refused, since jansson would keep but one of the
- * scores. It gives no reason when memory runs out. */
-static json_t *parse(struct i4q_view json, struct i4q_error *error)
-{
-    json_error_t problem;
-    const char *text = json.size ? (const char *)json.data : "";
-    json_t *root = json_loadb(text, json.size, JSON_REJECT_DUPLICATES, &problem);
-    if (!root && !*problem.text)
-        i4q_fail_memory(error);
-    else if (!root)
-        i4q_fail(error, I4Q_MODEL, "not JSON: line %d, column %d: %s", problem.line, problem.column,
-                 problem.text);
-    return root;
-}
-
 bool i4q_sensitivity_read(struct i4q_arena *arena, struct i4q_view json, const struct i4q_name_index *index,
                           const void *const *weights, struct i4q_sensitivity *sensitivity,
                           struct i4q_error *error)
@@ -429,7 +415,7 @@ bool i4q_sensitivity_read(struct i4q_arena *arena, struct i4q_view json, const s
     reader.bits = i4q_arena_alloc(arena, index->count, sizeof *reader.bits);
     if (!sensitivity->convs || !reader.bits)
         return i4q_fail_memory(error);
-    json_t *root = parse(json, error);
+    json_t *root = i4q_json_parse(json, error);
     if (!root)
         return false;
     bool ok = read_document(&reader, root);

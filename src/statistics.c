@@ -2,6 +2,7 @@
 #include "int4q/statistics.h"
 
 #include "int4q/checked.h"
+#include "int4q/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,6 @@ enum { LENGTH_BYTES = 8, MAX_HEADER = 100 << 20 }; /* the format's own limit */
 static bool parse_header(struct i4q_statistics *statistics, struct i4q_view bytes, struct i4q_error *error)
 {
     uint64_t length = 0;
-    json_error_t cause;
     if (bytes.size < LENGTH_BYTES)
         return i4q_fail(error, I4Q_MODEL, "not a safetensors file: it has %zu bytes", bytes.size);
     for (int i = 0; i < LENGTH_BYTES; i++)
@@ -20,10 +20,11 @@ static bool parse_header(struct i4q_statistics *statistics, struct i4q_view byte
     if (length > MAX_HEADER || length > bytes.size - LENGTH_BYTES)
         return i4q_fail(error, I4Q_MODEL, "not a safetensors file: its header has %llu bytes, the file %zu",
                         (unsigned long long)length, bytes.size);
-    const char *text = (const char *)bytes.data + LENGTH_BYTES;
-    statistics->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &cause);
-    if (!json_is_object(statistics->header))
+    statistics->header = i4q_json_parse((struct i4q_view){bytes.data + LENGTH_BYTES, (size_t)length}, error);
+    if (statistics->header && !json_is_object(statistics->header))
         return i4q_fail(error, I4Q_MODEL, "not a safetensors file: its header is no JSON object");
+    if (!statistics->header)
+        return false;
     statistics->data =
         (struct i4q_view){bytes.data + LENGTH_BYTES + length, bytes.size - LENGTH_BYTES - (size_t)length};
     return true;

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What reports in JSON need beyond jansson: text from outside, figures that may not exist, writing a file. */
+/* What JSON needs beyond jansson: errors told apart, text from outside, figures that may not exist, writing a
+ * file. */
 #ifndef INT4Q_JSON_H
 #define INT4Q_JSON_H
 
 #include "int4q/error.h"
+#include "int4q/view.h"
 
 #include <jansson.h>
+
+/* A document, which the caller owns. A key that comes twice is refused, since jansson would keep but one of
+ * the values. I4Q_MODEL: it is not JSON. */
+json_t *i4q_json_parse(struct i4q_view text, struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* A string; bytes that are not UTF-8 become U+FFFD. NULL gives null. The result belongs to the caller; it is
  * NULL only when memory runs out. */
@@ -26,6 +32,9 @@ json_t *i4q_json_dims(const int64_t *dims, size_t rank);
 /* Puts `value`, which it takes, into an object. Sticky: when that fails, *object becomes NULL and stays so.
  */
 void i4q_json_put(json_t **object, const char *key, json_t *value);
+
+/* The same for an element of an array. */
+void i4q_json_add(json_t **array, json_t *value);
 
 /* Writes the document to `path` ("-" is standard output), replacing what is there; takes `document`, which
  * may be NULL for one that memory did not suffice for. */
