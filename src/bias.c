@@ -4,6 +4,7 @@
 #include "int4q/edit.h"
 #include "int4q/half.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { BIAS_INPUT = 2 };
@@ -57,24 +58,12 @@ static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_we
     Onnx__TensorProto *made =
         i4q_edit_tensor(model, name, weight->tensor.type, dims, 1, NULL, job->channels * size);
     for (size_t i = 0; made && i < job->channels; i++) {
-        float value = (float)((payload ? element(payload, job->half, i) : 0) + job->bias[i]);
+        double old = payload ? element(payload, job->half, i) : 0;
+        float value = (float)(isfinite(job->bias[i]) ? old + job->bias[i] : old);
         uint16_t narrow = i4q_half_from_float(value);
         memcpy(made->raw_data.data + i * size, job->half ? (const void *)&narrow : &value, size);
     }
     return made;
-}
-
-static bool append(struct i4q_model *model, Onnx__GraphProto *graph, Onnx__TensorProto *tensor)
-{
-    struct i4q_list list = {0};
-    for (size_t i = 0; i < graph->n_initializer; i++)
-        if (!i4q_list_add(&model->arena, &list, graph->initializer[i]))
-            return false;
-    if (!i4q_list_add(&model->arena, &list, tensor))
-        return false;
-    graph->initializer = (Onnx__TensorProto **)list.items;
-    graph->n_initializer = list.count;
-    return true;
 }
 
 /* A bias of the Conv's own. */
@@ -83,7 +72,7 @@ static bool add(struct i4q_model *model, const struct i4q_plan_row *row, const c
 {
     const char *name = i4q_model_new_name(model, base);
     Onnx__TensorProto *made = name ? corrected(model, row->weight, name, payload) : NULL;
-    return made && append(model, row->conv->node->scope->graph, made) &&
+    return made && i4q_edit_add_initializer(model, row->conv->node->scope, made) &&
            i4q_edit_set_input(model, row->conv->node->proto, BIAS_INPUT, name);
 }
 

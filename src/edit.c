@@ -162,3 +162,16 @@ bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item)
     list->items[list->count++] = item;
     return true;
 }
+
+bool i4q_edit_add_initializer(struct i4q_model *model, struct i4q_scope *scope, Onnx__TensorProto *tensor)
+{
+    Onnx__GraphProto *graph = scope->graph;
+    struct i4q_list *list = &scope->initializers;
+    if (list->items != (void **)graph->initializer || list->count != graph->n_initializer)
+        *list = (struct i4q_list){(void **)graph->initializer, graph->n_initializer, graph->n_initializer};
+    if (!i4q_list_add(&model->arena, list, tensor))
+        return false;
+    graph->initializer = (Onnx__TensorProto **)list->items;
+    graph->n_initializer = list->count;
+    return true;
+}

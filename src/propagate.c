@@ -83,8 +83,9 @@ static size_t integers(const struct propagation *p, const Onnx__NodeProto *node,
         !i4q_tensor_payload(&p->model->arena, tensor, &payload, &ignored) ||
         payload.size / sizeof *numbers > room)
         return 0;
-    memcpy(numbers, payload.data, payload.size);
-    return payload.size / sizeof *numbers;
+    size_t n = payload.size / sizeof *numbers;
+    memcpy(numbers, payload.data, n * sizeof *numbers);
+    return n;
 }
 
 static int64_t axis_of(const Onnx__NodeProto *node)
@@ -338,15 +339,17 @@ static void split_node(struct propagation *p, const Onnx__NodeProto *node)
     enum { ROOM = 64 };
     int64_t sizes[ROOM];
     const struct known *in = input(p, node, 0);
-    size_t n = integers(p, node, "split", 1, sizes, ROOM), total = 0;
+    size_t n = integers(p, node, "split", 1, sizes, ROOM), left;
     if (!in || axis_of(node) != 1 || node->n_output > ROOM)
         return;
     if (!n && !i4q_node_attribute(node, "split") && node->n_input < 2 && in->channels % node->n_output == 0)
         for (; n < node->n_output; n++)
             sizes[n] = (int64_t)(in->channels / node->n_output);
-    for (size_t i = 0; i < n; i++)
-        total += sizes[i] > 0 ? (size_t)sizes[i] : 0;
-    if (n != node->n_output || total != in->channels)
+    left = in->channels;
+    for (size_t i = 0; i < n; left -= (size_t)sizes[i], i++)
+        if (sizes[i] < 0 || (uint64_t)sizes[i] > left)
+            return;
+    if (n != node->n_output || left)
         return;
     for (size_t i = 0, first = 0; i < n && !p->failed; first += (size_t)sizes[i], i++) {
         struct known *out = sizes[i] > 0 ? make(p, node->output[i], (size_t)sizes[i]) : NULL;

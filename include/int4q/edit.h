@@ -38,11 +38,10 @@ Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, in
 enum { I4Q_EXTERNAL_THRESHOLD = 1024 };
 void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *original);
 
-/* A list of pointers that grows in an arena, for replacing repeated message fields. */
-struct i4q_list {
-    void **items;
-    size_t count, capacity;
-};
+/* Adds an initializer to the scope's graph; many cost no more than each alone. */
+bool i4q_edit_add_initializer(struct i4q_model *model, struct i4q_scope *scope,
+                              Onnx__TensorProto *tensor) I4Q_MUST_CHECK;
+
 bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item) I4Q_MUST_CHECK;
 
 #endif

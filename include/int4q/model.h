@@ -55,12 +55,20 @@ struct i4q_value {
 };
 
 /* A graph (the main one, or one held by a node's attribute) or the body of a model-local function. */
+/* Pointers in an arena, for repeated message fields that grow. */
+struct i4q_list {
+    void **items;
+    size_t count, capacity;
+};
+
 struct i4q_scope {
     struct i4q_scope *parent;      /* whose values it sees; NULL for the main graph and for functions */
     Onnx__GraphProto *graph;       /* NULL for a function */
     Onnx__FunctionProto *function; /* NULL for a graph */
     struct i4q_table values;       /* name -> struct i4q_value */
-    struct i4q_scope *next;        /* all scopes of the model, in file order, a parent before its children */
+    struct i4q_list
+        initializers;       /* of the graph, while there is room for more: see i4q_edit_add_initializer */
+    struct i4q_scope *next; /* all scopes of the model, in file order, a parent before its children */
 };
 
 struct i4q_model {

@@ -116,3 +116,27 @@ def test_on_request_only(tmp_path, arguments):
     rewritten, _ = rewrite(model, tmp_path, *arguments)
     np.testing.assert_array_equal(array(rewritten, "w1_b"), array(model, "w1_b"))
     assert_equal_outputs(model, rewritten)
+
+
+@pytest.mark.parametrize("sizes", [[-4, 14], [2**62] * 3 + [2**62 + 10], [10, 0, 1], [4]])
+def test_split_that_cannot_be(tmp_path, sizes):
+    """Nothing is known behind it, and nothing else happens."""
+    outputs = [f"s{i}" for i in range(len(sizes))]
+    nodes = [conv("c0", "x", "w0"), *silu("a0", "c0"), helper.make_node("Split", ["a0", "sizes"], outputs, axis=1),
+             conv("y", "s0", "w1")]
+    constants = [numpy_helper.from_array(np.array(sizes, np.int64), "sizes")]
+    model = make_model(nodes, weights(w0=(10, 3, 3, 3), w1=(4, 8, 1, 1)) + constants, opset=21)
+    rewritten, _ = rewrite(model, tmp_path, "--method", "squant")
+    np.testing.assert_array_equal(array(rewritten, "w1_b"), array(model, "w1_b"))
+
+
+def test_means_that_are_not_finite(tmp_path):
+    """A Conv with a NaN stays as it is, and so does the bias behind it."""
+    nodes = [conv("c0", "x", "w0"), *silu("a0", "c0"), conv("y", "a0", "w1")]
+    model = make_model(nodes, weights(w0=(8, 3, 3, 3), w1=(4, 8, 1, 1)), outputs=[value("y", 1, 4, 4, 4)], opset=21)
+    broken = array(model, "w0").copy()
+    broken[1, 1, 1, 1] = np.nan
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(broken, "w0"))
+    rewritten, report = rewrite(model, tmp_path, "--method", "squant")
+    assert report["convs"][0]["reason"] == "non-finite" and report["convs"][1]["storage"] == "int4"
+    np.testing.assert_array_equal(array(rewritten, "w1_b"), array(model, "w1_b"))
