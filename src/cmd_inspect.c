@@ -26,11 +26,13 @@ static const struct i4q_option options[] = {
      "fail (exit 4) unless it holds: int4>=82, float==36, size<9M, opset>=21, ir>=10, valid; repeatable"},
     {0, "stats", NULL, I4Q_OPTION_FLAG, FIELD(stats), "decode the weights: how often each code occurs"},
     {0, "reference", "MODEL", I4Q_OPTION_STRING, FIELD(reference),
-     "compare with the model it was made from: SQNR and largest error a Conv, and every other difference"},
+     "compare with the model it was made from: SQNR and largest error a Conv, and every other difference",
+     I4Q_FILE_MODEL},
     {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
-     "read external data through symbolic and hard links, also to outside the model's directory"},
+     "read external data through symbolic and hard links, also to outside the model's directory",
+     I4Q_FILE_EVERYWHERE},
     {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),
-     "the result as JSON; '-' is standard output, and then there is no text"},
+     "the result as JSON; '-' is standard output, and then there is no text", I4Q_FILE_OUTPUT},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };
@@ -138,10 +140,12 @@ static int run_inspect(const struct i4q_command *command, int argc, char **argv)
     i4q_arena_init(&run.arena, SIZE_MAX / 2);
     arguments.common.arena = &run.arena;
     bool ok = i4q_cli_parse(command, argc, argv, &arguments, &error);
-    if (ok && arguments.common.help)
+    if (ok && arguments.common.help) {
         i4q_cli_help(command);
-    else
-        ok = ok && parse_requirements(&run) && inspect(&run) && tell(&run) && check_outcome(&run);
+    } else if (ok) {
+        i4q_cli_enter_sandbox(command, &arguments);
+        ok = parse_requirements(&run) && inspect(&run) && tell(&run) && check_outcome(&run);
+    }
     int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
     i4q_model_free(&run.reference);
     i4q_model_free(&run.model);

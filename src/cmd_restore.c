@@ -22,10 +22,12 @@ struct arguments {
 
 static const struct i4q_option options[] = {
     {'o', "output", "FILE", I4Q_OPTION_STRING, FIELD(output),
-     "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)"},
+     "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)",
+     I4Q_FILE_OUTPUT},
     {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
     {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
-     "read external data through symbolic and hard links, also to outside the model's directory"},
+     "read external data through symbolic and hard links, also to outside the model's directory",
+     I4Q_FILE_EVERYWHERE},
     {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
@@ -101,6 +103,7 @@ static int run_restore(const struct i4q_command *command, int argc, char **argv)
     if (ok && arguments.common.help) {
         i4q_cli_help(command);
     } else if (ok) {
+        i4q_cli_enter_sandbox(command, &arguments);
         ok = restore(&run);
         if (ok)
             report(&run);

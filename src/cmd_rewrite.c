@@ -251,6 +251,7 @@ static int run_rewrite(const struct i4q_command *command, int argc, char **argv)
     if (ok && arguments.common.help) {
         i4q_cli_help(command);
     } else if (ok) {
+        i4q_cli_enter_sandbox(command, &arguments);
         run.kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), &error);
         ok = run.kernels && i4q_rewrite_check_usage(&arguments, &error) && read_options(&run) &&
              open_output(&run) && read_topk(&run) && open_statistics(&run) && decide(&run) && finish(&run);

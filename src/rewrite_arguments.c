@@ -14,7 +14,8 @@
 
 const struct i4q_option i4q_rewrite_options[] = {
     {'o', "output", "FILE", I4Q_OPTION_STRING, FIELD(output),
-     "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)"},
+     "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)",
+     I4Q_FILE_OUTPUT},
     {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
     {'n', "dry-run", NULL, I4Q_OPTION_FLAG, FIELD(dry_run), "do everything but the writing"},
     {0, "include", "PATTERN", I4Q_OPTION_LIST, FIELD(include),
@@ -22,12 +23,12 @@ const struct i4q_option i4q_rewrite_options[] = {
      "text, or as a shell glob if no Conv has that very name"},
     {0, "exclude", "PATTERN", I4Q_OPTION_LIST, FIELD(exclude), "leave these Convs alone; repeatable, wins"},
     {0, "include-from", "FILE", I4Q_OPTION_LIST, FIELD(include_from),
-     "one pattern a line, '#' begins a comment, '-' is standard input"},
-    {0, "exclude-from", "FILE", I4Q_OPTION_LIST, FIELD(exclude_from), "the same"},
+     "one pattern a line, '#' begins a comment, '-' is standard input", I4Q_FILE_INPUT},
+    {0, "exclude-from", "FILE", I4Q_OPTION_LIST, FIELD(exclude_from), "the same", I4Q_FILE_INPUT},
     {0, "allow-unmatched", NULL, I4Q_OPTION_FLAG, FIELD(allow_unmatched),
      "a pattern that matches no Conv is a note, not an error"},
     {0, "topk", "FILE", I4Q_OPTION_STRING, FIELD(topk),
-     "sensitivity JSON: the K most sensitive Convs stay float"},
+     "sensitivity JSON: the K most sensitive Convs stay float", I4Q_FILE_INPUT},
     {0, "topk-order", "O", I4Q_OPTION_STRING, FIELD(topk_order),
      "auto, higher-worse or lower-worse: which scores are the sensitive ones (default: auto, as the file "
      "tells)"},
@@ -52,7 +53,7 @@ const struct i4q_option i4q_rewrite_options[] = {
      "absmax, squant (the best without images) or calibrated (the best, needs --calibration): how scales and "
      "codes are chosen (default: absmax)"},
     {0, "calibration", "FILE", I4Q_OPTION_STRING, FIELD(calibration),
-     "statistics of scripts/calibrate.py, for `calibrated` and for the correction of biases"},
+     "statistics of scripts/calibrate.py, for `calibrated` and for the correction of biases", I4Q_FILE_INPUT},
     {0, "scale", "S", I4Q_OPTION_STRING, FIELD(scale),
      "absmax, signed or range, in place of the method's own: largest magnitude; the same, with code -8 used; "
      "smallest to largest, with a zero point"},
@@ -74,12 +75,13 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "assume-constant", NULL, I4Q_OPTION_FLAG, FIELD(assume_constant),
      "weights that are graph inputs with a default value are constants"},
     {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
-     "read external data through symbolic and hard links, also to outside the model's directory"},
+     "read external data through symbolic and hard links, also to outside the model's directory",
+     I4Q_FILE_EVERYWHERE},
     {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP},
     {0, "strict", NULL, I4Q_OPTION_FLAG, FIELD(strict),
      "fail, and write no model, when a Conv that was asked for has to stay as it is"},
     {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),
-     "the report as JSON; '-' is standard output, and then there is no text"},
+     "the report as JSON; '-' is standard output, and then there is no text", I4Q_FILE_OUTPUT},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };

@@ -19,6 +19,15 @@ enum i4q_option_kind {
     I4Q_OPTION_LIST,   /* struct i4q_patterns: one more */
 };
 
+/* What the value of an option names, so that the sandbox can be told of it. */
+enum i4q_option_file {
+    I4Q_FILE_NONE,
+    I4Q_FILE_INPUT,      /* a file that is read */
+    I4Q_FILE_MODEL,      /* a model, whose external data lies beside it */
+    I4Q_FILE_OUTPUT,     /* a file that is made or replaced */
+    I4Q_FILE_EVERYWHERE, /* a flag: files may be read from anywhere */
+};
+
 struct i4q_number {
     bool given;
     size_t value;
@@ -31,13 +40,14 @@ struct i4q_option {
     enum i4q_option_kind kind;
     size_t offset; /* of the field */
     const char *help;
+    enum i4q_option_file file;
 };
 
 /* A command's arguments begin with these. */
 struct i4q_common {
     struct i4q_arena *arena; /* for lists */
     const char *model;       /* the operand */
-    bool help, quiet, verbose, progress, no_progress;
+    bool help, quiet, verbose, progress, no_progress, no_sandbox;
     struct i4q_number threads;
 };
 
@@ -50,6 +60,7 @@ struct i4q_common {
     {'v', "verbose", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, verbose), "tell more on standard error"}, \
     {0, "progress", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, progress), "show a bar, even where standard error is no terminal"}, \
     {0, "no-progress", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, no_progress), "show no bar"},        \
+    {0, "no-sandbox", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, no_sandbox), "keep the right to open any file, where a sandbox is in the way"}, \
     {'h', "help", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, help), "print this text"}
 // clang-format on
 
@@ -67,6 +78,10 @@ extern const struct i4q_command i4q_cmd_rewrite, i4q_cmd_inspect, i4q_cmd_restor
  * its arena set. Errors are I4Q_USAGE. With --help the rest is not looked at. */
 bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, void *arguments,
                    struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Lets the process use only the files that its arguments name from here on; see sandbox.h. To be called
+ * before anything is read. */
+void i4q_cli_enter_sandbox(const struct i4q_command *command, const void *arguments);
 
 /* Prints the help of a command to standard output. */
 void i4q_cli_help(const struct i4q_command *command);

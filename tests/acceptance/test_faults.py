@@ -82,7 +82,7 @@ def run_once(folder, name, fault, work):
     before, log = contents(work), str(work) + ".log"
     environment = {**os.environ, "LD_PRELOAD": LIBRARY, "INT4Q_FAULT": fault, "INT4Q_FAULT_LOG": log}
     with open(work / "in.onnx", "rb") as source:
-        done = subprocess.run([INT4Q, *COMMANDS[name]], cwd=work, env=environment, stdin=source, capture_output=True, check=False)
+        done = subprocess.run([INT4Q, *COMMANDS[name], "--no-sandbox"], cwd=work, env=environment, stdin=source, capture_output=True, check=False)
     after = contents(work)
     if not os.path.exists(log):  # _exit
         return done, before, after, True, 0
