@@ -4,12 +4,15 @@
 #include "int4q/checked.h"
 
 #include <stdalign.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Blocks grow with the arena, so that their number stays logarithmic and the unused rest of the last one
  * small. */
-enum { FIRST_BLOCK = 1 << 16, LAST_BLOCK = 1 << 22 };
+enum { FIRST_BLOCK = 1 << 16, LAST_BLOCK = 1 << 22, HUGE_PAGE = 1 << 21 };
 
 struct i4q_arena_block {
     struct i4q_arena_block *older;
@@ -40,6 +43,16 @@ static size_t block_size(const struct i4q_arena *arena, size_t needed)
     return needed > size ? needed : size;
 }
 
+/* Codes of large models are touched once each, so that page faults would cost as much as their arithmetic.
+ * Only a hint: most systems have huge pages for those who ask, and keep to small ones when they are short. */
+static void prefer_huge_pages(const void *data, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = (uintptr_t)data + size;
+    uintptr_t start = ((uintptr_t)data + page - 1) / page * page;
+    if (size >= HUGE_PAGE)
+        madvise((void *)start, (size_t)(end - start), MADV_HUGEPAGE);
+}
+
 /* A new block with room for `needed` bytes. One for a large allocation goes behind the block in use, whose
  * rest is not lost then. calloc gives zeroed pages without touching them. */
 static struct i4q_arena_block *add_block(struct i4q_arena *arena, size_t needed)
@@ -52,6 +65,7 @@ static struct i4q_arena_block *add_block(struct i4q_arena *arena, size_t needed)
     struct i4q_arena_block *block = calloc(1, bytes);
     if (!block)
         return NULL;
+    prefer_huge_pages(block, bytes);
     block->size = size;
     arena->used += size;
     if (arena->blocks && size == needed) {
