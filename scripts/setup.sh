@@ -6,6 +6,7 @@
 set -eu -o pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck disable=SC2034 # used by the scripts that source this one
 python=$root/.venv/bin/python
 
 packages=(build-essential cmake ninja-build pkg-config protobuf-c-compiler protobuf-compiler libprotobuf-c-dev
@@ -36,17 +37,16 @@ install_packages() {
         >"$log" 2>&1 || { cat "$log" >&2; return 1; }
 }
 
-# The environment is made anew when the list of its packages has changed. The Python of Debian is asked for by its path,
-# since another one may come first in PATH.
-install_python() {
-    local stamp=$root/.venv/requirements.txt
-    if ! cmp -s "$root/scripts/requirements.txt" "$stamp"; then
-        echo "installing Python packages into .venv"
-        rm -rf "$root/.venv"
-        /usr/bin/python3 -m venv "$root/.venv"
-        "$python" -m pip install -q --disable-pip-version-check -r "$root/scripts/requirements.txt"
-        cp "$root/scripts/requirements.txt" "$stamp"
-    fi
+# An environment with the packages of one list: install_requirements DIRECTORY LIST. It is made anew when the list has
+# changed. The Python of Debian is asked for by its path, since another one may come first in PATH.
+install_requirements() {
+    local venv=$1 list=$root/scripts/$2
+    cmp -s "$list" "$venv/requirements.txt" && return
+    echo "installing Python packages into ${venv#"$root"/}"
+    rm -rf "$venv"
+    /usr/bin/python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$list"
+    cp "$list" "$venv/requirements.txt"
 }
 
 # Configures and builds one tree: build_tree NAME [cmake options]
@@ -60,4 +60,4 @@ build_tree() {
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 install_packages
-[ -n "${no_python-}" ] || install_python
+[ -n "${no_python-}" ] || install_requirements "$root/.venv" requirements.txt

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/bench.py, bench_runtime.py and make_sized.py on tiny models: what they say, and that they clean up."""
+import importlib.util
+import json
+import os
+import sys
+from collections import namedtuple
+
+import onnx
+import pytest
+from helpers import INT4Q, ROOT, make_model, run_int4q, tensor, value
+from onnx import helper
+
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+import bench  # noqa: E402
+import bench_runtime  # noqa: E402
+import make_sized  # noqa: E402
+
+
+def bench_results(folder, *options):
+    """What bench.py writes for these options; nothing else must stay in its directory."""
+    bench.main(["--int4q", INT4Q, "--dir", str(folder / "work"), "--json", str(folder / "bench.json"), *options])
+    assert os.listdir(folder / "work") == ["out"] and not os.listdir(folder / "work" / "out")
+    with open(folder / "bench.json", encoding="utf-8") as file:
+        return {case: {row["name"]: row for row in rows} for case, rows in json.load(file).items()}
+
+
+@pytest.mark.parametrize("size, nodes, external", [("1M", 20, False), ("1.5M", 20, True), ("40K", 200, False)])
+def test_sized_models(tmp_path, size, nodes, external):
+    path = tmp_path / "m.onnx"
+    make_sized.main(["--bytes", size, "--nodes", str(nodes), "-o", str(path), *(["--external"] if external else [])])
+    assert os.path.exists(f"{path}.data") == external
+    onnx.checker.check_model(str(path), full_check=True)
+    model = onnx.load(path)
+    weights = sum(len(t.raw_data) for t in model.graph.initializer)
+    assert len(model.graph.node) == nodes and abs(weights / make_sized.size(size) - 1) < 0.1
+    assert len({t.raw_data for t in model.graph.initializer}) == nodes // 2
+    run_int4q("rewrite", path, "-o", tmp_path / "out.onnx")
+    run_int4q("inspect", tmp_path / "out.onnx", "--require", f"int4=={nodes // 2}")
+
+
+@pytest.mark.parametrize("options", [["--bytes", "many"], ["--nodes", "1"], ["--bytes", "3G"]])
+def test_sized_refuses(options, tmp_path):
+    with pytest.raises(SystemExit, match="2"):
+        make_sized.main([*options, "-o", str(tmp_path / "m.onnx")])
+    assert not os.listdir(tmp_path)
+
+
+def test_bench(tmp_path, capsys):
+    found = bench_results(tmp_path, "--quick", "--only", "start,nano,n1000", "-n", "1")
+    out = capsys.readouterr().out
+    assert set(found) == {"start", "nano", "n1000"} and set(found["n1000"]) == {bench.COPY, bench.OURS, bench.SYNCED}
+    peers = {"onnx load + save"} | ({"onnxsim"} if os.path.exists(bench.ONNXSIM) else set())
+    peers |= {"quantization-rs"} if importlib.util.find_spec("quantize_rs") else set()
+    assert set(found["nano"]) == {bench.COPY, bench.OURS, bench.SYNCED} | peers
+    rows = found["nano"]
+    assert all(row["runs"] == 1 and 0 < row["min"] <= row["median"] for row in rows.values())
+    assert rows[bench.COPY]["bytes"] == rows["onnx load + save"]["bytes"] > 7 * rows[bench.OURS]["bytes"] > 0
+    assert f"{rows[bench.OURS]['median'] / rows[bench.COPY]['median']:.2f}" in out and "us a node" in out
+
+
+def test_bench_goes_on(tmp_path, capsys, monkeypatch):
+    """Without a contender that fails, or a case for which there is no room."""
+    monkeypatch.setattr(bench, "LOAD_SAVE", "import sys; sys.exit('no more memory')")
+    found = bench_results(tmp_path, "--only", "nano", "-n", "1")
+    assert found["nano"]["onnx load + save"]["failure"] == "no more memory" and found["nano"][bench.OURS]["runs"] == 1
+    assert "fails: no more memory" in capsys.readouterr().out
+    monkeypatch.setattr(bench.shutil, "disk_usage", lambda path: namedtuple("usage", "free")(10**6))
+    bench.main(["--int4q", INT4Q, "--dir", str(tmp_path / "work"), "--only", "nano"])
+    assert "left out" in capsys.readouterr().out
+
+
+def test_bench_targets(capsys):
+    """A ratio at most 1, and one at least 15."""
+    def rows(**medians):
+        return [{"name": name.replace("_", " "), "median": seconds} for name, seconds in medians.items()]
+    bench.print_targets({"yolov10m": [*rows(cp=2.0, int4q_rewrite=1.0), {"name": "onnx load + save", "median": 14.0}]})
+    out = capsys.readouterr().out
+    assert "<= 1.0: 0.50, met" in out and ">= 15: 14.00, missed" in out and "onnxsim" not in out
+
+
+@pytest.mark.parametrize("main, option", [(bench.main, "nano,giant"), (bench_runtime.main, "float;giant")])
+def test_unknown_names(tmp_path, capsys, main, option):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--int4q", INT4Q, "--dir", str(tmp_path), "--only", option])
+    assert "'giant'" in capsys.readouterr().err
+
+
+def test_bench_runtime(tmp_path, capsys):
+    conv = helper.make_node("Conv", ["x", "w"], ["y"])
+    onnx.save(make_model([conv], [tensor("w", 64, 3, 3, 3)], inputs=[value("x", "batch", 3, 6, 6)]), tmp_path / "m.onnx")
+    forms = ["float", "float, no arena", "int4, disable_quant_qdq", "int4, optimized and saved by ONNX Runtime"]
+    bench_runtime.main(["--int4q", INT4Q, "--dir", str(tmp_path / "work"), "--model", str(tmp_path / "m.onnx"), "-n", "1",
+                        "--runs", "2", "--threads", "1", "--only", ";".join(forms), "--json", str(tmp_path / "out.json")])
+    with open(tmp_path / "out.json", encoding="utf-8") as file:
+        rows = {row["name"]: row for row in json.load(file)}
+    assert list(rows) == forms and all(0 < row["least"] <= row["latency"] and row["load"] > 0 for row in rows.values())
+    stored = {name: rows[name]["bytes"] for name in forms}
+    assert stored["int4, disable_quant_qdq"] < stored["float"] < 2 * stored["int4, optimized and saved by ONNX Runtime"]
+    assert rows["float"]["bytes"] == os.path.getsize(tmp_path / "m.onnx")
+    assert "/ float" in capsys.readouterr().out
