@@ -47,14 +47,15 @@ def one_line(error):
     return " ".join(str(error).split())[:300]
 
 
-def open_session(path, threads=1, model=None):
+def open_session(path, threads=1, model=None, fold=True):
     """An ONNX Runtime session on the CPU; `model`, if given, is a changed copy of the one at `path`.
 
-    Decoded weights are folded into constants: the values are the same, and it runs as fast as the float model.
+    `fold` makes constants of decoded weights: the values are the same, and it runs as fast as the float model.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    if fold:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     source = path
     if model is not None:
         folder = os.path.dirname(os.path.abspath(path))

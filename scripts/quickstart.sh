@@ -29,7 +29,7 @@ fi
 run "$int4q" rewrite "$model" ${sens:+--topk "$sens"} -f
 run "$int4q" inspect out.onnx
 run "$int4q" inspect -q out.onnx --require valid --require 'int4>=1'
-run "$python" "$root/scripts/check_model.py" out.onnx
+run "$python" "$root/scripts/smoke_run.py" out.onnx --reference "$model" --int4q "$int4q"
 
 before=$(stat -c %s "$model")
 after=$(stat -c %s out.onnx)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the scripts of the experiment loop share: the tool, files that appear whole, results that survive, workers."""
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+from detectors import Error, one_line
+
+SCRIPTS = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(SCRIPTS)
+TMP = os.path.join(ROOT, "tmp")
+
+
+# ---- Errors
+
+@contextlib.contextmanager
+def user_errors(name):
+    """Ends the script with one line where the user can do something about it."""
+    try:
+        yield
+    except Error as error:
+        sys.exit(f"{name}: {error}")
+    except OSError as error:
+        sys.exit(f"{name}: {error.filename}: {error.strerror}" if error.filename else f"{name}: {one_line(error)}")
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: interrupted; what is done is kept, the same command goes on")
+
+
+# ---- The tool
+
+def add_tool_option(parser):
+    parser.add_argument("--int4q", metavar="PROGRAM", help="the tool (default: $INT4Q, build/release/int4q, or in PATH)")
+
+
+def find_int4q(wanted=None):
+    """Path of the tool."""
+    wanted = wanted or os.environ.get("INT4Q")
+    built = os.path.join(ROOT, "build", "release", "int4q")
+    found = shutil.which(wanted) if wanted else built if os.access(built, os.X_OK) else shutil.which("int4q")
+    if not found:
+        raise Error(f"{wanted}: no such program" if wanted else f"no int4q at {built} or in PATH; build it, or --int4q")
+    return os.path.abspath(found)
+
+
+def call_int4q(tool, *args, statuses=(0,)):
+    """Standard output of the tool; its own line of error becomes ours."""
+    done = subprocess.run([tool, *map(str, args)], capture_output=True, text=True, check=False)
+    if done.returncode not in statuses:
+        raise Error(one_line(done.stderr) or f"{tool} {args[0]}: ended with {done.returncode}")
+    return done.stdout
+
+
+def tool_version(tool):
+    return call_int4q(tool, "--version").splitlines()[0]
+
+
+def versions(tool):
+    """Of everything that a result depends on."""
+    return {"int4q": tool_version(tool), "python": platform.python_version(), "numpy": np.__version__,
+            "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+
+
+# ---- Files
+
+def digest(*parts):
+    """Hexadecimal SHA-256 of the JSON of these values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def make_folder(path):
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def write_whole(path, data):
+    """Write bytes or text under another name and move it into place."""
+    make_folder(os.path.dirname(os.path.abspath(path)))
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def write_json(path, data):
+    write_whole(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except OSError as error:
+        raise Error(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Error(f"{path}: not JSON: {one_line(error)}") from error
+
+
+class Journal:
+    """Finished results, a line of JSON each, on the disk as soon as they are known.
+
+    A line that a killed program left half written is dropped when the file is opened again.
+    """
+
+    def __init__(self, path):
+        self.path, self.rows = path, []
+        make_folder(os.path.dirname(os.path.abspath(path)))
+        kept = b""
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                kept = file.read()
+        whole = kept[:kept.rfind(b"\n") + 1]
+        if whole != kept:
+            write_whole(path, whole)
+        self.rows = [json.loads(line) for line in whole.splitlines()]
+
+    def add(self, row):
+        self.rows.append(row)
+        with open(self.path, "ab") as file:
+            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
