@@ -20,14 +20,13 @@ import hashlib
 import json
 import math
 import os
-import random
 import sys
 from typing import NamedTuple
 
 import numpy as np
 import onnx
-from detectors import (Detector, Error, add_family_options, dims, family_help, inputs_of, list_pictures, load_model,
-                       one_line, open_session, read_picture, with_outputs)
+from detectors import (Detector, Error, add_family_options, dims, family_help, inputs_of, load_model,
+                       one_line, open_session, read_picture, sample_pictures, with_outputs)
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -268,10 +267,9 @@ def join_weights(convs, seen):
 
 def picture_feeds(path, args):
     """Functions that give the model's input for each chosen picture."""
-    pictures = list_pictures(args.images)
-    if len(pictures) < args.number:
-        print(f"calibrate.py: only {len(pictures)} pictures in {args.images}", file=sys.stderr)
-    chosen = sorted(random.Random(args.seed).sample(pictures, min(args.number, len(pictures))))
+    chosen = sample_pictures(args.images, args.number, args.seed)
+    if len(chosen) < args.number:
+        print(f"calibrate.py: only {len(chosen)} pictures in {args.images}", file=sys.stderr)
     detector = Detector(path, args.family, args.size, args.threads)
     name = detector.session.get_inputs()[0].name
 

@@ -13,6 +13,7 @@ the shapes of the outputs and from the graph, or named by the user.  Arrays:
 Adding a family is adding a row to FAMILIES and a case to `recognize`.
 """
 import os
+import random
 from dataclasses import dataclass
 from typing import Callable, NamedTuple, Optional
 
@@ -92,6 +93,13 @@ def plain_sigmoids(graph):
     silu = {name for n in graph.node if n.op_type == "Mul" for name in n.input}
     return [n.output[0] for n in graph.node
             if n.op_type == "Sigmoid" and not (n.output[0] in silu and multiplied(graph, n))]
+
+
+def taps_of(graph):
+    """[boxes, probabilities] of all anchors inside a model that ends in detections; without boxes, or none, if unknown."""
+    found = plain_sigmoids(graph)[-1:]
+    beside = [n.input[0] for n in graph.node if n.op_type == "Concat" and len(n.input) == 2 and n.input[1] in found]
+    return beside[:1] + found
 
 
 def multiplied(graph, sigmoid):
@@ -365,7 +373,7 @@ def input_size(path, model, wanted):
 
 
 class Detector:
-    """A model with its family; `probabilities=True` also taps the class probabilities of all anchors."""
+    """A model with its family; `probabilities=True` also taps the boxes and class probabilities of all anchors."""
 
     def __init__(self, path, family=None, size=None, threads=1, probabilities=False):
         self.path, model = path, load_model(path)
@@ -374,10 +382,17 @@ class Detector:
         self.kind = np.float16 if inputs_of(model.graph)[0].type.tensor_type.elem_type == 10 else np.float32
         self.name = family or recognize(path, model, self.shapes(model), self.size)
         self.family, self.facts = FAMILIES[self.name], graph_facts(model, self.size)
-        self.taps = plain_sigmoids(model.graph)[-1:] if probabilities and not self.family.decode else []
+        self.taps = taps_of(model.graph) if probabilities and not self.family.decode else []
         changed = with_outputs(model, self.outputs + self.taps) if self.taps else None
         self.session = open_session(path, threads, changed)
         self.has_probabilities = bool(self.family.decode or self.taps)
+
+    def __getstate__(self):
+        """It travels to other processes without its session: `run` is not for them."""
+        return {key: v for key, v in self.__dict__.items() if key not in ("session", "family")}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, family=FAMILIES[state["name"]])
 
     def shapes(self, model):
         found = [dims(o) for o in model.graph.output]
@@ -413,6 +428,12 @@ class Detector:
             return self.family.decode(outputs, self.size, self.facts)[1]
         return outputs[-1][0].T.astype(np.float64) if self.taps else None
 
+    def all_boxes(self, outputs):
+        """float64 [anchors, 4] in pixels of the input, or None where the model does not tell."""
+        if self.family.decode:
+            return self.family.decode(outputs, self.size, self.facts)[0]
+        return outputs[-2][0].T.astype(np.float64) if len(self.taps) == 2 else None
+
     def detect(self, picture):
         values, placement = self.prepare(picture)
         return self.detections(self.run(values), placement)
@@ -421,6 +442,12 @@ class Detector:
 # ---- Data sets
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+def sample_pictures(folder, number, seed):
+    """Paths of so many pictures of a folder, or of all, chosen by the seed, sorted by name."""
+    pictures = list_pictures(folder)
+    return sorted(random.Random(seed).sample(pictures, min(number, len(pictures))))
 
 
 def list_pictures(folder):

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
@@ -132,3 +133,50 @@ class Journal:
             file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+# ---- Workers
+
+MODULES = ("detectors", "calibrate", "bench", "parts", "eval_coco")  # that tasks need where another machine runs them
+
+
+def add_worker_options(parser):
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster (default: workers on this machine)")
+    parser.add_argument("-j", "--workers", type=int, default=os.cpu_count(), metavar="N",
+                        help="processes on this machine, of one thread each (one a processor)")
+
+
+@contextlib.contextmanager
+def workers(args):
+    """A Dask client: of the scheduler that the user names, or of processes of our own. Its tasks survive their worker."""
+    import distributed  # takes a second, and most scripts need it for some calls only
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    dask_settings = {"distributed.scheduler.allowed-failures": 10, "distributed.admin.log-format": "%(message)s"}
+    with contextlib.ExitStack() as stack:
+        import dask
+        stack.enter_context(dask.config.set(dask_settings))
+        if args.scheduler:
+            try:
+                client = stack.enter_context(distributed.Client(args.scheduler, timeout=20))
+            except (OSError, ValueError, TimeoutError) as error:
+                raise Error(f"{args.scheduler}: no Dask scheduler: {one_line(error)}") from error
+            for module in MODULES:
+                client.upload_file(os.path.join(SCRIPTS, f"{module}.py"))
+        else:
+            cluster = stack.enter_context(distributed.LocalCluster(
+                n_workers=args.workers, threads_per_worker=1, processes=True, dashboard_address=None,
+                memory_limit=0, silence_logs=logging.CRITICAL))
+            client = stack.enter_context(distributed.Client(cluster))
+        yield client
+
+
+def finished(futures):
+    """(future, result) of Dask's futures, in the order in which they end. A failure ends all of it."""
+    import distributed
+    for future in distributed.as_completed(futures):
+        try:
+            yield future, future.result()
+        except Error:
+            raise
+        except distributed.KilledWorker as error:
+            raise Error(f"workers die of it: {one_line(error)}") from error

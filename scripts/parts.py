@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a part of a model: what comes before a Conv need not be computed again for each change of it.
+
+A model is its nodes in their order.  A cut at position p divides it into nodes [0, p) and [p, end).  What passes the cut
+is *live* there: computed before it (or an input of the model), used behind it or an output of the model.  Nodes that
+compute from constants alone belong to every part that needs them.
+"""
+import onnx
+from calibrate import constants
+from detectors import inputs_of, open_session
+from onnx import numpy_helper
+
+
+def used_by(node):
+    """Names that a node reads, those in its bodies included."""
+    names = [n for n in node.input if n]
+    for attribute in node.attribute:
+        for body in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+            inner = {t.name for t in body.initializer} | {i.name for i in body.input}
+            for node_inside in body.node:
+                names += [n for n in used_by(node_inside) if n not in inner]
+                inner.update(node_inside.output)
+            names += [o.name for o in body.output if o.name not in inner]
+    return names
+
+
+class Graph:
+    """The order of a model's nodes, and what is live where. `outputs`: values that are wanted in the end."""
+
+    def __init__(self, model, outputs):
+        self.model, self.nodes, self.outputs = model, list(model.graph.node), list(outputs)
+        self.fixed = constants(model.graph)
+        self.inputs = [i.name for i in inputs_of(model.graph)]
+        self.made = {name: -1 for name in self.inputs}  # position of the node that computes it
+        self.last = dict.fromkeys(self.outputs, len(self.nodes))
+        for at, node in enumerate(self.nodes):
+            for name in used_by(node):
+                self.last[name] = max(at, self.last.get(name, -1))
+            if not self.is_fixed(node):
+                self.made.update(dict.fromkeys(node.output, at))
+
+    def is_fixed(self, node):
+        return bool(node.output) and node.output[0] in self.fixed
+
+    def live(self, cut):
+        """Names, in the order in which they are computed."""
+        return [name for name, at in self.made.items() if at < cut <= self.last.get(name, -1)]
+
+    def best_cut(self, low, high):
+        """The last position in low .. high where the fewest values are live."""
+        return min(range(high, low - 1, -1), key=lambda cut: len(self.live(cut)))
+
+    def part(self, first, last, values, outputs, changes=None):
+        """A model of nodes [first, last) that computes `outputs` from `values` {name: array}.
+
+        `changes`: {"stored": {name: array}, "inputs": {first output of a node: its new inputs}}.
+        """
+        changes = changes or {"stored": {}, "inputs": {}}
+        chosen, wanted = [], set(outputs)
+        for at in range(len(self.nodes) - 1, -1, -1):
+            node = self.nodes[at]
+            if not wanted.intersection(node.output) or any(name in changes["stored"] for name in node.output):
+                continue
+            if not (first <= at < last or self.is_fixed(node)):
+                continue
+            chosen.append(self.changed(node, changes))
+            wanted.update(used_by(chosen[-1]))
+        copy = onnx.ModelProto(ir_version=self.model.ir_version, opset_import=self.model.opset_import,
+                               functions=self.model.functions)
+        copy.graph.name = "part"
+        copy.graph.node.extend(reversed(chosen))
+        copy.graph.initializer.extend(t for t in self.model.graph.initializer
+                                      if t.name in wanted and t.name not in changes["stored"])
+        copy.graph.sparse_initializer.extend(t for t in self.model.graph.sparse_initializer if t.values.name in wanted)
+        copy.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in changes["stored"].items())
+        copy.graph.input.extend(onnx.helper.make_tensor_value_info(
+            name, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for name, a in values.items() if name in wanted)
+        copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+        return copy
+
+    def changed(self, node, changes):
+        if node.output[0] not in changes["inputs"]:
+            return node
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        del copy.input[:]
+        copy.input.extend(changes["inputs"][node.output[0]])
+        return copy
+
+    def run(self, first, last, states, outputs, threads=1, changes=None):
+        """[{output: array}] for each state {name: array} that is live at `first`; what is live already is passed on."""
+        todo = [name for name in outputs if name not in states[0]]
+        passed = [name for name in outputs if name in states[0]]
+        if not todo:
+            return [{name: state[name] for name in passed} for state in states]
+        session = open_session("model", threads, self.part(first, last, states[0], todo, changes))
+        fed = [i.name for i in session.get_inputs()]
+        return [dict(zip(todo, session.run(todo, {name: state[name] for name in fed})),
+                     **{name: state[name] for name in passed}) for state in states]
