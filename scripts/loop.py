@@ -164,7 +164,7 @@ def workers(args):
                 client.upload_file(os.path.join(SCRIPTS, f"{module}.py"))
         else:
             cluster = stack.enter_context(distributed.LocalCluster(
-                n_workers=args.workers, threads_per_worker=1, processes=True, dashboard_address=None,
+                n_workers=args.workers, threads_per_worker=1, processes=True, dashboard_address=":0",
                 memory_limit=0, silence_logs=logging.CRITICAL))
             client = stack.enter_context(distributed.Client(cluster))
         yield client

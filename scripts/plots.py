@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plots of the experiment loop, as SVG texts that are the same from run to run."""
 import io
+import itertools
 
 import matplotlib
 
@@ -9,7 +10,8 @@ from matplotlib import pyplot  # noqa: E402  (the backend comes first)
 
 STYLE = {"svg.hashsalt": "int4q", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False,
          "axes.spines.right": False, "figure.constrained_layout.use": True}
-BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#999999"
+BLUE, ORANGE = "#2166ac", "#d6604d"
+COLOURS = (BLUE, "#1b7837", "#762a83", "#b8860b", "#4d4d4d", "#c51b7d")
 
 
 def svg(figure):
@@ -21,17 +23,110 @@ def svg(figure):
     return text.getvalue()
 
 
+def short(name, most=44):
+    """The end of a long name, which tells more than its beginning."""
+    return name if len(name) <= most else "…" + name[1 - most:]
+
+
 def sensitivity_bars(rows, title, most=40):
     """Convs by falling sensitivity; rows of {"layer", "sensitivity"}."""
     rows = sorted(rows, key=lambda row: -row["sensitivity"])
     shown = rows[:most]
+    names = [short(row["layer"]) for row in shown]
     with matplotlib.rc_context(STYLE):
-        figure, axes = pyplot.subplots(figsize=(7, 1 + 0.17 * len(shown)))
-        axes.barh([row["layer"] for row in shown], [row["sensitivity"] for row in shown], color=BLUE)
+        figure, axes = pyplot.subplots(figsize=(8.4, 1 + 0.17 * len(shown)))
+        axes.barh(range(len(shown)), [row["sensitivity"] for row in shown], color=BLUE)
+        axes.set_yticks(range(len(shown)), names, fontsize=7)
+        axes.tick_params(axis="y", length=0)
         axes.invert_yaxis()
-        axes.tick_params(axis="y", labelsize=7, length=0)
         axes.margins(y=0.01)
         axes.set_xlabel(title)
         if len(rows) > most:
             axes.set_title(f"the {most} most sensitive of {len(rows)} Convs", loc="left")
+    return figure
+
+
+def pareto_front(points):
+    """Indices of the points (bytes, mAP) that no other one beats in both, by rising bytes."""
+    order, best, front = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])), -1.0, []
+    for i in order:
+        if points[i][1] > best:
+            best = points[i][1]
+            front.append(i)
+    return front
+
+
+def pareto(rows, split=3.0):
+    """mAP against megabytes with 95 % intervals; rows of {"name", "method", "bytes", "mAP", "mAP_low", "mAP_high"}.
+
+    Models of more than `split` times the smallest one's bytes are drawn in a second, narrow panel.
+    """
+    points = [(row["bytes"] / 1e6, row["mAP"]) for row in rows]
+    front = pareto_front(points)
+    limit = split * min(x for x, _ in points)
+    wide = [i for i, (x, _) in enumerate(points) if x > limit]
+    with matplotlib.rc_context(STYLE):
+        figure, panels = pyplot.subplots(1, 2 if wide else 1, figsize=(8.4, 5), sharey=True, squeeze=False,
+                                         gridspec_kw={"width_ratios": [3, 1]} if wide else None)
+        for part, axes in enumerate(panels[0]):
+            inside = [i for i, (x, _) in enumerate(points) if (x > limit) == bool(part)]
+            draw_points(axes, rows, points, inside, front)
+            line = [i for i in front if i in inside]
+            axes.plot([points[i][0] for i in line], [points[i][1] for i in line], color=ORANGE, linewidth=1, zorder=1)
+            label_points(axes, rows, points, line)
+            axes.margins(x=0.22 if part else 0.1, y=0.08)
+            axes.grid(color="#eeeeee")
+        add_legend(panels[0][0], rows)
+        panels[0][0].set_ylabel("mAP50-95, percent (bars: 95 % of resamples of the pictures)")
+        panels[0][0].set_xlabel("megabytes")
+        figure.suptitle("named and ringed: the Pareto front, models that no smaller one equals", x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def draw_points(axes, rows, points, inside, front):
+    """A colour for each method; a ring around those on the front."""
+    methods = sorted({row["method"] for row in rows})
+    for i in inside:
+        colour, (x, y) = COLOURS[methods.index(rows[i]["method"]) % len(COLOURS)], points[i]
+        if rows[i].get("mAP_low") is not None:
+            axes.vlines(x, rows[i]["mAP_low"], rows[i]["mAP_high"], color=colour, alpha=0.3, linewidth=1)
+        axes.plot(x, y, "o", color=colour, markersize=5, zorder=3)
+        if i in front:
+            axes.plot(x, y, "o", markerfacecolor="none", markeredgecolor=ORANGE, markersize=9, zorder=4)
+
+
+def add_legend(axes, rows):
+    for colour, method in zip(itertools.cycle(COLOURS), sorted({row["method"] for row in rows})):
+        axes.plot([], [], "o", color=colour, markersize=5, label=method)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def label_points(axes, rows, points, line):
+    """Names beside the points of the front, turned so that neighbours do not meet."""
+    for i in line:
+        axes.annotate(rows[i]["name"], points[i], xytext=(4, -6), textcoords="offset points", fontsize=7, rotation=-35,
+                      ha="left", va="top", rotation_mode="anchor")
+
+
+def weight_histograms(weights):
+    """Weights in units of their channel's step, with the 15 values that 4 bits can hold.
+
+    `weights`: [(title, float array, axis 0 the output channels)].
+    """
+    with matplotlib.rc_context(STYLE):
+        rows = -(-len(weights) // 3)
+        figure, panels = pyplot.subplots(rows, 3, figsize=(8.4, 1.9 * rows), sharex=True, squeeze=False)
+        for axes in panels.flat[len(weights):]:
+            axes.axis("off")
+        for axes, (title, array) in zip(panels.flat, weights):
+            flat = array.reshape(len(array), -1)
+            step = abs(flat).max(1, keepdims=True) / 7
+            step[step == 0] = 1
+            axes.hist((flat / step).ravel(), bins=151, range=(-7.55, 7.55), color=BLUE)
+            for code in range(-7, 8):
+                axes.axvline(code, color=ORANGE, linewidth=0.5)
+            axes.set_title(short(title, 40), fontsize=7, loc="left")
+            axes.set_yticks([])
+        for axes in panels[-1]:
+            axes.set_xlabel("weight / step of its channel")
     return figure

@@ -6,12 +6,14 @@ The tool is the program that the environment variable INT4Q names.
 import json
 import os
 import subprocess
+import sys
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 INT4Q = os.environ.get("INT4Q", os.path.join(ROOT, "build", "release", "int4q"))
@@ -145,3 +147,18 @@ def shared_data(*parts):
     if not os.path.exists(path):
         pytest.skip(f"{path} is not there (INT4Q_SHARED names the folder)")
     return path
+
+
+def yolo_scene(folder):
+    """A folder with n.onnx, a YOLOv10n of 64 x 64, the pictures images/0.png to 2.png, and truth.json, their annotations."""
+    subprocess.run([sys.executable, os.path.join(ROOT, "scripts", "make_yolov10.py"), "--size", "n", "--imgsz", "64", "-o",
+                    folder / "n.onnx"], check=True, stdout=subprocess.DEVNULL)
+    random = np.random.default_rng(0)
+    (folder / "images").mkdir()
+    for i in range(3):
+        Image.fromarray(random.integers(0, 256, (48, 64, 3), np.uint8)).save(folder / "images" / f"{i}.png")
+    truth = {"images": [{"id": i + 1, "file_name": f"{i}.png", "width": 64, "height": 48} for i in range(3)],
+             "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [5, 5, 30, 30], "area": 900, "iscrowd": 0}],
+             "categories": [{"id": i, "name": str(i)} for i in range(80)]}
+    (folder / "truth.json").write_text(json.dumps(truth))
+    return folder

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import onnx
 import pytest
-from helpers import INT4Q, ROOT, make_model, run, run_int4q, shared_data, tensor, value
+from helpers import INT4Q, ROOT, make_model, run, run_int4q, shared_data, tensor, value, yolo_scene
 from onnx import helper, numpy_helper
 
 SCRIPTS = os.path.join(ROOT, "scripts")
@@ -20,24 +20,11 @@ import detectors  # noqa: E402
 import eval_coco  # noqa: E402
 import parts  # noqa: E402
 import sensitivity_sweep as sweep  # noqa: E402
-from PIL import Image  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def yolo(tmp_path_factory):
-    """A folder with a small YOLOv10n, three pictures and their annotations."""
-    folder = tmp_path_factory.mktemp("yolo")
-    subprocess.run([sys.executable, os.path.join(SCRIPTS, "make_yolov10.py"), "--size", "n", "--imgsz", "64", "-o",
-                    folder / "n.onnx"], check=True, stdout=subprocess.DEVNULL)
-    random = np.random.default_rng(0)
-    (folder / "images").mkdir()
-    for i in range(3):
-        Image.fromarray(random.integers(0, 256, (48, 64, 3), np.uint8)).save(folder / "images" / f"{i}.png")
-    truth = {"images": [{"id": i + 1, "file_name": f"{i}.png", "width": 64, "height": 48} for i in range(3)],
-             "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [5, 5, 30, 30], "area": 900, "iscrowd": 0}],
-             "categories": [{"id": i, "name": str(i)} for i in range(80)]}
-    (folder / "truth.json").write_text(json.dumps(truth))
-    return folder
+    return yolo_scene(tmp_path_factory.mktemp("yolo"))
 
 
 SOME = "--include '/model.[0-4]/*' --include '*one2one_cv3*'"  # of the 82 Convs

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/make_schemes.py and run_schemes.py: from sensitivities to schemes, a table and a page."""
+import csv
+import html.parser
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import INT4Q, ROOT, run_int4q, yolo_scene
+
+SCRIPTS = os.path.join(ROOT, "scripts")
+sys.path.insert(0, SCRIPTS)
+import eval_coco  # noqa: E402
+import make_schemes  # noqa: E402
+import plots  # noqa: E402
+import run_schemes  # noqa: E402
+
+TOOL = ["--int4q", INT4Q]
+
+
+@pytest.fixture(scope="module")
+def yolo(tmp_path_factory):
+    """The scene, and made-up sensitivities: the later in the graph, the more sensitive."""
+    folder = yolo_scene(tmp_path_factory.mktemp("yolo"))
+    report = json.loads(run_int4q("rewrite", folder / "n.onnx", "--dry-run", "--json", "-").stdout)
+    rows = [{"layer": c["node"], "sensitivity": i + 1.0, "bytes_saved": c["bytes_before"] - c["bytes_after"]}
+            for i, c in enumerate(report["convs"]) if c["reason"] is None]
+    (folder / "sens.json").write_text(json.dumps({"model": {"path": str(folder / "n.onnx")}, "layer_sensitivity": rows}))
+    return folder
+
+
+def make(yolo, folder, *args):
+    make_schemes.main([str(yolo / "sens.json"), "-o", str(folder), *TOOL, *map(str, args)])
+    return json.loads((folder / "schemes.json").read_text())["schemes"]
+
+
+def test_schemes(yolo, tmp_path):
+    """K most sensitive kept, as float and INT8; the command does what is said, to the byte."""
+    rows = json.loads((yolo / "sens.json").read_text())["layer_sensitivity"]
+    found = make(yolo, tmp_path, "--keep", "0,3", "--method", "absmax", "--target", "30%")
+    assert [(s["name"], s["kept"]) for s in found[:2]] == [("absmax-keep0", 0), ("absmax-keep3-float", 3)]
+    assert [s["name"] for s in found[3:]] == ["absmax-keep3-int8", "absmax-size30p-int8"]
+    assert set(found[1]["convs"]) == {r["layer"] for r in rows[-3:]} and found[3]["convs"] == found[1]["convs"]
+    source = os.path.getsize(yolo / "n.onnx")
+    for scheme in found:
+        written = json.loads((tmp_path / f"{scheme['name']}.json").read_text())
+        assert written == {"excluded_onnx_nodes": scheme["convs"]}
+        command = [INT4Q, *scheme["command"].split()[1:]]
+        subprocess.run([*command, "-q"], cwd=tmp_path, check=True)
+        assert os.path.getsize(tmp_path / f"{scheme['name']}.onnx") == scheme["bytes"]
+        assert "size30p" not in scheme["name"] or 0.25 * source < scheme["bytes"] <= 0.3 * source
+    stored = json.loads(run_int4q("inspect", tmp_path / "absmax-keep3-int8.onnx", "--json", "-").stdout)["totals"]
+    assert stored["int8"] == 3 and stored["int4"] == 79
+
+
+def test_scheme_orders(yolo, tmp_path, capsys):
+    """By loss a byte other Convs are kept; what gives the same model is listed once; a size that cannot be is a note."""
+    found = make(yolo, tmp_path, "--keep", "5", "--method", "absmax", "--keep-format", "int8", "--order", "loss,byte")
+    assert [s["name"] for s in found] == ["absmax-keep5-int8", "absmax-keep5-int8-byte"]
+    assert found[0]["convs"] != found[1]["convs"] and found[1]["bytes"] < found[0]["bytes"]
+    found = make(yolo, tmp_path, "--keep", "2,82", "--method", "squant", "--keep-format", "float", "--target", "1K")
+    assert [s["name"] for s in found] == ["squant-keep2-float"]
+    notes = capsys.readouterr().err.splitlines()
+    assert len(notes) == 2 and "nothing to quantize" in notes[0] and "smallest possible output" in notes[1]
+    make(yolo, tmp_path, "--keep", "2,2", "--method", "squant", "--keep-format", "float")
+    assert sorted(os.listdir(tmp_path))[-2:] == ["schemes.json", "squant-keep2-float.json"]
+
+
+def test_scheme_errors(yolo, tmp_path):
+    def refused(*args):
+        with pytest.raises(SystemExit) as end:
+            make_schemes.main([*map(str, args), "-o", str(tmp_path), *TOOL])
+        return end.value.code
+    assert "none.json: No such file" in refused(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text('{"layer_sensitivity": [{"layer": 1}]}')
+    assert "no rows with layer and sensitivity" in refused(tmp_path / "bad.json")
+    assert "no model there" in refused(yolo / "sens.json", "--model", tmp_path / "none.onnx")
+    assert refused(yolo / "sens.json", "--method", "magic") == 2
+    assert refused(yolo / "sens.json", "--method", "calibrated") == 2
+    assert refused(yolo / "sens.json", "--keep", "-1") == 2 and refused(yolo / "sens.json", "--keep", "x") == 2
+
+
+# ---- The table and the page
+
+class Page(html.parser.HTMLParser):
+    """Collects tags, and what a browser would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.sources, self.ids = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        self.sources += [attrs[k] for k in ("src", "href", "xlink:href") if k in attrs]
+        self.ids += [attrs["id"]] if "id" in attrs else []
+
+
+@pytest.fixture(scope="module")
+def experiment(yolo, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experiment")
+    make(yolo, folder, "--keep", "0,3", "--keep-format", "int8")
+    extra = folder / "extra.onnx"
+    run_int4q("rewrite", yolo / "n.onnx", "-o", extra, "-q", "--format", "int8")
+    args = [str(folder / "schemes.json"), "--images", str(yolo / "images"), "--annotations", str(yolo / "truth.json"),
+            "--models", str(extra), "-o", str(folder / "out"), "-j", "1", "--chunk", "2", "--draw", "2", "--bootstrap", "9",
+            *TOOL]
+    with pytest.raises(SystemExit) as end:
+        run_schemes.main(args)
+    assert end.value.code == 0
+    return folder, args
+
+
+def test_table(yolo, experiment):
+    """The figures are those of eval_coco.py; float and the extra model are in the table."""
+    folder, _ = experiment
+    rows = json.loads((folder / "out" / "results.json").read_text())["models"]
+    assert [r["name"] for r in rows] == ["float", "absmax-keep0", "absmax-keep3-int8", "squant-keep0", "squant-keep3-int8",
+                                         "extra"]
+    eval_coco.main([*(r["model"] for r in rows), "--images", str(yolo / "images"), "--annotations",
+                    str(yolo / "truth.json"), "--bootstrap", "9", "--json", str(folder / "eval.json")])
+    for mine, theirs in zip(rows, json.loads((folder / "eval.json").read_text())["models"]):
+        for key in ("mAP", "mAP_low", "mAP_high", "mAP50", "difference", "kl", "bytes", "family", "images"):
+            assert mine[key] == theirs[key], key
+    assert rows[0]["ratio"] == 1 and rows[1]["ratio"] > 4 and all(r["smoke"] == "ok" for r in rows)
+    with open(folder / "out" / "results.csv", encoding="utf-8") as file:
+        assert [r["name"] for r in csv.DictReader(file)] == [r["name"] for r in rows]
+
+
+def test_page(experiment):
+    """One file: pictures inside, nothing from elsewhere, no name twice; every model and the front in it."""
+    folder, _ = experiment
+    text = (folder / "out" / "report.html").read_text()
+    page = Page(text)
+    assert page.tags.count("svg") == 3 and page.tags.count("img") == 4
+    assert page.sources and all(s.startswith(("data:image/jpeg;base64,", "#")) for s in page.sources)
+    assert len(set(page.ids)) == len(page.ids) and {s[1:] for s in page.sources if s[0] == "#"} <= set(page.ids)
+    assert all(name in text for name in ("absmax-keep0", "extra", "squant-keep3-int8")) and "script" not in page.tags
+
+
+def test_nothing_twice(experiment, monkeypatch):
+    """A second run does again the one piece that is gone, and writes the same results."""
+    folder, args = experiment
+    results, pieces = (folder / "out" / "results.json").read_bytes(), folder / "out" / "pieces"
+    before, original, seen = sorted(pieces.iterdir()), run_schemes.missing_pieces, []
+    models = {p: p.stat().st_mtime_ns for p in (folder / "out" / "models").glob("*.onnx")}
+    before[3].unlink()
+    monkeypatch.setattr(run_schemes, "missing_pieces", lambda *a: seen.extend(original(*a)) or seen)
+    with pytest.raises(SystemExit) as end:
+        run_schemes.main(args)
+    assert end.value.code == 0 and sorted(pieces.iterdir()) == before
+    assert len(seen) == 1 and len(seen[0][0]) <= 1 and len(seen[0][1]) <= 2
+    assert {p: p.stat().st_mtime_ns for p in models} == models
+    again, first = (json.loads(t)["models"] for t in ((folder / "out" / "results.json").read_text(), results))
+    for a, b in zip(again, first):
+        assert {k: v for k, v in a.items() if k != "ms_a_picture"} == {k: v for k, v in b.items() if k != "ms_a_picture"}
+
+
+def test_failing_model(yolo, experiment, tmp_path, capsys):
+    """It is named and left out; the others are measured, and the exit status is 1."""
+    folder, args = experiment
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    more = [a if a != str(folder / "extra.onnx") else str(tmp_path / "broken.onnx") for a in args]
+    with pytest.raises(SystemExit) as end:
+        run_schemes.main(more)
+    assert end.value.code == 1 and "broken: " in capsys.readouterr().err
+    rows = json.loads((folder / "out" / "results.json").read_text())["models"]
+    assert rows[-1]["name"] == "broken" and "mAP" not in rows[-1] and rows[1]["mAP"] is not None
+    assert "not an ONNX model" in (folder / "out" / "report.html").read_text()
+
+
+def test_run_errors(yolo, experiment, tmp_path):
+    _, args = experiment
+
+    def refused(*args):
+        with pytest.raises(SystemExit) as end:
+            run_schemes.main([*map(str, args)])
+        return end.value.code
+    assert "no schemes of make_schemes.py" in refused(yolo / "truth.json", *args[1:])
+    assert "no such directory" in refused(*args, "--images", tmp_path / "nowhere")
+    assert "two models are called n" in refused(*args, "--models", yolo / "n.onnx", yolo / "n.onnx")
+
+
+def test_front():
+    """Rising bytes, rising mAP; of two of one size the better; an equal one that is larger is not on it."""
+    points = [(5, 40), (1, 10), (1, 12), (3, 40), (2, 11), (9, 41)]
+    assert plots.pareto_front(points) == [2, 3, 5]
+
+
+def test_plots():
+    rows = [{"name": str(i), "method": "m", "bytes": b, "mAP": 10 * i, "mAP_low": 0, "mAP_high": 9} for i, b in
+            enumerate((10 ** 6, 2 * 10 ** 6, 10 ** 7))]
+    assert plots.svg(plots.pareto(rows)) == plots.svg(plots.pareto(rows))
+    assert plots.svg(plots.pareto(rows[:1])).startswith("<?xml")
+    assert plots.svg(plots.weight_histograms([("zeros", np.zeros((2, 3, 1, 1), np.float32))])).startswith("<?xml")
+    assert plots.short("a" * 50) == "…" + "a" * 43
+
+
+# ---- All of the loop
+
+@pytest.mark.parametrize("name", ["sensitivity_sweep", "make_schemes", "run_schemes", "smoke_run"])
+def test_help(name):
+    done = subprocess.run([sys.executable, os.path.join(SCRIPTS, f"{name}.py"), "--help"], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.startswith("usage: ") and f"{name}.py " in done.stdout and not done.stderr
