@@ -15,7 +15,6 @@ downloaded by ultralytics.
 import argparse
 import os
 import shutil
-import sys
 import tempfile
 
 import onnx

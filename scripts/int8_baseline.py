@@ -21,7 +21,6 @@ import importlib.util
 import io
 import logging
 import os
-import sys
 import tempfile
 
 import onnx

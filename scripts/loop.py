@@ -149,12 +149,11 @@ def add_worker_options(parser):
 @contextlib.contextmanager
 def workers(args):
     """A Dask client: of the scheduler that the user names, or of processes of our own. Its tasks survive their worker."""
-    import distributed  # takes a second, and most scripts need it for some calls only
+    import dask
+    import distributed  # takes a second, and most calls of the scripts need none of it
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    dask_settings = {"distributed.scheduler.allowed-failures": 10, "distributed.admin.log-format": "%(message)s"}
     with contextlib.ExitStack() as stack:
-        import dask
-        stack.enter_context(dask.config.set(dask_settings))
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 10}))
         if args.scheduler:
             try:
                 client = stack.enter_context(distributed.Client(args.scheduler, timeout=20))

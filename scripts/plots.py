@@ -79,7 +79,7 @@ def pareto(rows, split=3.0):
         add_legend(panels[0][0], rows)
         panels[0][0].set_ylabel("mAP50-95, percent (bars: 95 % of resamples of the pictures)")
         panels[0][0].set_xlabel("megabytes")
-        figure.suptitle("named and ringed: the Pareto front, models that no smaller one equals", x=0.01, ha="left", fontsize=10)
+        figure.suptitle("ringed: the Pareto front, models that no smaller one equals", x=0.01, ha="left", fontsize=10)
     return figure
 
 

@@ -163,6 +163,7 @@ def write_page(args, tool, plan, rows, images, coco):
         f"<h1>{html.escape(title)}</h1><p class='note'>{html.escape(tool_version(tool))}. Differences are from the float",
         " model, over the same resamples of the pictures; KL is the divergence of its class probabilities, a picture.</p>",
         f"<h2>mAP against bytes</h2>{inline(pareto(good))}", "<h2>All models</h2>",
-        "<p class='note'>Coloured: on the Pareto front. Times are of this run, on this machine, whatever else ran.</p>", table(rows), detections(args, rows, images, coco),
+        "<p class='note'>Coloured: on the Pareto front. Times are those of this run, whatever else the machine did.</p>",
+        table(rows), detections(args, rows, images, coco),
         sensitivity_part(plan), f"<h2>Commands</h2><div class='wide'><table>{commands}</table></div></body></html>\n"]
     write_whole(os.path.join(args.output, "report.html"), "\n".join(p for p in parts if p))

@@ -21,10 +21,10 @@ from types import SimpleNamespace
 
 import numpy as np
 from loop import (TMP, add_tool_option, add_worker_options, call_int4q, digest, find_int4q, finished, make_folder,
-                   read_json, tool_version, user_errors, versions, workers, write_json, write_whole)
+                   read_json, tool_version, user_errors, versions, workers, write_json)
 from calibrate import file_sha256
 from detectors import Detector, Error, add_family_options, family_help
-from eval_coco import (COLUMNS, bootstrap, choose_images, match, read_annotations, report_rows, run_detectors)
+from eval_coco import COLUMNS, bootstrap, choose_images, match, read_annotations, report_rows, run_detectors
 from smoke_run import check_model, try_model
 from tqdm import tqdm
 

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# experiment.sh MODEL CALIBRATION_IMAGES IMAGES ANNOTATIONS [OUT]: from a detector to a table of candidates and a page
+# with the Pareto front, in OUT (tmp/experiment). Sets up, builds int4q, and runs the scripts of docs/experiments.md one
+# after another with their defaults. Stopped or killed, it goes on where it was.
+set -eu -o pipefail
+[ $# -ge 4 ] || { sed -n '3,5s/^# //p' "$0" >&2; exit 2; }
+# shellcheck source=scripts/setup.sh
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+model=$(realpath "$1") calibration=$(realpath "$2") images=$(realpath "$3") annotations=$(realpath "$4")
+out=$(realpath -m "${5:-$root/tmp/experiment}")
+
+run() {
+    echo "+ $*"
+    "$python" "$root/scripts/$1.py" "${@:2}"
+}
+
+if [ -z "${INT4Q-}" ]; then
+    echo "building int4q"
+    build_tree release -DCMAKE_BUILD_TYPE=Release -DINT4Q_TESTS=OFF
+    export INT4Q=$root/build/release/int4q
+fi
+mkdir -p "$out"
+run sensitivity_sweep "$model" --images "$calibration" -o "$out/sens.json"
+run calibrate "$model" --images "$calibration" -o "$out/stats.safetensors"
+run int8_baseline "$model" --images "$calibration" -o "$out/int8"
+run make_schemes "$out/sens.json" --method absmax,squant,calibrated --calibration "$out/stats.safetensors" \
+    --keep 0,10,20 -o "$out/schemes"
+run run_schemes "$out/schemes/schemes.json" --images "$images" --annotations "$annotations" \
+    --models "$out"/int8/*.onnx -o "$out"
