@@ -56,11 +56,15 @@ def pareto_front(points):
     return front
 
 
-def pareto(rows, split=3.0):
+def pareto(rows, split=3.0, depth=12.0):
     """mAP against megabytes with 95 % intervals; rows of {"name", "method", "bytes", "mAP", "mAP_low", "mAP_high"}.
 
-    Models of more than `split` times the smallest one's bytes are drawn in a second, narrow panel.
+    Models of more than `split` times the smallest one's bytes are drawn in a second, narrow panel; those of a mAP more
+    than `depth` below the front's least are named instead of drawn.
     """
+    floor = min(rows[i]["mAP"] for i in pareto_front([(row["bytes"], row["mAP"]) for row in rows])) - depth
+    below = ", ".join(f"{row['name']} ({row['mAP']:.1f})" for row in rows if row["mAP"] < floor)
+    rows = [row for row in rows if row["mAP"] >= floor]
     points = [(row["bytes"] / 1e6, row["mAP"]) for row in rows]
     front = pareto_front(points)
     limit = split * min(x for x, _ in points)
@@ -78,7 +82,7 @@ def pareto(rows, split=3.0):
             axes.grid(color="#eeeeee")
         add_legend(panels[0][0], rows)
         panels[0][0].set_ylabel("mAP50-95, percent (bars: 95 % of resamples of the pictures)")
-        panels[0][0].set_xlabel("megabytes")
+        panels[0][0].set_xlabel("megabytes" + (f"\nbelow: {below}" if below else ""))
         figure.suptitle("ringed: the Pareto front, models that no smaller one equals", x=0.01, ha="left", fontsize=10)
     return figure
 
@@ -127,6 +131,6 @@ def weight_histograms(weights):
                 axes.axvline(code, color=ORANGE, linewidth=0.5)
             axes.set_title(short(title, 40), fontsize=7, loc="left")
             axes.set_yticks([])
-        for axes in panels[-1]:
-            axes.set_xlabel("weight / step of its channel")
+            axes.set_xticks([-7, 0, 7])
+        figure.supxlabel("weight / step of its channel", fontsize=9)
     return figure

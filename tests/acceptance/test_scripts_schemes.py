@@ -196,6 +196,9 @@ def test_plots():
             enumerate((10 ** 6, 2 * 10 ** 6, 10 ** 7))]
     assert plots.svg(plots.pareto(rows)) == plots.svg(plots.pareto(rows))
     assert plots.svg(plots.pareto(rows[:1])).startswith("<?xml")
+    low = [{**rows[0], "mAP": 1.0, "name": "lost"}, {**rows[1], "bytes": 10 ** 6, "mAP": 30.0, "name": "good"}]
+    assert "lost (1.0)" in plots.pareto(low).axes[0].get_xlabel()
+    assert "lost" not in plots.pareto(low, depth=40).axes[0].get_xlabel()
     assert plots.svg(plots.weight_histograms([("zeros", np.zeros((2, 3, 1, 1), np.float32))])).startswith("<?xml")
     assert plots.short("a" * 50) == "…" + "a" * 43
 
