@@ -17,6 +17,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -78,11 +79,11 @@ def child(path, threads, runs, entries):
     print(json.dumps(found))
 
 
-def make_form(args, number, how):
+def make_form(args, folder, number, how):
     """Path of one form of the model."""
     if how is None:
         return args.model
-    path = os.path.join(args.dir, f"form{number}.onnx")
+    path = os.path.join(folder, f"form{number}.onnx")
     more = () if how == "optimized" else how
     subprocess.run([args.int4q, "rewrite", "-q", "-f", args.model, "-o", path, *more], check=True)
     if how == "optimized":
@@ -103,7 +104,7 @@ def measure(args, paths):
     return found
 
 
-def summarize(args, paths, found):
+def summarize(paths, found):
     rows = []
     for (name, threads), results in found.items():
         def middle(get, results=results):
@@ -145,12 +146,13 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     os.makedirs(args.dir, exist_ok=True)
-    if not args.model:
-        args.model = os.path.join(args.dir, "yolov10m.onnx")
-        subprocess.run([sys.executable, os.path.join(HERE, "make_yolov10.py"), "--size", "m", "-o", args.model], check=True,
-                       stdout=subprocess.DEVNULL)
-    paths = {name: make_form(args, number, FORMS[name][0]) for number, name in enumerate(args.only)}
-    rows = summarize(args, paths, measure(args, paths))
+    with tempfile.TemporaryDirectory(dir=args.dir) as folder:
+        if not args.model:
+            args.model = os.path.join(folder, "yolov10m.onnx")
+            subprocess.run([sys.executable, os.path.join(HERE, "make_yolov10.py"), "--size", "m", "-o", args.model], check=True,
+                           stdout=subprocess.DEVNULL)
+        paths = {name: make_form(args, folder, number, FORMS[name][0]) for number, name in enumerate(args.only)}
+        rows = summarize(paths, measure(args, paths))
     print_table(rows)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# hardening.sh PROGRAM: whether it was built so that bugs are hard to use. Exit status 77: it has sanitizers instead.
+# hardening.sh PROGRAM [static]: whether it was built so that bugs are hard to use, and is static where it shall be.
+# Exit status 77: it has sanitizers instead.
 set -eu -o pipefail
 program=$1
 grep -q __asan_init "$program" && exit 77
@@ -17,4 +18,5 @@ expect "a stack that is not executable" 'GNU_STACK .* RW ' "$headers"
 expect "stack protector" __stack_chk_fail "$symbols"
 grep -qE 'LOAD .* RWE' <<<"$headers" && { echo "a segment is writable and executable"; failed=1; }
 grep -qE 'RPATH|RUNPATH' <<<"$headers" && { echo "it looks for libraries in odd places"; failed=1; }
+[ "${2-}" = static ] && grep -qE 'INTERP|NEEDED' <<<"$headers" && { echo "it is not static"; failed=1; }
 exit $failed

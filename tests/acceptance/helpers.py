@@ -140,6 +140,13 @@ def assert_equal_outputs(original, rewritten, tolerance=0.0, feeds=None):
     run(rewritten, feeds, optimize=True)
 
 
+def skip_sanitized():
+    """For what a build with AddressSanitizer cannot do: little memory, another library in front of it."""
+    with open(INT4Q, "rb") as program:
+        if b"__asan_init" in program.read():
+            pytest.skip("a build with AddressSanitizer")
+
+
 def shared_data(*parts):
     """A file of the optional data: below $INT4Q_SHARED, or shared/ beside the repository; skips the test without it."""
     base = os.environ.get("INT4Q_SHARED", os.path.join(os.path.dirname(ROOT), "shared"))

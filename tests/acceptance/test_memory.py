@@ -9,7 +9,7 @@ import sys
 
 import onnx
 import pytest
-from helpers import INT4Q, make_model, value
+from helpers import INT4Q, make_model, skip_sanitized, value
 from onnx import TensorProto, helper
 
 MIB = 1 << 20
@@ -33,9 +33,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 @pytest.fixture(autouse=True)
 def without_sanitizers():
     """Their shadow memory counts, and is larger than any limit."""
-    with open(INT4Q, "rb") as program:
-        if b"__asan_init" in program.read():
-            pytest.skip("a build with AddressSanitizer")
+    skip_sanitized()
 
 
 def run_limited(data_limit, *args):

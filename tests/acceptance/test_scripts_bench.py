@@ -8,7 +8,7 @@ from collections import namedtuple
 
 import onnx
 import pytest
-from helpers import INT4Q, ROOT, make_model, run_int4q, tensor, value
+from helpers import INT4Q, ROOT, make_model, run_int4q, skip_sanitized, tensor, value
 from onnx import helper
 
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
@@ -47,6 +47,7 @@ def test_sized_refuses(options, tmp_path):
 
 
 def test_bench(tmp_path, capsys):
+    skip_sanitized()
     found = bench_results(tmp_path, "--quick", "--only", "start,nano,n1000", "-n", "1")
     out = capsys.readouterr().out
     assert set(found) == {"start", "nano", "n1000"} and set(found["n1000"]) == {bench.COPY, bench.OURS, bench.SYNCED}
@@ -61,6 +62,7 @@ def test_bench(tmp_path, capsys):
 
 def test_bench_goes_on(tmp_path, capsys, monkeypatch):
     """Without a contender that fails, or a case for which there is no room."""
+    skip_sanitized()
     monkeypatch.setattr(bench, "LOAD_SAVE", "import sys; sys.exit('no more memory')")
     found = bench_results(tmp_path, "--only", "nano", "-n", "1")
     assert found["nano"]["onnx load + save"]["failure"] == "no more memory" and found["nano"][bench.OURS]["runs"] == 1
@@ -92,6 +94,7 @@ def test_bench_runtime(tmp_path, capsys):
     forms = ["float", "float, no arena", "int4, disable_quant_qdq", "int4, optimized and saved by ONNX Runtime"]
     bench_runtime.main(["--int4q", INT4Q, "--dir", str(tmp_path / "work"), "--model", str(tmp_path / "m.onnx"), "-n", "1",
                         "--runs", "2", "--threads", "1", "--only", ";".join(forms), "--json", str(tmp_path / "out.json")])
+    assert not os.listdir(tmp_path / "work")
     with open(tmp_path / "out.json", encoding="utf-8") as file:
         rows = {row["name"]: row for row in json.load(file)}
     assert list(rows) == forms and all(0 < row["least"] <= row["latency"] and row["load"] > 0 for row in rows.values())
