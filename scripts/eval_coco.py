@@ -7,7 +7,9 @@
 For each model: mAP50-95 and mAP50 in percent (matching and averaging by pycocotools) with a 95 % interval from a
 bootstrap over the images; the difference from the reference, over the same resamples; and KL, the sum over all
 anchors and classes of the Kullback-Leibler divergence of the class probabilities (each a Bernoulli distribution)
-from those of the reference, a mean image.  KL is the steadier one: on few images mAP is mostly noise.
+from those of the reference, a mean image; and IoU, the mean overlap of an anchor's box with the reference's box of the
+same anchor, over the anchors to which the reference gives more than 0.1, weighted by that probability.
+KL and IoU are the steadier ones: on few images mAP is mostly noise.
 The reference is the first model, or --reference, which is then evaluated as well.
 """
 import argparse
@@ -24,9 +26,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
-RECALLS, TINY = 101, 2.0 ** -24
+RECALLS, TINY, SEEN = 101, 2.0 ** -24, 0.1
 COLUMNS = ("model", "family", "bytes", "images", "mAP", "mAP_low", "mAP_high", "mAP50", "mAP50_low", "mAP50_high",
-           "difference", "difference_low", "difference_high", "kl")
+           "difference", "difference_low", "difference_high", "kl", "iou")
 
 
 def read_annotations(path):
@@ -58,6 +60,27 @@ def divergence(wanted, got):
     return float((p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).sum())
 
 
+def overlap(wanted, got):
+    """IoU [n] of boxes [n, 4] with the boxes of the same rows."""
+    low, high = np.maximum(wanted[:, :2], got[:, :2]), np.minimum(wanted[:, 2:], got[:, 2:])
+    area = [np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), 1) for boxes in (wanted, got)]
+    shared = np.prod(np.maximum(high - low, 0), 1)
+    return shared / np.maximum(area[0] + area[1] - shared, TINY)
+
+
+def compare(wanted, got):
+    """(KL, weighted sum of IoUs, sum of their weights) of two (probabilities, boxes), NaN where one is not known."""
+    found = np.full(3, np.nan)
+    if wanted[0] is None or got[0] is None or wanted[0].shape != got[0].shape:
+        return found
+    found[0] = divergence(wanted[0], got[0])
+    if wanted[1] is not None and got[1] is not None:
+        best = wanted[0].max(1)
+        seen = best > SEEN
+        found[1:] = best[seen] @ overlap(wanted[1][seen], got[1][seen]), best[seen].sum()
+    return found
+
+
 def coco_rows(image, detections, categories, path):
     """Detections of one image as pycocotools wants them: image, x, y, width, height, score, category."""
     boxes, scores, classes = detections
@@ -69,8 +92,8 @@ def coco_rows(image, detections, categories, path):
 
 
 def run_detectors(detectors, images, categories):
-    """([rows] of each detector, KL [detectors, images] against the first, NaN where it cannot be had)."""
-    rows, kl = [[] for _ in detectors], np.full((len(detectors), len(images)), np.nan)
+    """([rows] of each detector, its comparison with the first, [detectors, images, 3] as `compare` has it)."""
+    rows, compared = [[] for _ in detectors], np.full((len(detectors), len(images), 3), np.nan)
     for column, (image, path) in enumerate(tqdm(images, unit="image", disable=None)):
         picture, wanted, prepared = read_picture(path), None, {}
         for line, detector in enumerate(detectors):
@@ -80,11 +103,10 @@ def run_detectors(detectors, images, categories):
             values, placement = prepared[key]
             outputs = detector.run(values)
             rows[line].append(coco_rows(image, detector.detections(outputs, placement), categories, detector.path))
-            got = detector.probabilities(outputs)
+            got = detector.probabilities(outputs), detector.all_boxes(outputs)
             wanted = got if line == 0 else wanted
-            if got is not None and wanted is not None and got.shape == wanted.shape:
-                kl[line, column] = divergence(wanted, got)
-    return [np.concatenate(r) for r in rows], kl
+            compared[line, column] = compare(wanted, got)
+    return [np.concatenate(r) for r in rows], compared
 
 
 def match(coco, rows, ids):
@@ -178,7 +200,15 @@ def interval(point, values, lowest=0):
     return [round(float(v), 4) for v in np.clip(ends, lowest, 100)]
 
 
-def report_rows(detectors, evaluations, resamples, kl):
+def similarity(compared):
+    """(KL, IoU) over all images from [images, 3]; None for what is not known."""
+    if np.isnan(compared[:, 0]).any():
+        return None, None
+    total, weight = compared[:, 1:].sum(0)
+    return round(float(compared[:, 0].mean()), 4), round(float(total / weight), 4) if weight > 0 else None
+
+
+def report_rows(detectors, evaluations, resamples, compared):
     points, rows = [summary(e.eval["precision"]) for e in evaluations], []
     for i, (detector, point) in enumerate(zip(detectors, points)):
         values = [detector.path, detector.name, os.path.getsize(detector.path), len(evaluations[i].params.imgIds)]
@@ -187,7 +217,7 @@ def report_rows(detectors, evaluations, resamples, kl):
         change = point[0] - points[0][0]
         changes = resamples[:, i, 0] - resamples[:, 0, 0]
         values += [round(change, 4), *interval(change, changes, -100)] if i else [None] * 3
-        values.append(None if i == 0 or np.isnan(kl[i]).any() else round(float(kl[i].mean()), 4))
+        values += similarity(compared[i]) if i else [None] * 2
         rows.append(dict(zip(COLUMNS, values)))
     return rows
 
@@ -201,10 +231,11 @@ def cell(row, key):
 
 
 def print_table(rows):
-    lines = [("model", "bytes", "mAP50-95", "mAP50", "difference", "KL")]
+    lines = [("model", "bytes", "mAP50-95", "mAP50", "difference", "KL", "IoU")]
     for row in rows:
+        similar = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("kl", "iou")]
         lines.append((os.path.basename(row["model"]), str(row["bytes"]), cell(row, "mAP"), cell(row, "mAP50"),
-                      cell(row, "difference"), "-" if row["kl"] is None else f"{row['kl']:.3f}"))
+                      cell(row, "difference"), *similar))
     widths = [max(map(len, column)) for column in zip(*lines)]
     for line in lines:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
@@ -250,9 +281,9 @@ def evaluate(args):
     first = [args.reference] if args.reference else []
     detectors = [Detector(path, args.family, args.size, args.threads, probabilities=True)
                  for path in first + [m for m in args.models if m not in first]]
-    rows, kl = run_detectors(detectors, images, sorted(coco.getCatIds()))
+    rows, compared = run_detectors(detectors, images, sorted(coco.getCatIds()))
     evaluations = [match(coco, r, [i for i, _ in images]) for r in rows]
-    return report_rows(detectors, evaluations, bootstrap(evaluations, args.bootstrap, args.seed), kl)
+    return report_rows(detectors, evaluations, bootstrap(evaluations, args.bootstrap, args.seed), compared)
 
 
 def main(argv=None):

@@ -39,16 +39,18 @@ def interval(row, key):
 def table_row(row):
     name = html.escape(row["name"])
     if row.get("mAP") is None:
-        return f'<tr class="failed"><td>{name}</td><td colspan="9">{html.escape(row["smoke"])}</td></tr>'
+        return f'<tr class="failed"><td>{name}</td><td colspan="10">{html.escape(row["smoke"])}</td></tr>'
     cells = [name, f"{row['bytes']:,}".replace(",", " "), number(row["ratio"]), "" if row.get("kept") is None else row["kept"],
              row.get("keep_format") or "", number(row["mAP"]) + interval(row, "mAP"), number(row["mAP50"]),
-             number(row["difference"]) + interval(row, "difference"), number(row["kl"]), number(row["ms_a_picture"], 1)]
+             number(row["difference"]) + interval(row, "difference"), number(row["kl"]), number(row["iou"], 3),
+             number(row["ms_a_picture"], 1)]
     mark = ' class="front"' if row["pareto"] else ""
     return f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def table(rows):
-    head = ("model", "bytes", "ratio", "kept", "as", "mAP50-95 (95 %)", "mAP50", "difference (95 %)", "KL", "ms a picture")
+    head = ("model", "bytes", "ratio", "kept", "as", "mAP50-95 (95 %)", "mAP50", "difference (95 %)", "KL", "IoU",
+            "ms a picture")
     body = sorted(rows, key=lambda row: (row.get("mAP") is None, row["bytes"] or 0))
     return ('<div class="wide"><table><tr>' + "".join(f"<th>{h}</th>" for h in head) + "</tr>"
             + "\n".join(map(table_row, body)) + "</table></div>")

@@ -29,8 +29,10 @@ from smoke_run import check_model, try_model
 from tqdm import tqdm
 
 TOGETHER = 4  # models of one piece: all of them are compared with one run of the float model
+PIECE_VERSION = 2  # of what a piece holds
 TABLE = ("name", "method", "kept", "keep_format", "bytes", "ratio", "mAP", "mAP_low", "mAP_high", "mAP50", "difference",
-         "difference_low", "difference_high", "kl", "pareto", "ms_a_picture", "rewrite_s", "smoke", "sha256", "model")
+         "difference_low", "difference_high", "kl", "iou", "pareto", "ms_a_picture", "rewrite_s", "smoke", "sha256",
+         "model")
 
 
 # ---- Models
@@ -93,28 +95,28 @@ class TimedDetector(Detector):
 
 
 def evaluate_piece(paths, images, categories, family, size):
-    """For each model but the first, which is what KL is measured against, and for the first: (rows, KL, seconds, family)."""
+    """For each model, the first of which the others are compared with: (rows, comparison, seconds, family)."""
     detectors = [TimedDetector(path, family, size, 1, probabilities=True) for path in paths]
-    rows, kl = run_detectors(detectors, images, categories)
-    return [(r, k, statistics.median(d.seconds), d.name) for r, k, d in zip(rows, kl, detectors)]
+    rows, compared = run_detectors(detectors, images, categories)
+    return [(r, c, statistics.median(d.seconds), d.name) for r, c, d in zip(rows, compared, detectors)]
 
 
 def piece_file(args, row, images):
     """Where the result of one model on some images is kept."""
-    key = digest(row["sha256"], args.reference_sha256, [file for _, file in images], args.family, args.size,
+    key = digest(PIECE_VERSION, row["sha256"], args.reference_sha256, [file for _, file in images], args.family, args.size,
                  args.annotations_sha256)
     return os.path.join(args.output, "pieces", f"{key[:20]}.npz")
 
 
 def load_piece(path):
     with np.load(path) as data:
-        return data["rows"], data["kl"], float(data["seconds"]), str(data["family"])
+        return data["rows"], data["compared"], float(data["seconds"]), str(data["family"])
 
 
 def save_piece(path, result):
     make_folder(os.path.dirname(path))
     temporary = f"{path}.{os.getpid()}.npz"
-    np.savez_compressed(temporary, rows=result[0], kl=result[1], seconds=result[2], family=result[3])
+    np.savez_compressed(temporary, rows=result[0], compared=result[1], seconds=result[2], family=result[3])
     os.replace(temporary, path)
 
 
@@ -152,14 +154,14 @@ def evaluate(args, rows):
     args.reference_sha256, args.annotations_sha256 = rows[0]["sha256"], file_sha256(args.annotations)
     good = [row for row in rows if row["smoke"] == "ok"]
     run_pieces(args, good, chunks, sorted(coco.getCatIds()))
-    models, kl, evaluations = [], [], []
+    models, compared, evaluations = [], [], []
     for row in tqdm(good, unit="model", desc="match", disable=None):
         found = [load_piece(piece_file(args, row, chunk)) for chunk in chunks]
         row["ms_a_picture"] = round(1000 * statistics.median(f[2] for f in found), 1)
         models.append(SimpleNamespace(path=row["model"], name=found[0][3]))
-        kl.append(np.concatenate([f[1] for f in found]))
+        compared.append(np.concatenate([f[1] for f in found]))
         evaluations.append(match(coco, np.concatenate([f[0] for f in found]), [i for i, _ in images]))
-    figures = report_rows(models, evaluations, bootstrap(evaluations, args.bootstrap, args.seed), kl)
+    figures = report_rows(models, evaluations, bootstrap(evaluations, args.bootstrap, args.seed), compared)
     for row, figure in zip(good, figures):
         row.update({key: figure[key] for key in COLUMNS if key not in ("model", "bytes")})
     return good, images, coco
@@ -185,7 +187,7 @@ def write_tables(args, tool, plan, rows):
 
 
 def print_rows(rows):
-    print(f"{'model':28} {'bytes':>10}  {'mAP50-95':>8}  {'95 %':^15}  {'difference':>10}  {'KL':>8}")
+    print(f"{'model':28} {'bytes':>10}  {'mAP50-95':>8}  {'95 %':^15}  {'difference':>10}  {'KL':>8}  {'IoU':>5}")
     for row in sorted(rows, key=lambda r: (r.get("mAP") is None, r["bytes"] or 0)):
         if row.get("mAP") is None:
             print(f"{row['name']:28} {row['bytes'] or 0:10d}  failed")
@@ -193,7 +195,8 @@ def print_rows(rows):
         spread = f"{row['mAP_low']:.2f} .. {row['mAP_high']:.2f}" if row["mAP_low"] is not None else ""
         change = "" if row["difference"] is None else f"{row['difference']:.2f}"
         kl = "" if row["kl"] is None else f"{row['kl']:.2f}"
-        line = f"{row['name']:28} {row['bytes']:10d}  {row['mAP']:8.2f}  {spread:^15}  {change:>10}  {kl:>8}"
+        iou = "" if row["iou"] is None else f"{row['iou']:.3f}"
+        line = f"{row['name']:28} {row['bytes']:10d}  {row['mAP']:8.2f}  {spread:^15}  {change:>10}  {kl:>8}  {iou:>5}"
         print(line + ("  on the front" if row["pareto"] else ""))
 
 

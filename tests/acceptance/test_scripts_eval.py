@@ -312,6 +312,20 @@ def test_divergence():
     assert eval_coco.divergence(q, q) == 0 and np.isfinite(eval_coco.divergence(np.zeros(3), np.ones(3)))
 
 
+def test_overlap():
+    """Half of each box shared; no area at all; only anchors that the reference sees count, by their probability."""
+    wanted = np.array([[0, 0, 4, 4], [0, 0, 4, 4], [0, 0, 4, 4], [1, 1, 1, 1]], float)
+    got = np.array([[0, 0, 4, 4], [2, 0, 6, 4], [5, 5, 6, 6], [1, 1, 1, 1]], float)
+    np.testing.assert_allclose(eval_coco.overlap(wanted, got), [1, 1 / 3, 0, 0])
+    seen = np.array([[0.3, 0.1], [0.1, 0.6], [0.05, 0.1], [0.0, 0.1]])
+    found = eval_coco.compare((seen, wanted), (seen, got))
+    np.testing.assert_allclose(found, [0, 0.3 + 0.6 / 3, 0.9])
+    assert eval_coco.similarity(np.stack([found, [2, 0.1, 0.1]])) == (1.0, 0.6)
+    assert eval_coco.similarity(np.zeros((2, 3))) == (0.0, None)
+    assert np.isnan(eval_coco.compare((seen, None), (seen, got))[1:]).all()
+    assert np.isnan(eval_coco.compare((None, None), (seen, got))).all()
+
+
 def yolov10(folder, head, size="n"):
     path = os.path.join(folder, f"{head}.onnx")
     subprocess.run([sys.executable, os.path.join(ROOT, "scripts", "make_yolov10.py"), "--size", size, "--head", head,
@@ -340,6 +354,7 @@ def test_yolov10_heads(tmp_path):
     rows = report(tmp_path, *models, small, *options, "--bootstrap", "2")
     assert [r["family"] for r in rows] == ["yolov10", "yolov10-raw", "yolov10"]
     assert rows[1]["kl"] == pytest.approx(0, abs=1e-3) and rows[2]["kl"] > 0.01
+    assert rows[1]["iou"] == pytest.approx(1, abs=1e-3) and rows[2]["iou"] < 0.9999
     picture = np.random.default_rng(0).integers(0, 256, (50, 80, 3), np.uint8)
     first, second = (detectors.Detector(m).detect(picture) for m in models)
     best = len(first[1])  # as many as there are places, in so small a model
