@@ -31,9 +31,10 @@ static struct i4q_value *value_at(struct indexer *indexer, struct i4q_scope *sco
         i4q_fail_memory(indexer->error);
         return NULL;
     }
-    if (*slot)
-        return *slot;
-    struct i4q_value *value = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *value);
+    struct i4q_value *value = *slot;
+    if (value)
+        return value;
+    value = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *value);
     if (!value) {
         i4q_fail_memory(indexer->error);
         return NULL;

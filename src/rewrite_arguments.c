@@ -212,7 +212,7 @@ static bool parse_method(const struct i4q_rewrite_arguments *a, struct i4q_targe
 {
     const char *names[I4Q_MAX_METHODS + 1] = {NULL};
     size_t index;
-    for (size_t i = 0; i4q_methods[i].name && i < I4Q_MAX_METHODS; i++)
+    for (size_t i = 0; i < I4Q_MAX_METHODS && i4q_methods[i].name; i++)
         names[i] = i4q_methods[i].name;
     if (!parse_word("--method", a->method, names, &index, error))
         return false;

@@ -101,7 +101,7 @@ static bool filter_calls(void)
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, N_REFUSED + 1, 0),
     };
-    for (unsigned char i = 0; i < N_REFUSED; i++)
+    for (unsigned i = 0; i < N_REFUSED; i++)
         program[HEAD + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)refused[i],
                                                          (unsigned char)(N_REFUSED - i), 0);
     program[HEAD + N_REFUSED] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);

@@ -359,7 +359,7 @@ static bool read_record(struct reader *reader, size_t i, const json_t *record, c
 static bool read_record_list(struct reader *reader, json_t *root)
 {
     const struct score_key *score = find_score_key(json_array_get(root, 0));
-    for (size_t i = 0; i < json_array_size(root); i++)
+    for (size_t i = 0; score && i < json_array_size(root); i++)
         if (!read_record(reader, i, json_array_get(root, i), score))
             return false;
     return true;

@@ -149,9 +149,9 @@ bool i4q_statistics_find(const struct i4q_statistics *statistics, const char *we
         return false;
     if (moments->mean && !find_named(statistics, weight, "H", k, 2, &groups, &moments->second, error))
         return false;
-    if (moments->mean && channels % groups)
+    moments->groups = groups ? groups : 1;
+    if (channels % moments->groups)
         return i4q_fail(error, I4Q_MODEL, "'%s|mu' has %zu groups, which do not divide %zu channels", weight,
                         groups, channels);
-    moments->groups = groups ? groups : 1;
     return true;
 }

@@ -30,9 +30,9 @@ static const struct i4q_number_type *find_type(int32_t type, const char *storage
 
 static double float_number(const struct i4q_number_type *type, const uint8_t *data, size_t i)
 {
-    double wide;
+    double wide = 0;
     uint32_t bits = 0;
-    uint16_t half;
+    uint16_t half = 0;
     float value;
     memcpy(type->bits == 64   ? (void *)&wide
            : type->bits == 32 ? (void *)&bits

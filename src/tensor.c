@@ -163,7 +163,7 @@ bool i4q_tensor_payload(struct i4q_arena *arena, const Onnx__TensorProto *proto,
 {
     const char *name = i4q_text(proto->name);
     const struct type_row *row = find_type(proto->data_type);
-    struct i4q_tensor tensor;
+    struct i4q_tensor tensor = {0};
     if (!i4q_tensor_describe(proto, &tensor, error))
         return false;
     if (!row)

@@ -73,7 +73,8 @@ static bool emit(struct scan *scan, const void *data, size_t size)
         return i4q_fail_memory(scan->error);
     if (needed > out->capacity && !grow(scan, (void **)&out->data, &out->capacity, needed, 1))
         return false;
-    memcpy(out->data + out->size, data, size);
+    if (size)
+        memcpy(out->data + out->size, data, size);
     out->size = needed;
     return true;
 }

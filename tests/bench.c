@@ -42,7 +42,11 @@ static void do_memset(const struct buffers *b, size_t start, size_t n)
 }
 
 /* As fast as a read can be: the compiler makes vectors of it, and nothing depends on the order. */
-__attribute__((optimize("O3"))) static void do_read(const struct buffers *b, size_t start, size_t n)
+#ifndef __clang__ /* which does so at any level of optimization but none */
+__attribute__((optimize("O3")))
+#endif
+static void
+do_read(const struct buffers *b, size_t start, size_t n)
 {
     const uint64_t *words = (const void *)(b->weights + start);
     uint64_t lanes[32] = {0};

@@ -4,7 +4,7 @@
 # Exit status 77: it has sanitizers instead.
 set -eu -o pipefail
 program=$1
-grep -q __asan_init "$program" && exit 77
+grep -qE "__(asan|tsan|msan)_init" "$program" && exit 77
 headers=$(readelf -Wlhd "$program")
 symbols=$(readelf -Ws "$program")
 failed=0

@@ -7,7 +7,7 @@ for signal in INT TERM HUP; do
     env --default-signal="$signal" int4q rewrite pipe -o out.onnx & # the shell ignores INT for it
     pid=$!
     exec 3>pipe # now int4q has opened its output and waits for the model
-    until ls -A | grep -q tmp; do :; done
+    until compgen -G "*.tmp" >/dev/null; do :; done
     kill -s "$signal" "$pid"
     wait "$pid" 2>/dev/null
     echo "$signal $(kill -l $?)"

@@ -5,6 +5,7 @@
 model good-detector
 int4q rewrite good-detector.onnx -q
 int4q rewrite - -o - -q <good-detector.onnx | cmp - out.onnx
+# shellcheck disable=SC2002 # a pipe, which cannot be mapped
 cat good-detector.onnx | int4q rewrite -q - -o piped.onnx
 cmp piped.onnx out.onnx
 int4q rewrite good-detector.onnx -o - 2>report | cmp - out.onnx

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# check.sh [STEP ...]: everything that looks for mistakes beyond `scripts/test.sh`, or only the steps named; sets up what
+# they need. Prints a line a step and leaves what it said in build/check/STEP.log; fails if any step did.
+set -eu -o pipefail
+
+# Functions of this file, in the order in which they run, and the Debian packages that they need.
+steps=(format shell cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release sanitizers threads memory
+    valgrind cpus static install symbols reproducible)
+declare -A needs=([format]=clang-format [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
+    [clang_release]=clang [memory]=clang [valgrind]=valgrind)
+[ $# -eq 0 ] || steps=("$@")
+more_packages=()
+for step in "${steps[@]}"; do
+    [ -z "${needs[$step]-}" ] || more_packages+=("${needs[$step]}")
+done
+# shellcheck source=scripts/setup.sh
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+cd "$root"
+
+mapfile -t sources < <(git ls-files 'src/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
+mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
+
+tree() { # tree NAME [cmake options]
+    local name=$1
+    shift
+    cmake -S . -B "build/check/$name" -G Ninja -DINT4Q_WERROR=ON "$@" && cmake --build "build/check/$name"
+}
+
+tests() { # tests NAME [ctest options]: what needs no Python
+    local name=$1
+    shift
+    ctest --test-dir "build/check/$name" --output-on-failure -j2 -LE acceptance "$@"
+}
+
+format() { clang-format --dry-run -Werror "${sources[@]}"; }
+shell() { shellcheck -x -e SC1091 "${scripts[@]}"; }
+cppcheck() {
+    command cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --std=c11 -j2 \
+        -DINT4Q_VERSION='""' -DI4Q_HAS_SANDBOX=1 -D_GNU_SOURCE --suppress=missingIncludeSystem --suppress=invalidPointerCast -Iinclude src
+}
+tidy() { # without checks of style, and without those that see mistakes where there are none
+    local checks='-*,clang-analyzer-*,-clang-analyzer-optin.performance.Padding,-clang-analyzer-valist.Uninitialized'
+    checks+=',-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling'
+    # What failed calls leave behind it cannot know.
+    checks+=',-clang-analyzer-core.NullDereference,-clang-analyzer-core.NonNullParamChecker'
+    checks+=',bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-narrowing-conversions'
+    checks+=',-bugprone-assignment-in-if-condition,-bugprone-implicit-widening-of-multiplication-result'
+    checks+=',-bugprone-sizeof-expression'
+    tree gcc_debug -DCMAKE_BUILD_TYPE=Debug
+    git ls-files 'src/*.c' | grep -v kernels_neon |
+        xargs -P2 -n4 clang-tidy -p build/check/gcc_debug --quiet --warnings-as-errors='*' \
+            --checks="$checks"
+}
+analyzer() { # It takes what a structure of the caller holds for lost, and what vector code fills for uninitialized.
+    tree analyzer -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug -DINT4Q_TESTS=OFF \
+        '-DCMAKE_C_FLAGS=-fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value'
+}
+gcc_debug() { tree gcc_debug -DCMAKE_BUILD_TYPE=Debug && tests gcc_debug; }
+gcc_release() { tree gcc_release -DCMAKE_BUILD_TYPE=Release && tests gcc_release; }
+clang_debug() { tree clang_debug -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug && tests clang_debug; }
+clang_release() { tree clang_release -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Release && tests clang_release; }
+sanitizers() { tree asan -DCMAKE_BUILD_TYPE=Debug -DINT4Q_SANITIZE=address,undefined && tests asan; }
+threads() { tree tsan -DCMAKE_BUILD_TYPE=Debug -DINT4Q_SANITIZE=thread && tests tsan; }
+# MemorySanitizer knows nothing of what uninstrumented libraries write: the modules that use none.
+memory() {
+    tree msan -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug -DINT4Q_SANITIZE=memory
+    tests msan -R '^unit\.(arena|half|kernels|pool|size|squant)$|^fuzz\.kernels$'
+}
+valgrind() {
+    tree gcc_debug -DCMAKE_BUILD_TYPE=Debug
+    local model
+    for model in tests/data/*.onnx; do
+        command valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+            build/check/gcc_debug/int4q rewrite --no-sandbox -n "$model" >/dev/null || [ $? -ne 99 ]
+    done
+}
+cpus() {
+    tree gcc_release -DCMAKE_BUILD_TYPE=Release
+    local set
+    for set in scalar avx2 avx512; do
+        INT4Q_CPU=$set tests gcc_release
+    done
+}
+static() { tree static -DCMAKE_BUILD_TYPE=Release -DINT4Q_STATIC=ON && tests static; }
+install() {
+    tree gcc_release -DCMAKE_BUILD_TYPE=Release
+    rm -rf build/check/root
+    DESTDIR=$root/build/check/root cmake --install build/check/gcc_release --prefix /usr
+    build/check/root/usr/bin/int4q --version
+}
+symbols() { # of the library, all others would be in the way of programs that link it
+    tree gcc_release -DCMAKE_BUILD_TYPE=Release
+    ! nm -g --defined-only build/check/gcc_release/libint4q_core.a | awk 'NF == 3 && $3 !~ /^i4q_/' | grep .
+}
+reproducible() {
+    local place
+    for place in one two/deeper; do
+        rm -rf "build/check/$place"
+        mkdir -p "build/check/$place/source"
+        git ls-files -z | tar -c --null -T - | tar -xC "build/check/$place/source"
+        cmake -S "build/check/$place/source" -B "build/check/$place/build" -G Ninja -DINT4Q_TESTS=OFF
+        cmake --build "build/check/$place/build"
+    done
+    cmp build/check/one/build/int4q build/check/two/deeper/build/int4q
+}
+
+mkdir -p build/check
+failed=()
+for step in "${steps[@]}"; do
+    [ "$(type -t "$step")" = function ] || { echo "check.sh: no step '$step'" >&2; exit 2; }
+    # Not as a condition: there, -e is off within the step too.
+    set +e
+    (set -e; "$step") >"build/check/$step.log" 2>&1
+    status=$?
+    set -e
+    if [ "$status" -eq 0 ]; then
+        echo "ok      $step"
+    else
+        echo "FAILED  $step: build/check/$step.log"
+        failed+=("$step")
+    fi
+done
+[ "${#failed[@]}" -eq 0 ]
