@@ -27,6 +27,24 @@ bool i4q_cli_number(const char *what, const char *text, size_t *value, struct i4
     return true;
 }
 
+/* One of the words; the error lists them. */
+static bool set_word(const struct i4q_option *option, struct i4q_word *chosen, const char *value,
+                     struct i4q_error *error)
+{
+    char list[128] = "";
+    size_t length = strlen(value), used = 0, index = 0;
+    for (const char *word = option->words; *word; index++) {
+        size_t n = strcspn(word, " ");
+        if (n == length && memcmp(word, value, n) == 0) {
+            *chosen = (struct i4q_word){value, index};
+            return true;
+        }
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%.*s", index ? ", " : "", (int)n, word);
+        word += n + (word[n] == ' ');
+    }
+    return i4q_fail(error, I4Q_USAGE, "--%s: '%s' is none of %s", option->name, value, list);
+}
+
 static bool set_option(const struct i4q_option *option, void *arguments, const char *value,
                        struct i4q_error *error)
 {
@@ -47,6 +65,8 @@ static bool set_option(const struct i4q_option *option, void *arguments, const c
     case I4Q_OPTION_LIST:
         return i4q_patterns_add(((struct i4q_common *)arguments)->arena, field, value) ||
                i4q_fail_memory(error);
+    case I4Q_OPTION_WORD:
+        return set_word(option, field, value, error);
     }
     return false;
 }
@@ -203,22 +223,22 @@ void i4q_cli_enter_sandbox(const struct i4q_command *command, const void *argume
 
 enum { HELP_COLUMN = 28, HELP_WIDTH = 100 };
 
-/* The text, wrapped, from the help column on; the cursor stands at `column`. */
-static void print_wrapped(const char *text, int column)
+/* The text, wrapped, from the column `indent` on; the cursor stands at `column`. */
+static void print_wrapped(const char *text, int indent, int column)
 {
-    if (column >= HELP_COLUMN - 1) {
+    if (column && column >= indent - 1) {
         putchar('\n');
         column = 0;
     }
-    printf("%*s", HELP_COLUMN - column, "");
-    column = HELP_COLUMN;
+    printf("%*s", indent - column, "");
+    column = indent;
     while (*text) {
         int length = (int)strcspn(text, " ");
-        if (column > HELP_COLUMN && column + length >= HELP_WIDTH) {
-            printf("\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
+        if (column > indent && column + length >= HELP_WIDTH) {
+            printf("\n%*s", indent, "");
+            column = indent;
         }
-        column += printf("%s%.*s", column > HELP_COLUMN ? " " : "", length, text);
+        column += printf("%s%.*s", column > indent ? " " : "", length, text);
         text += length + (text[length] == ' ');
     }
     putchar('\n');
@@ -238,9 +258,13 @@ void i4q_cli_help(const struct i4q_command *command)
         int column = option->letter ? printf("  -%c, ", option->letter) : printf("      ");
         column += printf("--%s%s%s", option->name, option->argument ? " " : "",
                          option->argument ? option->argument : "");
-        print_wrapped(option->help, column);
+        print_wrapped(option->help, HELP_COLUMN, column);
     }
-    printf("\n%s", command->epilogue);
+    putchar('\n');
+    print_wrapped(command->description, 0, 0);
+    printf("\nexamples:\n");
+    for (size_t i = 0; command->examples[i]; i++)
+        printf("  %s\n", command->examples[i]);
 }
 
 /* ---- ending */

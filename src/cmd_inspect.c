@@ -37,9 +37,17 @@ static const struct i4q_option options[] = {
     {.name = NULL},
 };
 
-static const char epilogue[] = "examples:\n"
-                               "  int4q inspect out.onnx\n"
-                               "  int4q inspect -q out.onnx --require valid --require 'int4>=82' || exit\n";
+static const char description[] =
+    "Says for each Conv what its weight is stored as, whoever wrote the model, and whether payloads and "
+    "scales are sound. Payloads are not read unless --stats or --reference asks for it. With --require it is "
+    "a check for scripts.";
+
+static const char *const examples[] = {
+    "int4q inspect out.onnx",
+    "int4q inspect out.onnx --reference model.onnx",
+    "int4q inspect -q out.onnx --require valid --require 'int4>=82' || exit",
+    NULL,
+};
 
 struct run {
     struct arguments *arguments;
@@ -157,6 +165,7 @@ const struct i4q_command i4q_cmd_inspect = {
     .name = "inspect",
     .summary = "say what each Conv's weight is stored as; writes no model",
     .options = options,
-    .epilogue = epilogue,
+    .description = description,
+    .examples = examples,
     .run = run_inspect,
 };

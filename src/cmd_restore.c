@@ -28,16 +28,21 @@ static const struct i4q_option options[] = {
     {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
      "read external data through symbolic and hard links, also to outside the model's directory",
      I4Q_FILE_EVERYWHERE},
-    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP},
+    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP, I4Q_FILE_NONE,
+     I4Q_EXTERNAL_DATA_WORDS},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };
 
-static const char epilogue[] =
-    "Each weight that nodes decode from stored integers becomes a float initializer of "
-    "exactly\nthese values; opset and IR version stay.\n"
-    "example:\n"
-    "  int4q restore out.onnx -o float.onnx\n";
+static const char description[] =
+    "Each weight that nodes decode from stored integers becomes a float initializer of exactly these values; "
+    "opset and IR version stay. For consumers that do not take 4-bit Convs, and as proof of what a file "
+    "holds.";
+
+static const char *const examples[] = {
+    "int4q restore out.onnx -o float.onnx",
+    NULL,
+};
 
 struct run {
     struct arguments *arguments;
@@ -119,6 +124,7 @@ const struct i4q_command i4q_cmd_restore = {
     .name = "restore",
     .summary = "fold quantized weights back into float initializers",
     .options = options,
-    .epilogue = epilogue,
+    .description = description,
+    .examples = examples,
     .run = run_restore,
 };

@@ -20,11 +20,18 @@
 /* Pattern and JSON files beyond this are no such files. */
 enum { SMALL_FILE_LIMIT = 64 << 20 };
 
-static const char epilogue[] =
-    "By default weights become INT4, one scale an output channel, with a DequantizeLinear before the Conv.\n"
-    "examples:\n"
-    "  int4q rewrite yolov10m.onnx --topk sens.json -o yolov10m-int4.onnx\n"
-    "  int4q rewrite yolov10m.onnx --exclude 'model.23.*' --dry-run --json - | jq .totals\n";
+static const char description[] =
+    "By default the weights of all Convs become INT4 with one scale an output channel, and a "
+    "DequantizeLinear computes them before each Conv. Everything else in the model stays, but that the opset "
+    "is raised to 21 where the format needs it. A report tells for each Conv what it is stored as, or for "
+    "which reason it stays float. A pattern, or a sensitivity file, that matches no Conv is an error.";
+
+static const char *const examples[] = {
+    "int4q rewrite yolov10m.onnx --topk sens.json -o yolov10m-int4.onnx",
+    "int4q rewrite yolov10m.onnx --exclude 'model.23.*' --dry-run --json - | jq .totals",
+    "int4q rewrite yolov10m.onnx --method squant --rank weights --keep-format int8 --target-size 9M",
+    NULL,
+};
 
 /* Everything that one run owns. */
 struct run {
@@ -108,14 +115,14 @@ static bool open_output(struct run *run)
 static bool estimate_losses(struct run *run)
 {
     const struct i4q_rewrite_arguments *a = run->arguments;
-    if (!a->rank)
+    if (!a->rank.word)
         return true;
     const struct i4q_estimate estimate = {.model = &run->model,
                                           .follow_symlinks = a->follow_symlinks,
                                           .options = &run->options,
                                           .kernels = run->kernels,
                                           .threads = i4q_cli_threads(&a->common),
-                                          .by_outputs = strcmp(a->rank, "stats") == 0};
+                                          .by_outputs = i4q_rewrite_ranks_by_outputs(a)};
     return i4q_estimate_losses(&estimate, &run->arena, &run->options.estimates, run->error);
 }
 
@@ -266,6 +273,7 @@ const struct i4q_command i4q_cmd_rewrite = {
     .name = "rewrite",
     .summary = "choose Convs, store their weights in 4 bits, write the model",
     .options = i4q_rewrite_options,
-    .epilogue = epilogue,
+    .description = description,
+    .examples = examples,
     .run = run_rewrite,
 };

@@ -13,10 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct i4q_command *const commands[] = {&i4q_cmd_rewrite, &i4q_cmd_inspect, &i4q_cmd_restore};
-
-enum { N_COMMANDS = sizeof commands / sizeof *commands };
-
 /* Leaves no temporary file behind, then dies by the same signal, so that the shell sees the true cause. The
  * handler was reset when it was called. */
 static void die(int signal_number)
@@ -52,16 +48,23 @@ static void handle_signals(void)
             sigaction(deadly[i], &action, NULL);
 }
 
+static void print_terms(const char *title, const struct i4q_term *terms)
+{
+    printf("\n%s:\n", title);
+    for (; terms->name; terms++)
+        printf("  %-10s %s\n", terms->name, terms->meaning);
+}
+
 static void print_help(void)
 {
     printf("usage: int4q COMMAND MODEL [options]\n\n"
            "Stores the Conv weights of ONNX models in 4 bits, and says what it did.\n\ncommands:\n");
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; i4q_commands[i]; i++)
+        printf("  %-10s %s\n", i4q_commands[i]->name, i4q_commands[i]->summary);
+    print_terms("exit status", i4q_exit_statuses);
+    print_terms("environment", i4q_environment);
     printf(
-        "\n'int4q COMMAND --help' tells the options of a command, 'int4q --version' version and kernels.\n"
-        "exit status: 0 done, 1 could not do it, 2 wrong usage, 3 model or JSON malformed or unsupported,\n"
-        "4 nothing to quantize or a --require that does not hold\n");
+        "\n'int4q COMMAND --help' tells the options of a command, 'int4q --version' version and kernels.\n");
 }
 
 static int print_version(void)
@@ -80,9 +83,9 @@ static int print_version(void)
 
 static int run_command(int argc, char **argv)
 {
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(argv[1], commands[i]->name) == 0)
-            return commands[i]->run(commands[i], argc - 2, argv + 2);
+    for (size_t i = 0; i4q_commands[i]; i++)
+        if (strcmp(argv[1], i4q_commands[i]->name) == 0)
+            return i4q_commands[i]->run(i4q_commands[i], argc - 2, argv + 2);
     i4q_log_error("unknown %s '%s'; 'int4q --help' lists the commands",
                   *argv[1] == '-' ? "option" : "command", argv[1]);
     return I4Q_USAGE;

@@ -4,11 +4,9 @@
 #include <stddef.h>
 
 const struct i4q_method i4q_methods[] = {
-    {"absmax", I4Q_SCALE_ABSMAX, I4Q_ROUND_NEAREST, false, "largest magnitude, nearest code"},
-    {"squant", I4Q_SCALE_RANGE, I4Q_ROUND_SQUANT, true,
-     "zero points, errors that cancel; the best without images"},
-    {"calibrated", I4Q_SCALE_RANGE, I4Q_ROUND_GPTQ, false,
-     "least error of each Conv's output, by --calibration"},
+    {"absmax", I4Q_SCALE_ABSMAX, I4Q_ROUND_NEAREST, false},
+    {"squant", I4Q_SCALE_RANGE, I4Q_ROUND_SQUANT, true},
+    {"calibrated", I4Q_SCALE_RANGE, I4Q_ROUND_GPTQ, false},
     {.name = NULL},
 };
 

@@ -29,47 +29,57 @@ const struct i4q_option i4q_rewrite_options[] = {
      "a pattern that matches no Conv is a note, not an error"},
     {0, "topk", "FILE", I4Q_OPTION_STRING, FIELD(topk),
      "sensitivity JSON: the K most sensitive Convs stay float", I4Q_FILE_INPUT},
-    {0, "topk-order", "O", I4Q_OPTION_STRING, FIELD(topk_order),
+    {0, "topk-order", "O", I4Q_OPTION_WORD, FIELD(topk_order),
      "auto, higher-worse or lower-worse: which scores are the sensitive ones (default: auto, as the file "
-     "tells)"},
-    {0, "rank", "R", I4Q_OPTION_STRING, FIELD(rank),
+     "tells)",
+     I4Q_FILE_NONE, "auto higher-worse lower-worse"},
+    {0, "rank", "R", I4Q_OPTION_WORD, FIELD(rank),
      "weights or stats, in place of --topk: estimate which Convs lose most a byte, by their weights' errors "
      "or, "
-     "with --calibration, by their outputs'"},
+     "with --calibration, by their outputs'",
+     I4Q_FILE_NONE, "weights stats"},
     {0, "keep", "K", I4Q_OPTION_NUMBER, FIELD(keep), "how many (default: the file's k, else 10)"},
     {0, "target-size", "SIZE", I4Q_OPTION_STRING, FIELD(target_size),
      "keep as many of the most sensitive Convs as still fit: 8500000, 8.5M, 8Mi, or 12% of the input"},
     {0, "quantize", "N", I4Q_OPTION_STRING, FIELD(quantize),
      "quantize only the N (or N%) least sensitive measured Convs"},
     {0, "op-types", "LIST", I4Q_OPTION_STRING, FIELD(op_types),
-     "operators to quantize, of Conv, ConvTranspose, Gemm, MatMul, separated by commas (default: Conv)"},
+     "operators to quantize, of Conv, ConvTranspose, Gemm, MatMul, separated by commas (default: Conv)",
+     I4Q_FILE_NONE, "Conv ConvTranspose Gemm MatMul"},
     {0, "min-weights", "N", I4Q_OPTION_NUMBER, FIELD(min_weights), "Convs with fewer weights stay float"},
-    {0, "format", "F", I4Q_OPTION_STRING, FIELD(format),
+    {0, "format", "F", I4Q_OPTION_WORD, FIELD(format),
      "int4, uint4, int8, or packed-u8: 4-bit codes in UINT8, decoded by operators of opset 11 (default: "
-     "int4)"},
-    {0, "keep-format", "F", I4Q_OPTION_STRING, FIELD(keep_format),
-     "what Convs kept by --topk or --min-weights become: float or int8 (default: float)"},
-    {0, "method", "M", I4Q_OPTION_STRING, FIELD(method),
+     "int4)",
+     I4Q_FILE_NONE, "int4 uint4 int8 packed-u8"},
+    {0, "keep-format", "F", I4Q_OPTION_WORD, FIELD(keep_format),
+     "what Convs kept by --topk or --min-weights become: float or int8 (default: float)", I4Q_FILE_NONE,
+     "float int8"},
+    {0, "method", "M", I4Q_OPTION_WORD, FIELD(method),
      "absmax, squant (the best without images) or calibrated (the best, needs --calibration): how scales and "
-     "codes are chosen (default: absmax)"},
+     "codes are chosen (default: absmax)",
+     I4Q_FILE_NONE, "absmax squant calibrated"},
     {0, "calibration", "FILE", I4Q_OPTION_STRING, FIELD(calibration),
      "statistics of scripts/calibrate.py, for `calibrated` and for the correction of biases", I4Q_FILE_INPUT},
-    {0, "scale", "S", I4Q_OPTION_STRING, FIELD(scale),
+    {0, "scale", "S", I4Q_OPTION_WORD, FIELD(scale),
      "absmax, signed or range, in place of the method's own: largest magnitude; the same, with code -8 used; "
-     "smallest to largest, with a zero point"},
+     "smallest to largest, with a zero point",
+     I4Q_FILE_NONE, "absmax signed range"},
     {0, "asymmetric", NULL, I4Q_OPTION_FLAG, FIELD(asymmetric), "the same as --scale range"},
-    {0, "rounding", "R", I4Q_OPTION_STRING, FIELD(rounding),
-     "nearest, squant, descent or gptq, in place of the method's own; the last two need --calibration"},
+    {0, "rounding", "R", I4Q_OPTION_WORD, FIELD(rounding),
+     "nearest, squant, descent or gptq, in place of the method's own; the last two need --calibration",
+     I4Q_FILE_NONE, "nearest squant descent gptq"},
     {0, "no-bias-correction", NULL, I4Q_OPTION_FLAG, FIELD(no_bias_correction),
      "leave the biases alone, although --calibration tells how to correct them"},
     {0, "block", "N", I4Q_OPTION_NUMBER, FIELD(block),
      "N consecutive weights share a scale (default: an output channel)"},
-    {0, "decode", "D", I4Q_OPTION_STRING, FIELD(decode),
+    {0, "decode", "D", I4Q_OPTION_WORD, FIELD(decode),
      "dq: one DequantizeLinear a weight; cast: Cast, Sub and Mul, which ONNX Runtime folds at load (default: "
-     "dq)"},
-    {0, "dq-domain", "D", I4Q_OPTION_STRING, FIELD(dq_domain),
+     "dq)",
+     I4Q_FILE_NONE, "dq cast"},
+    {0, "dq-domain", "D", I4Q_OPTION_WORD, FIELD(dq_domain),
      "ai.onnx, or com.microsoft, which leaves the opset alone and runs in ONNX Runtime only (default: "
-     "ai.onnx)"},
+     "ai.onnx)",
+     I4Q_FILE_NONE, "ai.onnx com.microsoft"},
     {0, "opset", "N", I4Q_OPTION_NUMBER, FIELD(opset),
      "raise ai.onnx to N, at most 25 (default: what the output needs, or the model's own if higher)"},
     {0, "assume-constant", NULL, I4Q_OPTION_FLAG, FIELD(assume_constant),
@@ -77,7 +87,8 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
      "read external data through symbolic and hard links, also to outside the model's directory",
      I4Q_FILE_EVERYWHERE},
-    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP},
+    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP, I4Q_FILE_NONE,
+     I4Q_EXTERNAL_DATA_WORDS},
     {0, "strict", NULL, I4Q_OPTION_FLAG, FIELD(strict),
      "fail, and write no model, when a Conv that was asked for has to stay as it is"},
     {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),
@@ -132,10 +143,10 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_e
         return false;
     if (a->keep.given + (a->quantize != NULL) + (a->target_size != NULL) > 1)
         return i4q_fail(error, I4Q_USAGE, "--keep, --quantize and --target-size exclude each other");
-    if (a->rank && a->topk)
+    if (a->rank.word && a->topk)
         return i4q_fail(error, I4Q_USAGE, "--rank and --topk exclude each other");
-    if (((a->keep.given || a->quantize || a->target_size) && !a->topk && !a->rank) ||
-        (a->topk_order && !a->topk))
+    if (((a->keep.given || a->quantize || a->target_size) && !a->topk && !a->rank.word) ||
+        (a->topk_order.word && !a->topk))
         return i4q_fail(error, I4Q_USAGE, "%s needs --topk",
                         a->keep.given    ? "--keep"
                         : a->quantize    ? "--quantize"
@@ -147,120 +158,58 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_e
     return true;
 }
 
-/* One of the words; the error lists them. */
-static bool parse_word(const char *option, const char *word, const char *const *words, size_t *index,
-                       struct i4q_error *error)
-{
-    char list[128] = "";
-    *index = 0;
-    for (size_t i = 0; word && words[i]; i++) {
-        size_t length = strlen(list);
-        if (strcmp(word, words[i]) == 0) {
-            *index = i;
-            return true;
-        }
-        snprintf(list + length, sizeof list - length, "%s%s", length ? ", " : "", words[i]);
-    }
-    return !word || i4q_fail(error, I4Q_USAGE, "%s: '%s' is none of %s", option, word, list);
-}
-
-static bool parse_formats(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
-                          struct i4q_error *error)
-{
-    static const char *const formats[] = {"int4", "uint4", "int8", "packed-u8", NULL};
-    static const char *const keep_formats[] = {"float", "int8", NULL};
-    size_t format, keep;
-    if (!parse_word("--format", a->format, formats, &format, error) ||
-        !parse_word("--keep-format", a->keep_format, keep_formats, &keep, error))
-        return false;
-    target->format = i4q_format_find(formats[format]);
-    target->keep_format = keep ? i4q_format_find(keep_formats[keep]) : NULL;
-    return true;
-}
-
 /* Single choices of the method, made by hand. */
 static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
                             struct i4q_error *error)
 {
-    static const char *const scales[] = {"absmax", "signed", "range", NULL};
-    static const char *const roundings[] = {"nearest", "squant", "descent", "gptq", NULL};
-    size_t scale, rounding;
-    if (!parse_word("--scale", a->scale, scales, &scale, error) ||
-        !parse_word("--rounding", a->rounding, roundings, &rounding, error))
-        return false;
-    if (a->scale && a->asymmetric)
+    if (a->scale.word && a->asymmetric)
         return i4q_fail(error, I4Q_USAGE, "--scale and --asymmetric exclude each other");
-    if (a->scale)
-        target->method.scale = (enum i4q_scale_choice)scale;
+    if (a->scale.word)
+        target->method.scale = (enum i4q_scale_choice)a->scale.index;
     if (a->asymmetric)
         target->method.scale = I4Q_SCALE_RANGE;
-    if (a->rounding)
-        target->method.rounding = (enum i4q_rounding)rounding;
+    if (a->rounding.word)
+        target->method.rounding = (enum i4q_rounding)a->rounding.index;
     bool plain = target->method.scale == I4Q_SCALE_ABSMAX && target->method.rounding == I4Q_ROUND_NEAREST;
     if (target->format->bits != 4 && (!plain || a->calibration))
         return i4q_fail(error, I4Q_USAGE, "--format %s is for --method absmax only", target->format->name);
     if (i4q_method_needs_statistics(&target->method) && !a->calibration)
         return i4q_fail(error, I4Q_USAGE, "%s %s needs --calibration",
-                        a->rounding ? "--rounding" : "--method",
-                        a->rounding ? a->rounding : target->method.name);
+                        a->rounding.word ? "--rounding" : "--method",
+                        a->rounding.word ? a->rounding.word : target->method.name);
     target->correct_bias = !a->no_bias_correction;
     return true;
 }
 
-static bool parse_method(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
-                         struct i4q_error *error)
+bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *a)
 {
-    const char *names[I4Q_MAX_METHODS + 1] = {NULL};
-    size_t index;
-    for (size_t i = 0; i < I4Q_MAX_METHODS && i4q_methods[i].name; i++)
-        names[i] = i4q_methods[i].name;
-    if (!parse_word("--method", a->method, names, &index, error))
-        return false;
-    target->method = i4q_methods[index];
-    return override_method(a, target, error);
-}
-
-static bool parse_rank(const struct i4q_rewrite_arguments *a, struct i4q_error *error)
-{
-    static const char *const ranks[] = {"weights", "stats", NULL};
-    size_t rank;
-    if (!parse_word("--rank", a->rank, ranks, &rank, error))
-        return false;
-    return !rank || a->calibration || i4q_fail(error, I4Q_USAGE, "--rank stats needs --calibration");
+    return a->rank.index == 1;
 }
 
 static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
                          struct i4q_error *error)
 {
-    static const char *const decoders[] = {"dq", "cast", NULL};
-    static const char *const domains[] = {"ai.onnx", "com.microsoft", NULL};
-    size_t decode, domain;
-    if (!parse_formats(a, target, error) || !parse_method(a, target, error) || !parse_rank(a, error) ||
-        !parse_word("--decode", a->decode, decoders, &decode, error) ||
-        !parse_word("--dq-domain", a->dq_domain, domains, &domain, error))
+    bool cast = a->decode.index, microsoft = a->dq_domain.index;
+    *target = (struct i4q_target){
+        .format = i4q_format_find(a->format.word ? a->format.word : "int4"),
+        .keep_format = a->keep_format.index ? i4q_format_find(a->keep_format.word) : NULL,
+        .method = i4q_methods[a->method.index],
+        .form = cast ? I4Q_FORM_CAST : I4Q_FORM_DQ,
+        .microsoft = microsoft,
+        .block = a->block.value,
+    };
+    if (!override_method(a, target, error))
         return false;
-    target->form = decode ? I4Q_FORM_CAST : I4Q_FORM_DQ;
-    target->microsoft = domain;
-    target->block = a->block.value;
-    if (target->format->packed && (decode || domain || target->block))
+    if (i4q_rewrite_ranks_by_outputs(a) && !a->calibration)
+        return i4q_fail(error, I4Q_USAGE, "--rank stats needs --calibration");
+    if (target->format->packed && (cast || microsoft || target->block))
         return i4q_fail(error, I4Q_USAGE, "--format packed-u8 cannot be combined with %s",
-                        decode   ? "--decode cast"
-                        : domain ? "--dq-domain com.microsoft"
-                                 : "--block");
-    if (domain && (decode || target->block))
+                        cast        ? "--decode cast"
+                        : microsoft ? "--dq-domain com.microsoft"
+                                    : "--block");
+    if (microsoft && (cast || target->block))
         return i4q_fail(error, I4Q_USAGE, "--dq-domain com.microsoft cannot be combined with %s",
-                        decode ? "--decode cast" : "--block");
-    return true;
-}
-
-static bool parse_order(const struct i4q_rewrite_arguments *a, enum i4q_topk_order *order,
-                        struct i4q_error *error)
-{
-    static const char *const orders[] = {"auto", "higher-worse", "lower-worse", NULL};
-    size_t index;
-    if (!parse_word("--topk-order", a->topk_order, orders, &index, error))
-        return false;
-    *order = (enum i4q_topk_order)index;
+                        cast ? "--decode cast" : "--block");
     return true;
 }
 
@@ -302,11 +251,11 @@ bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *a, struct i4q_
 {
     *options = (struct i4q_plan_options){.allow_unmatched = a->allow_unmatched,
                                          .topk = a->topk,
+                                         .order = (enum i4q_topk_order)a->topk_order.index,
                                          .has_count = a->keep.given,
                                          .count = a->keep.value,
                                          .min_weights = a->min_weights.value,
                                          .assume_constant = a->assume_constant};
-    return parse_order(a, &options->order, error) && parse_target(a, &options->target, error) &&
-           parse_ops(a->op_types, &options->ops, error) &&
+    return parse_target(a, &options->target, error) && parse_ops(a->op_types, &options->ops, error) &&
            (!a->quantize || parse_quantize(a->quantize, options, error));
 }

@@ -9,6 +9,7 @@ struct arguments {
     bool force;
     struct i4q_number keep;
     struct i4q_patterns include;
+    struct i4q_word format;
 };
 
 static const struct i4q_option options[] = {
@@ -16,6 +17,8 @@ static const struct i4q_option options[] = {
     {'f', "force", NULL, I4Q_OPTION_FLAG, offsetof(struct arguments, force), ""},
     {0, "keep", "K", I4Q_OPTION_NUMBER, offsetof(struct arguments, keep), ""},
     {0, "include", "PATTERN", I4Q_OPTION_LIST, offsetof(struct arguments, include), ""},
+    {0, "format", "F", I4Q_OPTION_WORD, offsetof(struct arguments, format), "", I4Q_FILE_NONE,
+     "int4 uint4 int8"},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };
@@ -45,6 +48,24 @@ static void assert_parses(const char *line)
 {
     if (!parse(line))
         fail_msg("'%s': %s", line, error.message);
+}
+
+static void words(void **state)
+{
+    (void)state;
+    assert_parses("m");
+    assert_null(arguments.format.word);
+    assert_int_equal(arguments.format.index, 0);
+    assert_parses("m --format int8");
+    assert_string_equal(arguments.format.word, "int8");
+    assert_int_equal(arguments.format.index, 2);
+    static const char *const wrong[] = {"m --format int", "m --format int44",
+                                        "m --format=", "m --format=int4 --format=x"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_false(parse(wrong[i]));
+        assert_int_equal(error.code, I4Q_USAGE);
+        assert_non_null(strstr(error.message, "is none of int4, uint4, int8"));
+    }
 }
 
 static void forms_of_options(void **state)
@@ -105,6 +126,7 @@ static void wrong_usage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words),
         cmocka_unit_test(forms_of_options),
         cmocka_unit_test(wrong_usage),
     };

@@ -17,6 +17,7 @@ enum i4q_option_kind {
     I4Q_OPTION_STRING, /* const char *: the value; the last one counts */
     I4Q_OPTION_NUMBER, /* struct i4q_number */
     I4Q_OPTION_LIST,   /* struct i4q_patterns: one more */
+    I4Q_OPTION_WORD,   /* struct i4q_word: one of the option's words */
 };
 
 /* What the value of an option names, so that the sandbox can be told of it. */
@@ -33,6 +34,11 @@ struct i4q_number {
     size_t value;
 };
 
+struct i4q_word {
+    const char *word; /* NULL: not given */
+    size_t index;     /* of it; 0, the default, if not given */
+};
+
 struct i4q_option {
     char letter; /* 0: none */
     const char *name;
@@ -41,6 +47,7 @@ struct i4q_option {
     size_t offset; /* of the field */
     const char *help;
     enum i4q_option_file file;
+    const char *words; /* separated by blanks, the default first: values of a WORD, suggestions otherwise */
 };
 
 /* A command's arguments begin with these. */
@@ -66,13 +73,21 @@ struct i4q_common {
 
 struct i4q_command {
     const char *name;
-    const char *summary;                                                  /* one line */
-    const struct i4q_option *options;                                     /* ends with a row without a name */
-    const char *epilogue;                                                 /* of its help */
+    const char *summary;              /* one line */
+    const struct i4q_option *options; /* ends with a row without a name */
+    const char *description;          /* one paragraph, without line breaks */
+    const char *const *examples;      /* command lines; ends with NULL */
     int (*run)(const struct i4q_command *command, int argc, char **argv); /* gives the exit status */
 };
 
 extern const struct i4q_command i4q_cmd_rewrite, i4q_cmd_inspect, i4q_cmd_restore;
+
+/* What there is to say of the whole program. Tables end with a row without a name, or NULL. */
+struct i4q_term {
+    const char *name, *meaning;
+};
+extern const struct i4q_command *const i4q_commands[];
+extern const struct i4q_term i4q_exit_statuses[], i4q_environment[];
 
 /* Reads argv (without the command's name) into `arguments`, whose first member is a struct i4q_common with
  * its arena set. Errors are I4Q_USAGE. With --help the rest is not looked at. */

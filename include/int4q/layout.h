@@ -10,6 +10,7 @@
 #include "int4q/edit.h"
 #include "int4q/output.h"
 
+#define I4Q_EXTERNAL_DATA_WORDS "auto inline"
 #define I4Q_EXTERNAL_DATA_HELP                                                                               \
     "auto: as the model has it; inline: all in one file; or the name of a file beside the output, for "      \
     "large "                                                                                                 \

@@ -26,13 +26,11 @@ struct i4q_method {
     const char *name;
     enum i4q_scale_choice scale;
     enum i4q_rounding rounding;
-    bool propagate;      /* without statistics, biases are corrected by means that the graph itself tells */
-    const char *summary; /* for --help */
+    bool propagate; /* without statistics, biases are corrected by means that the graph itself tells */
 };
 
-enum { I4Q_MAX_METHODS = 16 };
-
-/* The rows; ends with one whose name is NULL. The first is the default. */
+/* The rows, in the order of the words of --method; ends with one whose name is NULL. The first is the
+ * default. */
 extern const struct i4q_method i4q_methods[];
 
 /* Whether a method works on calibration statistics. */

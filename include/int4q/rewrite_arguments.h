@@ -9,8 +9,8 @@
 /* As given on the command line. */
 struct i4q_rewrite_arguments {
     struct i4q_common common;
-    const char *output, *json, *topk, *quantize, *target_size, *format, *keep_format, *decode, *dq_domain,
-        *topk_order, *op_types, *method, *scale, *rounding, *calibration, *rank, *external;
+    const char *output, *json, *topk, *quantize, *target_size, *op_types, *calibration, *external;
+    struct i4q_word topk_order, rank, format, keep_format, method, scale, rounding, decode, dq_domain;
     bool force, dry_run, strict, allow_unmatched, assume_constant, follow_symlinks, asymmetric,
         no_bias_correction;
     struct i4q_patterns include, exclude, include_from, exclude_from;
@@ -27,6 +27,9 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *arguments,
  * is none. */
 bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *arguments, struct i4q_plan_options *options,
                               struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* --rank: by the outputs of Convs rather than by their weights. */
+bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *arguments);
 
 /* Whether a path stands for standard input or output. */
 bool i4q_is_dash(const char *path);
