@@ -165,10 +165,12 @@ static bool add_file(struct i4q_external *external, const char *location, struct
         external->files = files;
         external->capacity = capacity;
     }
-    char *copy = strdup(location);
-    if (copy)
-        external->files[external->n_files++] = (struct i4q_external_file){copy, bytes};
-    return copy != NULL;
+    struct i4q_external_file *file = &external->files[external->n_files];
+    *file = (struct i4q_external_file){strdup(location), bytes};
+    if (!file->location)
+        return false;
+    external->n_files++;
+    return true;
 }
 
 /* The last file used comes first: tensors of one file follow each other. */

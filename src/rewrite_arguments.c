@@ -23,62 +23,65 @@ const struct i4q_option i4q_rewrite_options[] = {
      "text, or as a shell glob if no Conv has that very name"},
     {0, "exclude", "PATTERN", I4Q_OPTION_LIST, FIELD(exclude), "leave these Convs alone; repeatable, wins"},
     {0, "include-from", "FILE", I4Q_OPTION_LIST, FIELD(include_from),
-     "one pattern a line, '#' begins a comment, '-' is standard input", I4Q_FILE_INPUT},
-    {0, "exclude-from", "FILE", I4Q_OPTION_LIST, FIELD(exclude_from), "the same", I4Q_FILE_INPUT},
+     "patterns to include, one a line; '#' begins a comment, '-' is standard input", I4Q_FILE_INPUT},
+    {0, "exclude-from", "FILE", I4Q_OPTION_LIST, FIELD(exclude_from), "patterns to exclude, one a line",
+     I4Q_FILE_INPUT},
     {0, "allow-unmatched", NULL, I4Q_OPTION_FLAG, FIELD(allow_unmatched),
      "a pattern that matches no Conv is a note, not an error"},
     {0, "topk", "FILE", I4Q_OPTION_STRING, FIELD(topk),
      "sensitivity JSON: the K most sensitive Convs stay float", I4Q_FILE_INPUT},
     {0, "topk-order", "O", I4Q_OPTION_WORD, FIELD(topk_order),
-     "auto, higher-worse or lower-worse: which scores are the sensitive ones (default: auto, as the file "
+     "which scores are the sensitive ones: auto, higher-worse or lower-worse (default: auto, as the file "
      "tells)",
      I4Q_FILE_NONE, "auto higher-worse lower-worse"},
     {0, "rank", "R", I4Q_OPTION_WORD, FIELD(rank),
-     "weights or stats, in place of --topk: estimate which Convs lose most a byte, by their weights' errors "
-     "or, "
-     "with --calibration, by their outputs'",
+     "estimate which Convs lose most a byte, in place of --topk: by the errors of their weights (weights) "
+     "or, with --calibration, of their outputs (stats)",
      I4Q_FILE_NONE, "weights stats"},
-    {0, "keep", "K", I4Q_OPTION_NUMBER, FIELD(keep), "how many (default: the file's k, else 10)"},
+    {0, "keep", "K", I4Q_OPTION_NUMBER, FIELD(keep),
+     "how many Convs --topk or --rank keep (default: the file's k, else 10)"},
     {0, "target-size", "SIZE", I4Q_OPTION_STRING, FIELD(target_size),
      "keep as many of the most sensitive Convs as still fit: 8500000, 8.5M, 8Mi, or 12% of the input"},
     {0, "quantize", "N", I4Q_OPTION_STRING, FIELD(quantize),
-     "quantize only the N (or N%) least sensitive measured Convs"},
+     "quantize only the least sensitive measured Convs: N of them, or N%"},
     {0, "op-types", "LIST", I4Q_OPTION_STRING, FIELD(op_types),
      "operators to quantize, of Conv, ConvTranspose, Gemm, MatMul, separated by commas (default: Conv)",
      I4Q_FILE_NONE, "Conv ConvTranspose Gemm MatMul"},
     {0, "min-weights", "N", I4Q_OPTION_NUMBER, FIELD(min_weights), "Convs with fewer weights stay float"},
     {0, "format", "F", I4Q_OPTION_WORD, FIELD(format),
-     "int4, uint4, int8, or packed-u8: 4-bit codes in UINT8, decoded by operators of opset 11 (default: "
-     "int4)",
+     "how weights are stored: int4, uint4, int8, or packed-u8, which is 4-bit codes in UINT8, decoded by "
+     "operators of opset 11 (default: int4)",
      I4Q_FILE_NONE, "int4 uint4 int8 packed-u8"},
     {0, "keep-format", "F", I4Q_OPTION_WORD, FIELD(keep_format),
      "what Convs kept by --topk or --min-weights become: float or int8 (default: float)", I4Q_FILE_NONE,
      "float int8"},
     {0, "method", "M", I4Q_OPTION_WORD, FIELD(method),
-     "absmax, squant (the best without images) or calibrated (the best, needs --calibration): how scales and "
-     "codes are chosen (default: absmax)",
+     "how scales and codes are chosen: absmax, squant (the best without images) or calibrated (the best, "
+     "needs --calibration) (default: absmax)",
      I4Q_FILE_NONE, "absmax squant calibrated"},
     {0, "calibration", "FILE", I4Q_OPTION_STRING, FIELD(calibration),
-     "statistics of scripts/calibrate.py, for `calibrated` and for the correction of biases", I4Q_FILE_INPUT},
+     "statistics of scripts/calibrate.py, for the method calibrated and for the correction of biases",
+     I4Q_FILE_INPUT},
     {0, "scale", "S", I4Q_OPTION_WORD, FIELD(scale),
-     "absmax, signed or range, in place of the method's own: largest magnitude; the same, with code -8 used; "
-     "smallest to largest, with a zero point",
+     "the scale, in place of the method's own: absmax (largest magnitude), signed (the same, with code -8 "
+     "used) or range (smallest to largest, with a zero point)",
      I4Q_FILE_NONE, "absmax signed range"},
     {0, "asymmetric", NULL, I4Q_OPTION_FLAG, FIELD(asymmetric), "the same as --scale range"},
     {0, "rounding", "R", I4Q_OPTION_WORD, FIELD(rounding),
-     "nearest, squant, descent or gptq, in place of the method's own; the last two need --calibration",
+     "the rounding, in place of the method's own: nearest, squant, descent or gptq; the last two need "
+     "--calibration",
      I4Q_FILE_NONE, "nearest squant descent gptq"},
     {0, "no-bias-correction", NULL, I4Q_OPTION_FLAG, FIELD(no_bias_correction),
      "leave the biases alone, although --calibration tells how to correct them"},
     {0, "block", "N", I4Q_OPTION_NUMBER, FIELD(block),
      "N consecutive weights share a scale (default: an output channel)"},
     {0, "decode", "D", I4Q_OPTION_WORD, FIELD(decode),
-     "dq: one DequantizeLinear a weight; cast: Cast, Sub and Mul, which ONNX Runtime folds at load (default: "
-     "dq)",
+     "how weights become floats: dq, one DequantizeLinear a weight, or cast: Cast, Sub and Mul, which ONNX "
+     "Runtime folds at load (default: dq)",
      I4Q_FILE_NONE, "dq cast"},
     {0, "dq-domain", "D", I4Q_OPTION_WORD, FIELD(dq_domain),
-     "ai.onnx, or com.microsoft, which leaves the opset alone and runs in ONNX Runtime only (default: "
-     "ai.onnx)",
+     "the domain of DequantizeLinear: ai.onnx, or com.microsoft, which leaves the opset alone and runs in "
+     "ONNX Runtime only (default: ai.onnx)",
      I4Q_FILE_NONE, "ai.onnx com.microsoft"},
     {0, "opset", "N", I4Q_OPTION_NUMBER, FIELD(opset),
      "raise ai.onnx to N, at most 25 (default: what the output needs, or the model's own if higher)"},

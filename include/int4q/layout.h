@@ -12,9 +12,8 @@
 
 #define I4Q_EXTERNAL_DATA_WORDS "auto inline"
 #define I4Q_EXTERNAL_DATA_HELP                                                                               \
-    "auto: as the model has it; inline: all in one file; or the name of a file beside the output, for "      \
-    "large "                                                                                                 \
-    "tensors (default: auto)"
+    "where large tensors go: auto, as the model has it; inline, all in one file; or the name of a file "     \
+    "beside the output (default: auto)"
 
 struct i4q_layout {
     struct i4q_list tensors; /* Onnx__TensorProto: the external ones, in the order of the file */
