@@ -6,7 +6,7 @@ set -eu -o pipefail
 
 # Functions of this file, in the order in which they run, and the Debian packages that they need.
 steps=(format shell cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release sanitizers threads memory
-    valgrind cpus static install symbols reproducible)
+    valgrind cpus static install package symbols reproducible)
 declare -A needs=([format]=clang-format [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
     [clang_release]=clang [memory]=clang [valgrind]=valgrind)
 [ $# -eq 0 ] || steps=("$@")
@@ -87,7 +87,25 @@ install() {
     tree gcc_release -DCMAKE_BUILD_TYPE=Release
     rm -rf build/check/root
     DESTDIR=$root/build/check/root cmake --install build/check/gcc_release --prefix /usr
-    build/check/root/usr/bin/int4q --version
+    installed build/check/root
+}
+package() {
+    tree gcc_release -DCMAKE_BUILD_TYPE=Release
+    rm -rf build/check/root build/check/package
+    cpack --config build/check/gcc_release/CPackConfig.cmake -B build/check/package
+    dpkg-deb --info build/check/package/int4q_*.deb | grep -E '^ Depends: .*libprotobuf-c1.*' | grep libjansson4
+    dpkg-deb --extract build/check/package/int4q_*.deb build/check/root
+    installed build/check/root
+}
+installed() { # installed ROOT: all that int4q consists of, and it runs
+    "$1/usr/bin/int4q" rewrite -n tests/data/good-detector.onnx
+    local file
+    for file in man/man1/int4q{,-rewrite,-inspect,-restore}.1 bash-completion/completions/int4q \
+        zsh/vendor-completions/_int4q fish/vendor_completions.d/int4q.fish \
+        doc/int4q/{README.md,NEWS.md,LICENSE,docs/trust.md}; do
+        [ -s "$1/usr/share/$file" ]
+    done
+    [ -x "$1/usr/share/doc/int4q/examples/ci/check_model.sh" ]
 }
 symbols() { # of the library, all others would be in the way of programs that link it
     tree gcc_release -DCMAKE_BUILD_TYPE=Release
