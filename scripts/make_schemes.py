@@ -7,10 +7,12 @@
 
 For each method: nothing kept; the K most sensitive Convs kept (--keep) as float and as INT8 (--keep-format); and as many
 kept as fit into a size (--target).  --order byte ranks Convs by what they lose a byte saved, instead of by what they lose.
+--block 0,32 tries all that with a scale per output channel, and with one for each 32 weights.
 Each scheme is a file NAME.json in the third shape of `int4q rewrite --topk` and a command in schemes.json, which also
 tells the bytes to come.  Schemes that would give the same model are listed once.
 """
 import argparse
+import itertools
 import json
 import os
 import shlex
@@ -44,7 +46,7 @@ def scores(rows, order):
 
 
 def choices(args):
-    """[(name, order, options of int4q rewrite that decide what is kept, keep format)] for one method."""
+    """[(name, order, options of int4q rewrite that decide what is kept, keep format)] for one method and block."""
     found = [("keep0", None, [], "float")] if 0 in args.keep else []
     for order in args.order:
         mark = "" if order == "loss" else "-byte"
@@ -60,18 +62,23 @@ def plan(tool, model, options):
     return json.loads(call_int4q(tool, "rewrite", model, "--dry-run", "--json", "-", *options))
 
 
-def make_scheme(args, tool, model, method, choice, tables):
+def scheme_name(method, block, choice):
+    return "-".join([method, *([f"block{block}"] if block else []), choice])
+
+
+def make_scheme(args, tool, model, method, block, choice, tables):
     """One scheme; its file is still to be written."""
     name, order, kept_by, keep_format = choice
-    name = f"{method}-{name}"
+    name = scheme_name(method, block, name)
     common = ["--method", method] + (["--calibration", os.path.abspath(args.calibration)] if method == "calibrated" else [])
+    common += ["--block", str(block)] if block else []
     common += ["--keep-format", keep_format] if keep_format != "float" else []
     report = plan(tool, model, common + (["--topk", tables[order], *kept_by] if order else []))
     kept = [c["node"] or c["weight"] for c in report["convs"] if c["reason"] == "sensitive"]
     file = os.path.join(os.path.abspath(args.output), f"{name}.json")
     options = common + (["--topk", file] if kept else [])
     command = ["int4q", "rewrite", model, "-o", f"{name}.onnx", *options]
-    return {"name": name, "method": method, "kept": len(kept), "keep_format": keep_format if kept else None,
+    return {"name": name, "method": method, "block": block, "kept": len(kept), "keep_format": keep_format if kept else None,
             "order": order, "bytes": report["output"]["bytes"], "topk": file, "options": options,
             "command": shlex.join(command), "convs": kept}
 
@@ -89,18 +96,17 @@ def make_schemes(args):
         tables = {order: os.path.join(folder, f"{order}.json") for order in args.order}
         for order, path in tables.items():
             write_json(path, scores(rows, order))
-        for method in args.method:
-            for choice in choices(args):
-                try:
-                    scheme = make_scheme(args, tool, os.path.abspath(model), method, choice, tables)
-                except Error as error:  # a size that cannot be met, nothing left to quantize
-                    print(f"make_schemes.py: {method}-{choice[0]}: {error}", file=sys.stderr)
-                    continue
-                key = method, scheme["keep_format"], tuple(scheme["convs"])
-                if key not in seen:
-                    seen.add(key)
-                    found.append(scheme)
-                    write_json(scheme["topk"], {"excluded_onnx_nodes": scheme["convs"]})
+        for method, block, choice in itertools.product(args.method, args.block, choices(args)):
+            try:
+                scheme = make_scheme(args, tool, os.path.abspath(model), method, block, choice, tables)
+            except Error as error:  # a size that cannot be met, nothing left to quantize
+                print(f"make_schemes.py: {scheme_name(method, block, choice[0])}: {error}", file=sys.stderr)
+                continue
+            key = method, block, scheme["keep_format"], tuple(scheme["convs"])
+            if key not in seen:
+                seen.add(key)
+                found.append(scheme)
+                write_json(scheme["topk"], {"excluded_onnx_nodes": scheme["convs"]})
     if not found:
         raise Error("no scheme is possible")
     write_json(os.path.join(args.output, "schemes.json"), {
@@ -132,6 +138,8 @@ def parse(argv):
     parser.add_argument("--method", type=listed(METHODS), default=["absmax", "squant"], metavar="LIST",
                         help=f"of {', '.join(METHODS)} (absmax,squant)")
     parser.add_argument("--calibration", metavar="FILE", help="statistics of calibrate.py, for `calibrated`")
+    parser.add_argument("--block", type=listed(int), default=[0], metavar="LIST",
+                        help="weights that share a scale; 0: those of an output channel (0)")
     parser.add_argument("--keep", type=listed(int), default=[0, 5, 10, 20], metavar="LIST", help="(0,5,10,20)")
     parser.add_argument("--keep-format", type=listed(FORMATS), default=list(FORMATS), metavar="LIST", help="(float,int8)")
     parser.add_argument("--target", type=listed(), default=[], metavar="LIST", help="sizes, as 2M,20%%")
@@ -139,8 +147,8 @@ def parse(argv):
     parser.add_argument("-o", "--output", default=os.path.join(TMP, "schemes"), metavar="DIR", help="(tmp/schemes)")
     add_tool_option(parser)
     args = parser.parse_args(argv)
-    if any(k < 0 for k in args.keep):
-        parser.error("--keep: at least 0")
+    if any(n < 0 for n in args.keep + args.block):
+        parser.error("--keep and --block: at least 0")
     if "calibrated" in args.method and not args.calibration:
         parser.error("--method calibrated needs --calibration")
     return args

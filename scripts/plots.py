@@ -46,6 +46,27 @@ def sensitivity_bars(rows, title, most=40):
     return figure
 
 
+def conv_errors(convs):
+    """SQNR of each Conv's weights in the order of the graph, a colour for each storage; rows of inspect's JSON."""
+    kinds = sorted({conv["storage"] for conv in convs})
+    with matplotlib.rc_context(STYLE):
+        figure, axes = pyplot.subplots(figsize=(8.4, 2.6))
+        for i, conv in enumerate(convs):
+            colour = COLOURS[kinds.index(conv["storage"]) % len(COLOURS)]
+            axes.vlines(i, 0, conv["sqnr_db"], color=colour, alpha=0.4, linewidth=1)
+            axes.plot(i, conv["sqnr_db"], "o", color=colour, markersize=4)
+        low = min(range(len(convs)), key=lambda i: convs[i]["sqnr_db"])
+        axes.annotate(short(convs[low]["node"]), (low, convs[low]["sqnr_db"]), xytext=(0, -4), fontsize=7,
+                      textcoords="offset points", va="top", ha="right" if 2 * low > len(convs) else "left")
+        axes.set_ylabel("SQNR, dB")
+        axes.set_xlabel("Conv")
+        if len(kinds) > 1:
+            for kind, colour in zip(kinds, itertools.cycle(COLOURS)):
+                axes.plot([], [], "o", color=colour, markersize=4, label=kind)
+            axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def pareto_front(points):
     """Indices of the points (bytes, mAP) that no other one beats in both, by rising bytes."""
     order, best, front = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])), -1.0, []

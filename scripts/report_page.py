@@ -151,6 +151,14 @@ def sensitivity_part(plan):
 
 # ---- Page
 
+def page(title, parts):
+    """A page in HTML of these parts, of which those that are None or empty are left out."""
+    head = (f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{html.escape(title)}</title>"
+            f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style></head><body>"
+            f"<h1>{html.escape(title)}</h1>")
+    return "\n".join([head, *(part for part in parts if part), "</body></html>\n"])
+
+
 def write_page(args, tool, plan, rows, images, coco):
     inline.count = 0
     good = [row for row in rows if row.get("mAP") is not None]
@@ -160,12 +168,10 @@ def write_page(args, tool, plan, rows, images, coco):
     commands = "".join(f"<tr><td>{html.escape(s['name'])}</td><td style='text-align:left'><code>"
                        f"{html.escape(s['command'])}</code></td></tr>" for s in plan["schemes"])
     parts = [
-        f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{html.escape(title)}</title>",
-        "<meta name='viewport' content='width=device-width'>", f"<style>{STYLE}</style></head><body>",
-        f"<h1>{html.escape(title)}</h1><p class='note'>{html.escape(tool_version(tool))}. Differences are from the float",
+        f"<p class='note'>{html.escape(tool_version(tool))}. Differences are from the float",
         " model, over the same resamples of the pictures; KL is the divergence of its class probabilities, a picture.</p>",
         f"<h2>mAP against bytes</h2>{inline(pareto(good))}", "<h2>All models</h2>",
         "<p class='note'>Coloured: on the Pareto front. Times are those of this run, whatever else the machine did.</p>",
         table(rows), detections(args, rows, images, coco),
-        sensitivity_part(plan), f"<h2>Commands</h2><div class='wide'><table>{commands}</table></div></body></html>\n"]
-    write_whole(os.path.join(args.output, "report.html"), "\n".join(p for p in parts if p))
+        sensitivity_part(plan), f"<h2>Commands</h2><div class='wide'><table>{commands}</table></div>"]
+    write_whole(os.path.join(args.output, "report.html"), page(title, parts))

@@ -14,6 +14,7 @@ from helpers import INT4Q, ROOT, run_int4q, yolo_scene
 SCRIPTS = os.path.join(ROOT, "scripts")
 sys.path.insert(0, SCRIPTS)
 import eval_coco  # noqa: E402
+import inspect_page  # noqa: E402
 import make_schemes  # noqa: E402
 import plots  # noqa: E402
 import run_schemes  # noqa: E402
@@ -69,6 +70,15 @@ def test_scheme_orders(yolo, tmp_path, capsys):
     assert sorted(os.listdir(tmp_path))[-2:] == ["schemes.json", "squant-keep2-float.json"]
 
 
+def test_scheme_blocks(yolo, tmp_path):
+    """Each choice with and without blocks; what is said of the size is what is written."""
+    found = make(yolo, tmp_path, "--keep", "0,3", "--method", "squant", "--keep-format", "int8", "--block", "0,32")
+    assert [(s["name"], s["block"]) for s in found] == [
+        ("squant-keep0", 0), ("squant-keep3-int8", 0), ("squant-block32-keep0", 32), ("squant-block32-keep3-int8", 32)]
+    subprocess.run([INT4Q, *found[3]["command"].split()[1:], "-q"], cwd=tmp_path, check=True)
+    assert os.path.getsize(tmp_path / "squant-block32-keep3-int8.onnx") == found[3]["bytes"] > found[1]["bytes"]
+
+
 def test_scheme_errors(yolo, tmp_path):
     def refused(*args):
         with pytest.raises(SystemExit) as end:
@@ -80,6 +90,7 @@ def test_scheme_errors(yolo, tmp_path):
     assert "no model there" in refused(yolo / "sens.json", "--model", tmp_path / "none.onnx")
     assert refused(yolo / "sens.json", "--method", "magic") == 2
     assert refused(yolo / "sens.json", "--method", "calibrated") == 2
+    assert refused(yolo / "sens.json", "--block", "-1") == 2
     assert refused(yolo / "sens.json", "--keep", "-1") == 2 and refused(yolo / "sens.json", "--keep", "x") == 2
 
 
@@ -203,9 +214,34 @@ def test_plots():
     assert plots.short("a" * 50) == "…" + "a" * 43
 
 
+# ---- The page of one model
+
+def test_inspect_page(yolo, experiment, tmp_path):
+    """Every Conv with its codes; with the reference a plot of what they lost; nothing from elsewhere."""
+    folder, _ = experiment
+    made, out = folder / "out" / "models" / "squant-keep3-int8.onnx", tmp_path / "page.html"
+    inspect_page.main([str(made), "--reference", str(yolo / "n.onnx"), "-o", str(out), *TOOL])
+    text, page = out.read_text(), Page(out.read_text())
+    report = json.loads(run_int4q("inspect", made, "--reference", yolo / "n.onnx", "--json", "-").stdout)
+    assert all(f"<td>{c['node']}</td>" in text for c in report["convs"]) and len(report["convs"]) == 83
+    assert all(c["sqnr_db"] is None or f"<td>{c['sqnr_db']:.2f}</td>" in text for c in report["convs"])
+    assert "<td>int4</td><td>79</td>" in text and "<td>int8</td><td>3</td>" in text
+    assert "opset 13 -&gt; 21" in text
+    assert page.tags.count("svg") == 1 + 82 and not any(s[0] != "#" for s in page.sources) and "script" not in page.tags
+    assert len(set(page.ids)) == len(page.ids)
+    inspect_page.main([str(made), "-o", str(out), *TOOL])
+    assert Page(out.read_text()).tags.count("svg") == 82
+
+
+def test_inspect_page_errors(tmp_path):
+    with pytest.raises(SystemExit) as end:
+        inspect_page.main([str(tmp_path / "none.onnx"), "-o", str(tmp_path / "page.html"), *TOOL])
+    assert "none.onnx" in end.value.code and not (tmp_path / "page.html").exists()
+
+
 # ---- All of the loop
 
-@pytest.mark.parametrize("name", ["sensitivity_sweep", "make_schemes", "run_schemes", "smoke_run"])
+@pytest.mark.parametrize("name", ["sensitivity_sweep", "make_schemes", "run_schemes", "smoke_run", "inspect_page"])
 def test_help(name):
     done = subprocess.run([sys.executable, os.path.join(SCRIPTS, f"{name}.py"), "--help"], capture_output=True, text=True,
                           check=True)
