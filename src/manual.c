@@ -44,11 +44,6 @@ static void put_escaped(FILE *file, const char *text, size_t length, const char 
         fprintf(file, "%s%c", strchr(characters, text[i]) ? before : "", text[i]);
 }
 
-/* Each word of a list that is separated by blanks. */
-#define FOR_EACH_WORD(word, length, list)                                                                    \
-    for (const char *word = (list); word && (length = strcspn(word, " ")) > 0;                               \
-         word += length + (word[length] == ' '))
-
 /* What completions say of an option: its help up to where the details begin. */
 static size_t brief(const char *help)
 {
@@ -230,7 +225,6 @@ static void write_bash(const char *directory)
 /* One specification of _arguments; the text is within single quotes. */
 static void put_zsh_option(FILE *file, const struct i4q_option *option)
 {
-    size_t length;
     const char *repeat = option->kind == I4Q_OPTION_LIST ? "*" : "", *equals = option->argument ? "=" : "";
     if (option->letter)
         fprintf(file, "        '(-%c --%s)'{-%c%s,--%s%s}'", option->letter, option->name, option->letter,
@@ -250,12 +244,8 @@ static void put_zsh_option(FILE *file, const struct i4q_option *option)
         fprintf(file, ":%s:", option->argument);
     if (takes_file(option))
         fprintf(file, "_files");
-    if (option->words) {
-        putc('(', file);
-        FOR_EACH_WORD(word, length, option->words)
-        fprintf(file, "%s%.*s", word == option->words ? "" : " ", (int)length, word);
-        putc(')', file);
-    }
+    if (option->words)
+        fprintf(file, "(%s)", option->words);
     fprintf(file, "' \\\n");
 }
 

@@ -100,7 +100,7 @@ def test_squant_is_as_published(tmp_path, seed):
 
 
 @pytest.mark.parametrize("arguments", [["--scale", "signed"], ["--asymmetric"], ["--scale", "range", "--rounding", "squant"],
-                                       ["--rounding", "squant"], ["--method", "squant", "--scale", "absmax"],
+                                       ["--rounding", "squant"], ["--method", "squant", "--scale", "absmax", "--no-bias-correction"],
                                        ["--asymmetric", "--format", "uint4"]])
 def test_runtime_decodes_what_was_chosen(tmp_path, arguments):
     model = detector()
