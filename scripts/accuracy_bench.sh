@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # accuracy_bench.sh MODEL CALIBRATION_IMAGES IMAGES ANNOTATIONS [OUT]: what each method leaves of a detector's mAP. Sets
 # up, builds int4q, takes statistics on 16 calibration images (NUMBER=n: on n of them), rewrites the model in every way
-# of the list below, evaluates them all beside the float model, and leaves models and results.json in OUT (tmp/accuracy).
-# COCO annotations. Set INT4Q to take a program that is built already.
+# of the list below and by the other tools that quantize to 4 bits (OTHERS=: not by these), evaluates them all beside the
+# float model, and leaves models and results.json in OUT (tmp/accuracy). ANNOTATIONS are those of COCO. Set INT4Q to take a
+# program that is built already.
 set -eu -o pipefail
-[ $# -ge 4 ] || { sed -n '3,6s/^# //p' "$0" >&2; exit 2; }
+[ $# -ge 4 ] || { sed -n '3,8s/^# //p' "$0" >&2; exit 2; }
 # shellcheck source=scripts/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -42,5 +43,10 @@ while read -r name options; do
     "$INT4Q" rewrite "$model" -q -f $options -o "$out/$name.onnx"
     models+=("$out/$name.onnx")
 done <<<"$recipes"
+if [ -n "${OTHERS-yes}" ]; then
+    install_requirements "$root/build/bench-venv" requirements-bench.txt
+    mapfile -t others < <("$root/build/bench-venv/bin/python" "$root/scripts/other_tools.py" "$model" -o "$out")
+    models+=("${others[@]}")
+fi
 "$python" "$root/scripts/eval_coco.py" "$model" "${models[@]}" --images "$images" --annotations "$annotations" \
     --json "$out/results.json"

@@ -10,7 +10,6 @@ Models are made on the spot, and removed after.
 """
 import argparse
 import glob
-import importlib.util
 import json
 import os
 import shutil
@@ -20,6 +19,8 @@ import sys
 import time
 from typing import NamedTuple
 
+import other_tools
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUDGET = 30   # seconds that a contender may take for a case before it stops there
 TIMEOUT = 600  # seconds after which one run is given up
@@ -27,9 +28,6 @@ TIMEOUT = 600  # seconds after which one run is given up
 LOAD_SAVE = "import sys, onnx; onnx.save(onnx.load(sys.argv[1]), sys.argv[2])"
 LOAD_SAVE_EXTERNAL = ("import sys, os, onnx; onnx.save(onnx.load(sys.argv[1]), sys.argv[2], save_as_external_data=True,"
                       " location=os.path.basename(sys.argv[2]) + '.data')")
-QUANTIZE_RS = ("import sys, quantize_rs; quantize_rs.quantize(sys.argv[1], sys.argv[2], bits=4, per_channel=True,"
-               " symmetric=True, native_int4=True)")
-ONNXSIM = os.path.join(os.path.dirname(sys.executable), "onnxsim")
 
 
 class Case(NamedTuple):
@@ -82,11 +80,8 @@ def contenders(args, case, source):
         limited = ["prlimit", f"--data={free_memory() * 3 // 4}"]  # some take ten times the model
         python = [*limited, sys.executable, "-c"]
         found["onnx load + save"] = [*python, LOAD_SAVE_EXTERNAL if case.external else LOAD_SAVE, source, target], {}
-        if importlib.util.find_spec("quantize_rs"):
-            found["quantization-rs"] = [*python, QUANTIZE_RS, source, target], {}
-        if os.path.exists(ONNXSIM):
-            more = ["--save-as-external-data"] if case.external else []
-            found["onnxsim"] = [*limited, ONNXSIM, source, target, "--weight-only-quantize-int4", "--target-opset", "21", *more], {}
+        for name, command in other_tools.commands(source, target, case.external).items():
+            found[name] = [*limited, *command], {}
     return found
 
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/bench.py, bench_runtime.py and make_sized.py on tiny models: what they say, and that they clean up."""
-import importlib.util
 import json
 import os
 import sys
@@ -15,6 +14,7 @@ sys.path.insert(0, os.path.join(ROOT, "scripts"))
 import bench  # noqa: E402
 import bench_runtime  # noqa: E402
 import make_sized  # noqa: E402
+import other_tools  # noqa: E402
 
 
 def bench_results(folder, *options):
@@ -51,8 +51,7 @@ def test_bench(tmp_path, capsys):
     found = bench_results(tmp_path, "--quick", "--only", "start,nano,n1000", "-n", "1")
     out = capsys.readouterr().out
     assert set(found) == {"start", "nano", "n1000"} and set(found["n1000"]) == {bench.COPY, bench.OURS, bench.SYNCED}
-    peers = {"onnx load + save"} | ({"onnxsim"} if os.path.exists(bench.ONNXSIM) else set())
-    peers |= {"quantization-rs"} if importlib.util.find_spec("quantize_rs") else set()
+    peers = {"onnx load + save", *other_tools.commands("", "")}
     assert set(found["nano"]) == {bench.COPY, bench.OURS, bench.SYNCED} | peers
     rows = found["nano"]
     assert all(row["runs"] == 1 and 0 < row["min"] <= row["median"] for row in rows.values())
@@ -102,3 +101,26 @@ def test_bench_runtime(tmp_path, capsys):
     assert stored["int4, disable_quant_qdq"] < stored["float"] < 2 * stored["int4, optimized and saved by ONNX Runtime"]
     assert rows["float"]["bytes"] == os.path.getsize(tmp_path / "m.onnx")
     assert "/ float" in capsys.readouterr().out
+
+
+def test_other_tools(tmp_path, capsys, monkeypatch):
+    """A model that ONNX Runtime loads is named; of the others it is said what is wrong with them."""
+    node = helper.make_node("Conv", ["x", "w"], ["y"])
+    onnx.save(make_model([node], [tensor("w", 4, 3, 3, 3)]), tmp_path / "m.onnx")
+    monkeypatch.setattr(other_tools, "commands", lambda source, target: {
+        "copies": ["cp", source, target], "fails": ["cp", "no such file", target], "garbage": ["cp", __file__, target]})
+    other_tools.main([str(tmp_path / "m.onnx"), "-o", str(tmp_path / "out")])
+    said = capsys.readouterr()
+    assert said.out == f"{tmp_path / 'out' / 'copies.onnx'}\n"
+    assert "fails: cp: " in said.err and "other_tools.py: garbage: " in said.err
+
+
+def test_other_tools_commands(monkeypatch):
+    """Those that are installed, and only those."""
+    monkeypatch.setattr(other_tools, "ONNXSIM", sys.executable)
+    monkeypatch.setattr(other_tools.importlib.util, "find_spec", lambda name: name == "quantize_rs")
+    found = other_tools.commands("in.onnx", "out.onnx", external=True)
+    assert found["onnxsim"][-1] == "--save-as-external-data" and found["quantization-rs"][-2:] == ["in.onnx", "out.onnx"]
+    monkeypatch.setattr(other_tools, "ONNXSIM", "/nowhere")
+    monkeypatch.setattr(other_tools.importlib.util, "find_spec", lambda name: None)
+    assert not other_tools.commands("in.onnx", "out.onnx")
