@@ -2,6 +2,7 @@
 """The plots of the experiment loop, as SVG texts that are the same from run to run."""
 import io
 import itertools
+import textwrap
 
 import matplotlib
 
@@ -78,13 +79,14 @@ def pareto_front(points):
 
 
 def pareto(rows, split=3.0, depth=12.0):
-    """mAP against megabytes with 95 % intervals; rows of {"name", "method", "bytes", "mAP", "mAP_low", "mAP_high"}.
+    """mAP against megabytes; rows of {"name", "method", "bytes", "mAP", "mAP_low", "mAP_high"}.
 
-    Models of more than `split` times the smallest one's bytes are drawn in a second, narrow panel; those of a mAP more
-    than `depth` below the front's least are named instead of drawn.
+    The front is numbered, and named below, with 95 % intervals. Models of more than `split` times the smallest one's
+    bytes are drawn in a second, narrow panel; those of a mAP more than `depth` below the front's least are named instead
+    of drawn.
     """
     floor = min(rows[i]["mAP"] for i in pareto_front([(row["bytes"], row["mAP"]) for row in rows])) - depth
-    below = ", ".join(f"{row['name']} ({row['mAP']:.1f})" for row in rows if row["mAP"] < floor)
+    below = ", ".join(f"{row['name']} {row['mAP']:.1f}" for row in rows if row["mAP"] < floor)
     rows = [row for row in rows if row["mAP"] >= floor]
     points = [(row["bytes"] / 1e6, row["mAP"]) for row in rows]
     front = pareto_front(points)
@@ -92,45 +94,44 @@ def pareto(rows, split=3.0, depth=12.0):
     wide = [i for i, (x, _) in enumerate(points) if x > limit]
     with matplotlib.rc_context(STYLE):
         figure, panels = pyplot.subplots(1, 2 if wide else 1, figsize=(8.4, 5), sharey=True, squeeze=False,
-                                         gridspec_kw={"width_ratios": [3, 1]} if wide else None)
+                                         gridspec_kw={"width_ratios": [4, 1]} if wide else None)
         for part, axes in enumerate(panels[0]):
             inside = [i for i, (x, _) in enumerate(points) if (x > limit) == bool(part)]
-            draw_points(axes, rows, points, inside, front)
-            line = [i for i in front if i in inside]
-            axes.plot([points[i][0] for i in line], [points[i][1] for i in line], color=ORANGE, linewidth=1, zorder=1)
-            label_points(axes, rows, points, line)
-            axes.margins(x=0.22 if part else 0.1, y=0.08)
+            draw_points(axes, rows, points, inside)
+            draw_front(axes, rows, points, [(n, i) for n, i in enumerate(front, 1) if i in inside])
+            axes.margins(x=0.22 if part else 0.06, y=0.08)
             axes.grid(color="#eeeeee")
-        add_legend(panels[0][0], rows)
-        panels[0][0].set_ylabel("mAP50-95, percent (bars: 95 % of resamples of the pictures)")
-        panels[0][0].set_xlabel("megabytes" + (f"\nbelow: {below}" if below else ""))
-        figure.suptitle("ringed: the Pareto front, models that no smaller one equals", x=0.01, ha="left", fontsize=10)
+        add_legend(figure, panels[0][0], rows)
+        panels[0][0].set_ylabel("mAP50-95, percent")
+        named = "Pareto front: " + ", ".join(f"{n} {rows[i]['name']}" for n, i in enumerate(front, 1))
+        notes = [named + " (bars: 95 % of resamples of the pictures)", *(["below: " + below] if below else [])]
+        figure.supxlabel("megabytes\n" + "\n".join(line for note in notes for line in textwrap.wrap(note, 110, break_on_hyphens=False)), fontsize=9)
     return figure
 
 
-def draw_points(axes, rows, points, inside, front):
-    """A colour for each method; a ring around those on the front."""
+def draw_points(axes, rows, points, inside):
+    """A colour for each method."""
     methods = sorted({row["method"] for row in rows})
     for i in inside:
-        colour, (x, y) = COLOURS[methods.index(rows[i]["method"]) % len(COLOURS)], points[i]
+        axes.plot(*points[i], "o", color=COLOURS[methods.index(rows[i]["method"]) % len(COLOURS)], markersize=5, zorder=3)
+
+
+def draw_front(axes, rows, points, front):
+    """Rings, intervals, numbers, and a line through them."""
+    for number, i in front:
+        x, y = points[i]
         if rows[i].get("mAP_low") is not None:
-            axes.vlines(x, rows[i]["mAP_low"], rows[i]["mAP_high"], color=colour, alpha=0.3, linewidth=1)
-        axes.plot(x, y, "o", color=colour, markersize=5, zorder=3)
-        if i in front:
-            axes.plot(x, y, "o", markerfacecolor="none", markeredgecolor=ORANGE, markersize=9, zorder=4)
+            axes.vlines(x, rows[i]["mAP_low"], rows[i]["mAP_high"], color=ORANGE, alpha=0.35, linewidth=1)
+        axes.plot(x, y, "o", markerfacecolor="none", markeredgecolor=ORANGE, markersize=9, zorder=4)
+        axes.annotate(str(number), (x, y), xytext=(-6, 5), textcoords="offset points", ha="right", color=ORANGE)
+    axes.plot([points[i][0] for _, i in front], [points[i][1] for _, i in front], color=ORANGE, linewidth=1, zorder=1)
 
 
-def add_legend(axes, rows):
-    for colour, method in zip(itertools.cycle(COLOURS), sorted({row["method"] for row in rows})):
+def add_legend(figure, axes, rows):
+    methods = sorted({row["method"] for row in rows})
+    for colour, method in zip(itertools.cycle(COLOURS), methods):
         axes.plot([], [], "o", color=colour, markersize=5, label=method)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
-
-
-def label_points(axes, rows, points, line):
-    """Names beside the points of the front, turned so that neighbours do not meet."""
-    for i in line:
-        axes.annotate(rows[i]["name"], points[i], xytext=(4, -6), textcoords="offset points", fontsize=7, rotation=-35,
-                      ha="left", va="top", rotation_mode="anchor")
+    figure.legend(frameon=False, fontsize=8, loc="outside upper left", ncols=len(methods))
 
 
 def weight_histograms(weights):

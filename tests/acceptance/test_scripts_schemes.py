@@ -208,8 +208,11 @@ def test_plots():
     assert plots.svg(plots.pareto(rows)) == plots.svg(plots.pareto(rows))
     assert plots.svg(plots.pareto(rows[:1])).startswith("<?xml")
     low = [{**rows[0], "mAP": 1.0, "name": "lost"}, {**rows[1], "bytes": 10 ** 6, "mAP": 30.0, "name": "good"}]
-    assert "lost (1.0)" in plots.pareto(low).axes[0].get_xlabel()
-    assert "lost" not in plots.pareto(low, depth=40).axes[0].get_xlabel()
+    def notes(figure):
+        return figure.get_supxlabel()
+    assert "below: lost 1.0" in notes(plots.pareto(low)) and "1 good" in notes(plots.pareto(low))
+    assert "below" not in notes(plots.pareto(low, depth=40)) and "1 lost, 2 good" in notes(
+        plots.pareto([{**low[0]}, {**low[1], "bytes": 2 * 10 ** 6}], depth=40))
     assert plots.svg(plots.weight_histograms([("zeros", np.zeros((2, 3, 1, 1), np.float32))])).startswith("<?xml")
     assert plots.short("a" * 50) == "…" + "a" * 43
 
