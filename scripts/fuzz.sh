@@ -9,7 +9,8 @@ more_packages=(clang libclang-rt-14-dev llvm) no_python=1
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 all=(wire roundtrip rewrite restore inspect sensitivity statistics patterns names kernels)
-covered=(wire model model_index tensor external plan plan_quantize rewrite opset opset_rules opset_tools opset_names)
+covered=(wire model model_index tensor external plan plan_quantize rewrite opset opset_rules opset_tools opset_names propagate
+    propagate_activation propagate_conv propagation)
 wanted=85 # percent
 
 [[ "${1-}" =~ ^[1-9][0-9]*$ ]] || { echo "usage: fuzz.sh MINUTES [${all[*]}]" >&2; exit 2; }

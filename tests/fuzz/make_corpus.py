@@ -160,6 +160,39 @@ STRUCTURES = {
     "dq-misfit": dequantized(codes(TensorProto.INT8, *SHAPE), tensor("s", 2)),
 }
 
+# ---- what means pass through; the bits ask for --method squant
+
+SQUANT = 2 << 18 | 1 << 20 | 1 << 21
+
+
+def mobile_net():
+    """Of every kind of operator, but those of SiLU, one."""
+    nodes = [node("Conv", ["x", "w0"], ["c0"]), node("BatchNormalization", ["c0", "v4", "v4", "v4", "v4"], ["n0"]),
+             node("Relu", ["n0"], ["a0"]), node("Conv", ["a0", "w1", "v4"], ["d1"], group=4), node("Conv", ["d1", "w2"], ["c2"]),
+             node("LeakyRelu", ["c2"], ["a2"], alpha=0.2), node("Reshape", ["a2", "five"], ["r"]),
+             node("Transpose", ["r"], ["t"], perm=[0, 2, 1, 3, 4]), node("Reshape", ["t", "four"], ["s"]),
+             node("Clip", ["s", "low", "high"], ["a3"]), node("Split", ["a3", "halves"], ["h0", "h1"], axis=1),
+             node("Conv", ["h1", "w3"], ["c3"]), node("Add", ["h0", "c3"], ["sum"]), node("Concat", ["sum", "h1"], ["k"], axis=1),
+             node("MaxPool", ["k"], ["m"], kernel_shape=[1, 1]), node("GlobalAveragePool", ["m"], ["g"]),
+             node("HardSigmoid", ["g"], ["gate"]), node("Mul", ["m", "gate"], ["e"]), node("Conv", ["e", "w2"], ["y"])]
+    numbers = [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in
+               {"five": [1, 2, 2, 6, 6], "four": [1, -1, 6, 6], "halves": [2, 2]}.items()]
+    numbers += [numpy_helper.from_array(np.array(v, np.float32), n) for n, v in {"low": 0, "high": 6}.items()]
+    return make_model(nodes, [tensor("w0", 4, 3, 1, 1), tensor("w1", 4, 1, 1, 1), tensor("w2", 4, 4, 1, 1),
+                              tensor("w3", 2, 2, 1, 1), tensor("v4", 4), *numbers], opset=18)
+
+
+def silu_net():
+    nodes = [node("Slice", ["x", "from", "to", "axes"], ["p"]), node("Conv", ["p", "w0"], ["c0"]), node("Sigmoid", ["c0"], ["g"]),
+             node("Mul", ["c0", "g"], ["a0"]), node("Resize", ["a0", "", "scales"], ["big"]), node("Conv", ["big", "w1"], ["y"])]
+    numbers = [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in {"from": [0], "to": [4], "axes": [2]}.items()]
+    numbers.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"))
+    return make_model(nodes, [tensor("w0", 4, 3, 1, 1), tensor("w1", 2, 4, 1, 1), *numbers], opset=18)
+
+
+STRUCTURES["means-mobile"] = with_options(mobile_net(), SQUANT)
+STRUCTURES["means-silu"] = with_options(silu_net(), SQUANT)
+
 # ---- what the tool makes: bits of model_version as rewrite.c takes them, and the options that give the same
 
 FORMS = {
