@@ -100,10 +100,12 @@ static void damp_and_mirror(double *a, size_t k)
     }
 }
 
-/* From 0.3 for one image down to 0.1 for eight. */
-static double shrinkage(size_t images)
+double i4q_moments_shrinkage(size_t images, bool blocks)
 {
-    return images >= 8 ? 0.1 : images <= 1 ? 0.3 : 0.3 - 0.2 * (double)(images - 1) / 7;
+    double most = 0.3, least = 0.1, enough = 8;
+    return images <= 1 || blocks      ? most
+           : (double)images >= enough ? least
+                                      : most - (most - least) * (double)(images - 1) / (enough - 1);
 }
 
 bool i4q_moments_covariance(const struct i4q_moments *moments, size_t group, unsigned threads, double *a)
@@ -111,7 +113,7 @@ bool i4q_moments_covariance(const struct i4q_moments *moments, size_t group, uns
     struct build build = {.moments = moments,
                           .group = group,
                           .kernel = 1,
-                          .shrink = shrinkage(moments->images),
+                          .shrink = moments->shrinkage,
                           .a = a,
                           .finite = true};
     for (size_t axis = 0; axis < moments->rank; axis++)

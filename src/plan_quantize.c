@@ -130,6 +130,8 @@ static bool add_moments(struct i4q_model *model, const struct i4q_plan *plan, co
         return false;
     if (!moments->mean)
         return true;
+    if (plan->statistics)
+        moments->shrinkage = i4q_moments_shrinkage(plan->statistics->images, plan->target.block > 0);
     describe_kernel(weight, moments);
     job->moments = moments;
     if (plan->target.correct_bias)

@@ -144,7 +144,7 @@ bool i4q_statistics_find(const struct i4q_statistics *statistics, const char *we
                          size_t k, struct i4q_moments *moments, struct i4q_error *error)
 {
     size_t groups = 0;
-    *moments = (struct i4q_moments){.k = k, .images = statistics->images};
+    *moments = (struct i4q_moments){.k = k};
     if (!find_named(statistics, weight, "mu", k, 1, &groups, &moments->mean, error))
         return false;
     if (moments->mean && !find_named(statistics, weight, "H", k, 2, &groups, &moments->second, error))

@@ -22,8 +22,8 @@ struct i4q_moments {
     const void *mean;   /* [groups, k] */
     const void *second; /* [groups, k, k], symmetric; NULL: only the means are known */
     size_t groups, k;
-    size_t images; /* that they were taken from */
-    size_t rank;   /* spatial axes of the kernel */
+    double shrinkage; /* for i4q_moments_covariance */
+    size_t rank;      /* spatial axes of the kernel */
     int64_t kernel[I4Q_KERNEL_RANK];
 };
 
@@ -33,12 +33,16 @@ double i4q_kernel_distance(const int64_t *dims, size_t rank, size_t p, size_t q)
 /* Mean `i` of a group. */
 float i4q_moments_mean(const struct i4q_moments *moments, size_t group, size_t i);
 
+/* How far a covariance is drawn towards a model of it: 0.3 for one image, falling to 0.1 for eight and more;
+ * 0.3 in any case where blocks of a row have scales of their own. Measured, see docs/methods.md. */
+double i4q_moments_shrinkage(size_t images, bool blocks);
+
 /* Fills `a` [k, k] with the damped covariance of one group:
  *     (1 - s) C + s blockdiag_c(v_c B) + d I
- * Few images tell little about how inputs vary together, so C is drawn (s = 0.3 for one image, 0.1 from eight
- * on) towards a model of it: input channels are independent, their variance v_c is half their own and half
- * the mean one, and the correlation within a kernel, B, halves with each step of distance. d = 1e-4 of the
- * mean diagonal keeps it positive definite. False: some number is not finite. */
+ * Images tell little about how inputs vary together, so C is drawn by the shrinkage s towards a model of it:
+ * input channels are independent, their variance v_c is half their own and half the mean one, and the
+ * correlation within a kernel, B, halves with each step of distance. d = 1e-4 of the mean diagonal keeps it
+ * positive definite. False: some number is not finite. */
 bool i4q_moments_covariance(const struct i4q_moments *moments, size_t group, unsigned threads,
                             double *a) I4Q_MUST_CHECK;
 

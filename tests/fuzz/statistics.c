@@ -24,7 +24,7 @@ static void require_within(struct i4q_view bytes, const void *data, size_t size)
 static void check(struct i4q_view bytes, const struct i4q_moments *moments, size_t channels, size_t k)
 {
     double a[MAX_K * MAX_K];
-    REQUIRE(moments->k == k && moments->groups && moments->images && channels % moments->groups == 0);
+    REQUIRE(moments->k == k && moments->groups && channels % moments->groups == 0);
     require_within(bytes, moments->mean, moments->groups * k * sizeof(float));
     for (size_t i = 0; i < moments->groups * k; i++)
         (void)i4q_moments_mean(moments, i / k, i % k);
@@ -52,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!i4q_statistics_find(&statistics, "w", weights[i].channels, weights[i].k, &moments, &cause)) {
             REQUIRE_OK(cause.code == I4Q_MODEL && *cause.message, cause);
         } else if (moments.mean) {
+            moments.shrinkage = i4q_moments_shrinkage(statistics.images, i % 2);
             moments.rank = 1;
             moments.kernel[0] = weights[i].kernel;
             check(bytes, &moments, weights[i].channels, weights[i].k);
