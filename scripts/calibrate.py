@@ -12,7 +12,10 @@ in the order of the flattened row, zeros of the padding included.  Over all posi
 
 for every Conv of the main graph with a constant weight; WEIGHT is the name of its initializer.  A weight of several
 Convs gets the moments of all their patches.  Metadata: images (number), positions (JSON, weight -> number of
-patches), model_sha256, int4q_statistics (version of this format, 1).  Equal input gives equal bytes.
+patches), focus, model_sha256, int4q_statistics (version of this format, 1).  Equal input gives equal bytes.
+
+Most of a picture is background, and what goes wrong there costs a detector little.  So with --images a position counts
+1 - F + F a, where a says how much of what the float model finds lies there (mean 1 over a picture) and F is --focus.
 """
 import argparse
 import contextlib
@@ -21,31 +24,20 @@ import json
 import math
 import os
 import sys
-from typing import NamedTuple
 
 import numpy as np
 import onnx
 from detectors import (Detector, Error, add_family_options, dims, family_help, inputs_of, load_model,
                        one_line, open_session, read_picture, sample_pictures, with_outputs)
+from focus import weigher
+from patches import Conv, Moments
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 VERSION = "1"
 PASS_BYTES = 256 << 20   # of Conv inputs that one run hands out
-PATCH_BYTES = 32 << 20   # of patches that are laid out at a time
 UNKNOWN_BYTES = 32 << 20  # what a value of unknown shape counts for
 FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
-
-
-class Conv(NamedTuple):
-    """What decides the patches, apart from the input's values. The tuples have one entry a spatial axis."""
-    source: str       # name of the input value
-    kernel: tuple
-    strides: tuple
-    dilations: tuple
-    pads: tuple       # (before, after); empty when auto_pad decides
-    auto_pad: str
-    groups: int
 
 
 # ---- The graph
@@ -104,91 +96,6 @@ def find_convs(path, model):
     return list(found.items())
 
 
-# ---- Patches
-
-def padding(conv, shape):
-    """[(before, after)] for each spatial axis of an input with these sides."""
-    if conv.auto_pad == "NOTSET":
-        return list(conv.pads)
-    if conv.auto_pad == "VALID":
-        return [(0, 0)] * len(shape)
-    found = []
-    for side, kernel, stride, dilation in zip(shape, conv.kernel, conv.strides, conv.dilations):
-        total = max((-(-side // stride) - 1) * stride + (kernel - 1) * dilation + 1 - side, 0)
-        half = total // 2
-        found.append((half, total - half) if conv.auto_pad == "SAME_UPPER" else (total - half, half))
-    return found
-
-
-def windows(conv, image):
-    """A view [C, output positions ..., kernel ...] of one image [C, sides ...], padded."""
-    axes = len(conv.kernel)
-    pads = padding(conv, image.shape[1:])
-    if any(map(any, pads)):
-        image = np.pad(image, [(0, 0), *pads])
-    reach = [(k - 1) * d + 1 for k, d in zip(conv.kernel, conv.dilations)]
-    view = np.lib.stride_tricks.sliding_window_view(image, reach, tuple(range(1, axes + 1)))
-    return view[(slice(None), *(slice(None, None, s) for s in conv.strides),
-                 *(slice(None, None, d) for d in conv.dilations))]
-
-
-def patch_blocks(conv, view):
-    """Matrices [groups, K, positions] that together are all patches of a view, float32, of bounded size."""
-    axes, channels = len(conv.kernel), view.shape[0]
-    order = (0, *range(1 + axes, 1 + 2 * axes), *range(1, 1 + axes))
-    line = 4 * channels * math.prod(conv.kernel) * math.prod(view.shape[2:1 + axes])
-    step = max(1, PATCH_BYTES // max(1, line))
-    for start in range(0, view.shape[1], step):
-        part = view[:, start:start + step].transpose(order)
-        rows = channels // conv.groups * math.prod(conv.kernel)
-        yield np.ascontiguousarray(part, np.float32).reshape(conv.groups, rows, -1)
-
-
-class Moments:
-    """Sums over patches in float64: first [G, K], second [G, K, K] or None."""
-
-    def __init__(self):
-        self.positions, self.first, self.second = 0, 0.0, None
-
-    def add(self, conv, values, mean_only):
-        """Add the patches of the input [N, C, sides ...] of a Conv."""
-        for image in values:
-            view = windows(conv, image)
-            places = tuple(range(1, 1 + len(conv.kernel)))
-            self.positions += math.prod(view.shape[1:1 + len(conv.kernel)])
-            if mean_only:
-                self.first = self.first + view.sum(places, dtype=np.float64).reshape(conv.groups, -1)
-                continue
-            for block in patch_blocks(conv, view):
-                self.first = self.first + block.sum(2, dtype=np.float64)
-                self.add_products(block)
-
-    def add_products(self, block):
-        """One group after the other: the product of a matrix with its own transpose costs half as much."""
-        if self.second is None:
-            self.second = np.zeros((*block.shape[:2], block.shape[1]))
-        for total, rows in zip(self.second, block):
-            total += rows @ rows.T
-
-    def join(self, other):
-        self.positions, self.first = self.positions + other.positions, self.first + other.first
-        if other.second is not None:
-            self.second = other.second if self.second is None else self.second + other.second
-
-    def tensors(self, name):
-        """{key: float32 array}; the axis of groups goes where there is one group."""
-        if not self.positions:
-            raise Error(f"{name}: no patches: an input or an output of its Conv is empty")
-        found = {f"{name}|mu": self.first / self.positions}
-        if self.second is not None:
-            found[f"{name}|H"] = self.second / self.positions
-        with np.errstate(over="ignore"):
-            found = {key: (a[0] if len(a) == 1 else a).astype(np.float32) for key, a in found.items()}
-        if not all(np.isfinite(a).all() for a in found.values()):
-            raise Error(f"{name}: moments that are not finite, or too large for float32")
-        return found
-
-
 # ---- Runs
 
 def value_bytes(session):
@@ -230,19 +137,23 @@ def source_sizes(path, model, convs, given):
     return {**dict.fromkeys(given, 0), **(value_bytes(session) if session else {})}
 
 
-def measure(path, model, feeds, args):
-    """{weight: Moments} over all feeds, a list of functions that return {input: array}; and the number of images."""
+def measure(path, model, feeds, args, look=None):
+    """{weight: Moments} over all feeds, a list of functions that return {input: array}; and the number of images.
+
+    `look` gives the function that weighs positions (focus.weigher) for an input.
+    """
     convs, images = find_convs(path, model), 0
     sizes = source_sizes(path, model, convs, feeds[0]())
     passes = [(part, *open_pass(path, model, part, args.threads)) for part in split_passes(convs, sizes)]
     seen = {conv: Moments() for conv, _ in convs}
     for make in tqdm(feeds, unit="image", disable=None):
         given = make()
+        weigh = look(given) if look else None
         images += len(next(iter(given.values())))
         for part, session, taps in passes:
             values = dict(given, **dict(zip(taps, run(path, session, given) if taps else [])))
             for conv, _ in part:
-                seen[conv].add(conv, values[conv.source], args.mean_only)
+                seen[conv].add(conv, values[conv.source], args.mean_only, weigh)
     return join_weights(convs, seen), images
 
 
@@ -276,6 +187,17 @@ def picture_feeds(path, args):
     def feed(picture):
         return {name: detector.prepare(read_picture(picture))[0].astype(detector.kind)}
     return [lambda picture=picture: feed(picture) for picture in chosen]
+
+
+def picture_focus(path, args):
+    """For `measure`: what counts in a picture; None where all positions do."""
+    if not args.images or not args.focus:
+        return None
+    detector = Detector(path, args.family, args.size, args.threads, probabilities=True)
+    if not detector.has_probabilities:
+        print(f"calibrate.py: {path} does not tell what it finds where; all positions count the same", file=sys.stderr)
+        return None
+    return lambda given: weigher(detector, next(iter(given.values())), args.focus)
 
 
 def array_files(places):
@@ -350,14 +272,14 @@ def write_safetensors(path, tensors, metadata):
         raise
 
 
-def save(path, found, images, digest):
+def save(path, found, images, digest, focus):
     """Write {weight: Moments}, which is emptied to save memory; returns the number of tensors."""
     positions = json.dumps({name: found[name].positions for name in sorted(found)}, ensure_ascii=False)
     tensors = {}
     for name in list(found):
         tensors.update(found.pop(name).tensors(name))
     write_safetensors(path, tensors, {"images": str(images), "positions": positions, "model_sha256": digest,
-                                      "int4q_statistics": VERSION})
+                                      "focus": str(focus), "int4q_statistics": VERSION})
     return len(tensors)
 
 
@@ -372,12 +294,16 @@ def parse(argv):
     parser.add_argument("-n", "--number", type=int, default=16, metavar="N", help="pictures, chosen by --seed (16)")
     parser.add_argument("--seed", type=int, default=0)
     add_family_options(parser)
+    parser.add_argument("--focus", type=float, default=.3, metavar="F",
+                        help="how much more a position of a picture counts where the model finds something, 0 to 1 (0.3)")
     parser.add_argument("--mean-only", action="store_true", help="no H: enough to correct biases")
     parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime and NumPy (1)")
     parser.add_argument("-o", "--output", required=True, metavar="FILE")
     args = parser.parse_args(argv)
     if args.number < 1 or args.threads < 1:
         parser.error("-n and -j are at least 1")
+    if not 0 <= args.focus <= 1:
+        parser.error("--focus is between 0 and 1")
     return args
 
 
@@ -385,9 +311,10 @@ def calibrate(args):
     model = load_model(args.model)
     feeds = picture_feeds(args.model, args) if args.images else array_feeds(model, args)
     with threadpool_limits(args.threads):
-        found, images = measure(args.model, model, feeds, args)
+        look = picture_focus(args.model, args)
+        found, images = measure(args.model, model, feeds, args, look)
         weights = len(found)
-        count = save(args.output, found, images, file_sha256(args.model))
+        count = save(args.output, found, images, file_sha256(args.model), args.focus if look else 0)
     print(f"{args.output}: {images} images, {weights} weights, {count} tensors, {os.path.getsize(args.output)} bytes")
 
 

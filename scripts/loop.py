@@ -137,7 +137,7 @@ class Journal:
 
 # ---- Workers
 
-MODULES = ("detectors", "calibrate", "bench", "parts", "eval_coco")  # that tasks need where another machine runs them
+MODULES = ("detectors", "focus", "patches", "calibrate", "bench", "parts", "eval_coco")  # that tasks need where another machine runs them
 
 
 def add_worker_options(parser):

@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from helpers import ROOT, make_model, run, tensor, value
+from helpers import ROOT, make_model, run, shared_data, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 import calibrate  # noqa: E402
+import focus  # noqa: E402
+import patches  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 
 
@@ -165,7 +167,7 @@ def test_shared_weight(tmp_path):
 def test_in_parts(tmp_path, monkeypatch, name, size):
     """Several runs an image, and several blocks of patches, give the same moments."""
     whole, _ = measured(tmp_path, several(), inputs(1, 4, 7, 9))
-    monkeypatch.setattr(calibrate, name, size)
+    monkeypatch.setattr(calibrate if name == "PASS_BYTES" else patches, name, size)
     parts, _ = measured(tmp_path, several(), inputs(1, 4, 7, 9))
     assert whole.keys() == parts.keys()
     for key in whole:
@@ -289,3 +291,72 @@ def test_pictures(tmp_path):
     found, metadata = read(files[0])
     assert metadata["images"] == "2" and json.loads(metadata["positions"]) == {"w": 32}
     assert 0.3 < found["w|mu"].reshape(3, 3, 3)[:, 2, 2].mean() < 0.7
+
+
+@pytest.mark.parametrize("case", ["pads", "groups", "depthwise", "3-D"])
+@pytest.mark.parametrize("size", [patches.PATCH_BYTES, 1])
+def test_weights(monkeypatch, case, size):
+    """A position that counts twice is as good as two of them; block by block too."""
+    monkeypatch.setattr(patches, "PATCH_BYTES", size)
+    shape, weight, attributes, *_ = CASES[case]
+    made = calibrate.make_conv(conv(**attributes), weight)
+    values = inputs(*shape, count=1)[0]
+    counts, twice = [], patches.Moments()
+    plain = patches.Moments()
+
+    def weigh(places):
+        counts.append(np.arange(np.prod(places)) % 3)
+        return counts[-1].astype(np.float32)
+    twice.add(made, values, weigh=weigh)
+    view = patches.windows(made, values[0])
+    every = np.concatenate(list(patches.patch_blocks(made, view)), 2)
+    plain.add_block(np.repeat(every, counts[0], 2), None, False)
+    assert twice.positions == every.shape[2] and twice.total == counts[0].sum()
+    np.testing.assert_allclose(twice.first, plain.first, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(twice.second, plain.second, rtol=1e-5, atol=1e-5)
+    means = patches.Moments()
+    means.add(made, values, True, weigh)
+    np.testing.assert_array_equal(means.first, twice.first)
+    assert means.second is None
+
+
+def test_attention():
+    """p / sqrt(area) in each cell of a box, the part of it that lies inside; even where nothing is seen."""
+    boxes = np.array([[8, 8, 24, 16], [-50, 24, 7, 90], [0, 0, 8, 8]], np.float64)
+    probabilities = np.array([[.5, .1], [0, .25], [.01, .01]])
+    found = focus.attention(probabilities, boxes, (32, 40))
+    wanted = np.zeros((4, 5))
+    wanted[1, 1:3] = .5 / np.sqrt(2)
+    wanted[3, 0] = .25
+    np.testing.assert_allclose(found, wanted / wanted.mean(), rtol=1e-6)
+    np.testing.assert_array_equal(focus.attention(probabilities * 0, boxes, (32, 40)), np.ones((4, 5)))
+
+
+def test_position_weights():
+    cells = np.zeros((4, 4), np.float32)
+    cells[0, 0] = 16
+    found = focus.position_weights(cells, (32, 32), (2, 2), .3)
+    np.testing.assert_allclose(found, [.7 + .3 * 4, .7, .7, .7], rtol=1e-6)
+    np.testing.assert_allclose(focus.position_weights(cells, (32, 32), (8, 8), 1).reshape(8, 8)[:2, :2], 16)
+    for places in ((4, 400), (7,), (2, 2, 2)):  # no maps of the picture
+        np.testing.assert_array_equal(focus.position_weights(cells, (32, 32), places, .3), np.ones(np.prod(places)))
+    assert np.all(focus.position_weights(cells, (32, 32), (1, 1), .3) == 1)
+
+
+def test_focus(tmp_path):
+    """Where a detector finds something counts more, unless --focus 0; what it finds is not told by every model."""
+    model, pictures = shared_data("models", "nanodet_m_320.onnx"), shared_data("coco-mini", "calib")
+    files = {f: tmp_path / f"{f}" for f in ("0", "0.3", "1")}
+    for f, file in files.items():
+        calibrate.main([model, "--images", pictures, "-n", "1", "--mean-only", "--focus", f, "-o", str(file)])
+    (even, plain), (some, told), (all_of_it, _) = map(read, files.values())
+    assert plain["focus"] == "0" and told["focus"] == "0.3" and plain["positions"] == told["positions"]
+    for key in even:
+        np.testing.assert_allclose(some[key], .7 * even[key] + .3 * all_of_it[key], rtol=1e-3, atol=1e-4)
+    assert any(np.abs(even[key] - all_of_it[key]).max() > .05 for key in even)
+
+
+def test_focus_is_a_fraction(tmp_path):
+    with pytest.raises(SystemExit) as end:
+        calibrate.main(["m.onnx", "--images", str(tmp_path), "--focus", "1.5", "-o", "s"])
+    assert end.value.code == 2
