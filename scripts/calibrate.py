@@ -12,13 +12,18 @@ in the order of the flattened row, zeros of the padding included.  Over all posi
 
 for every Conv of the main graph with a constant weight; WEIGHT is the name of its initializer.  A weight of several
 Convs gets the moments of all their patches.  Metadata: images (number), positions (JSON, weight -> number of
-patches), focus, model_sha256, int4q_statistics (version of this format, 1).  Equal input gives equal bytes.
+patches), focus, sequential, model_sha256, int4q_statistics (version of this format, 1).  Equal input gives equal bytes.
 
 Most of a picture is background, and what goes wrong there costs a detector little.  So with --images a position counts
 1 - F + F a, where a says how much of what the float model finds lies there (mean 1 over a picture) and F is --focus.
+
+With --sequential each Conv is quantized as soon as it is measured, and those behind it are measured behind what has been
+quantized.  mu and H are those of what the Conv sees then, and there are
+
+    WEIGHT|target  float32 [O, K]   weights that make up for errors in front of them, see sequential.py
+    WEIGHT|shift   float32 [O]      what the bias gains with them
 """
 import argparse
-import contextlib
 import hashlib
 import json
 import math
@@ -27,10 +32,13 @@ import sys
 
 import numpy as np
 import onnx
+import sequential
 from detectors import (Detector, Error, add_family_options, dims, family_help, inputs_of, load_model,
                        one_line, open_session, read_picture, sample_pictures, with_outputs)
 from focus import weigher
-from patches import Conv, Moments
+from loop import add_tool_option
+from parts import constants
+from patches import Conv, Moments, write_safetensors
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -41,16 +49,6 @@ FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(do
 
 
 # ---- The graph
-
-def constants(graph):
-    """Names of the values that no input of the model decides."""
-    known = {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
-    for node in graph.node:
-        bodies = any(a.HasField("g") or a.graphs for a in node.attribute)
-        if not bodies and not node.op_type.startswith("Random") and all(not i or i in known for i in node.input):
-            known.update(node.output)
-    return known
-
 
 def weight_name(name, makers):
     """The value behind Identity nodes."""
@@ -82,17 +80,24 @@ def make_conv(node, shape):
                 tuple(zip(pads[:axes], pads[axes:])) if auto == "NOTSET" else (), auto, values.get("group", 1))
 
 
-def find_convs(path, model):
-    """[(Conv, [names of the weights that see its patches, one entry for each node])] in the order of the graph."""
+def conv_nodes(path, model):
+    """[(position, node, name of its weight, Conv)] in the order of the graph."""
     makers = {name: n for n in model.graph.node for name in n.output}
     known = constants(model.graph)
-    nodes = [n for n in model.graph.node if n.op_type == "Conv" and not n.domain and n.input[1] in known]
+    places = [at for at, n in enumerate(model.graph.node) if n.op_type == "Conv" and not n.domain and n.input[1] in known]
+    nodes = [model.graph.node[at] for at in places]
     names = [weight_name(n.input[1], makers) for n in nodes]
-    shapes, found = weight_shapes(path, model, dict.fromkeys(names)), {}
-    for node, name in zip(nodes, names):
-        found.setdefault(make_conv(node, shapes[name]), []).append(name)
-    if not found:
+    shapes = weight_shapes(path, model, dict.fromkeys(names))
+    if not nodes:
         raise Error(f"{path}: no Conv with a constant weight in the main graph")
+    return [(at, node, name, make_conv(node, shapes[name])) for at, node, name in zip(places, nodes, names)]
+
+
+def find_convs(path, model):
+    """[(Conv, [names of the weights that see its patches, one entry for each node])] in the order of the graph."""
+    found = {}
+    for _, _, name, conv in conv_nodes(path, model):
+        found.setdefault(conv, []).append(name)
     return list(found.items())
 
 
@@ -247,39 +252,14 @@ def file_sha256(path):
     return digest.hexdigest()
 
 
-def write_safetensors(path, tensors, metadata):
-    """Write the file under another name and move it into place. Tensors lie in the order of their names.
-
-    The safetensors package would do, but the order of its metadata changes from run to run.
-    """
-    header, end = {"__metadata__": metadata}, 0
-    for key in sorted(tensors):
-        size = tensors[key].nbytes
-        header[key] = {"dtype": "F32", "shape": list(tensors[key].shape), "data_offsets": [end, end + size]}
-        end += size
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            for key in sorted(tensors):
-                file.write(np.ascontiguousarray(tensors[key], "<f4").tobytes())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def save(path, found, images, digest, focus):
+def save(path, found, images, digest, more):
     """Write {weight: Moments}, which is emptied to save memory; returns the number of tensors."""
     positions = json.dumps({name: found[name].positions for name in sorted(found)}, ensure_ascii=False)
     tensors = {}
     for name in list(found):
         tensors.update(found.pop(name).tensors(name))
     write_safetensors(path, tensors, {"images": str(images), "positions": positions, "model_sha256": digest,
-                                      "focus": str(focus), "int4q_statistics": VERSION})
+                                      "int4q_statistics": VERSION, **more})
     return len(tensors)
 
 
@@ -296,6 +276,10 @@ def parse(argv):
     add_family_options(parser)
     parser.add_argument("--focus", type=float, default=.3, metavar="F",
                         help="how much more a position of a picture counts where the model finds something, 0 to 1 (0.3)")
+    parser.add_argument("--sequential", action="store_true", help="measure each Conv behind those that are quantized already")
+    parser.add_argument("--rewrite", default="", metavar="OPTIONS",
+                        help="options of int4q rewrite that will be used, for --sequential, as '--block 32'")
+    add_tool_option(parser)
     parser.add_argument("--mean-only", action="store_true", help="no H: enough to correct biases")
     parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime and NumPy (1)")
     parser.add_argument("-o", "--output", required=True, metavar="FILE")
@@ -304,6 +288,8 @@ def parse(argv):
         parser.error("-n and -j are at least 1")
     if not 0 <= args.focus <= 1:
         parser.error("--focus is between 0 and 1")
+    if args.sequential and args.mean_only or args.rewrite and not args.sequential:
+        parser.error("--sequential excludes --mean-only, and --rewrite needs it")
     return args
 
 
@@ -312,9 +298,12 @@ def calibrate(args):
     feeds = picture_feeds(args.model, args) if args.images else array_feeds(model, args)
     with threadpool_limits(args.threads):
         look = picture_focus(args.model, args)
-        found, images = measure(args.model, model, feeds, args, look)
-        weights = len(found)
-        count = save(args.output, found, images, file_sha256(args.model), args.focus if look else 0)
+        if args.sequential:
+            found, images = sequential.measure(conv_nodes(args.model, model), feeds, look, args)
+        else:
+            found, images = measure(args.model, model, feeds, args, look)
+        weights, more = len(found), {"focus": str(args.focus if look else 0), "sequential": str(args.sequential).lower()}
+        count = save(args.output, found, images, file_sha256(args.model), more)
     print(f"{args.output}: {images} images, {weights} weights, {count} tensors, {os.path.getsize(args.output)} bytes")
 
 

@@ -6,9 +6,18 @@ is *live* there: computed before it (or an input of the model), used behind it o
 compute from constants alone belong to every part that needs them.
 """
 import onnx
-from calibrate import constants
 from detectors import inputs_of, open_session
 from onnx import numpy_helper
+
+
+def constants(graph):
+    """Names of the values that no input of the model decides."""
+    known = {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
+    for node in graph.node:
+        bodies = any(a.HasField("g") or a.graphs for a in node.attribute)
+        if not bodies and not node.op_type.startswith("Random") and all(not i or i in known for i in node.input):
+            known.update(node.output)
+    return known
 
 
 def used_by(node):

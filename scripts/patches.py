@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Patches: what one row of a Conv's weight is multiplied with at one position of the output, and their moments."""
+"""Patches: what one row of a Conv's weight is multiplied with at one position of the output; their moments; the file."""
+import contextlib
+import json
 import math
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -108,3 +111,30 @@ class Moments:
         if not all(np.isfinite(a).all() for a in found.values()):
             raise Error(f"{name}: moments that are not finite, or too large for float32")
         return found
+
+
+# ---- The file
+
+def write_safetensors(path, tensors, metadata):
+    """Write the file under another name and move it into place. Tensors lie in the order of their names.
+
+    The safetensors package would do, but the order of its metadata changes from run to run.
+    """
+    header, end = {"__metadata__": metadata}, 0
+    for key in sorted(tensors):
+        size = tensors[key].nbytes
+        header[key] = {"dtype": "F32", "shape": list(tensors[key].shape), "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for key in sorted(tensors):
+                file.write(np.ascontiguousarray(tensors[key], "<f4").tobytes())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise

@@ -62,7 +62,8 @@ void i4q_chooser_close(struct i4q_chooser *chooser)
     *chooser = (struct i4q_chooser){0};
 }
 
-static void read_row(struct i4q_chooser *chooser, size_t channel)
+/* What the codes are to come near; false if a weight is not finite. */
+static bool read_row(struct i4q_chooser *chooser, size_t channel)
 {
     const struct i4q_quantize_job *job = chooser->job;
     size_t element = job->half ? sizeof(uint16_t) : sizeof(float);
@@ -71,13 +72,20 @@ static void read_row(struct i4q_chooser *chooser, size_t channel)
         chooser->kernels->widen16(source, job->inner, chooser->weights);
     else
         memcpy(chooser->weights, source, job->inner * element);
+    if (!i4q_choose_by_moments(job) || !job->moments->target)
+        return true;
+    bool finite = isfinite(chooser->kernels->absmax(chooser->weights, job->inner));
+    size_t size = job->inner * sizeof(float);
+    memcpy(chooser->weights, (const char *)job->moments->target + channel * size, size);
+    return finite;
 }
 
 bool i4q_chooser_load(struct i4q_chooser *chooser, size_t channel)
 {
     const struct i4q_quantize_job *job = chooser->job;
     const struct i4q_row *row = &chooser->row;
-    read_row(chooser, channel);
+    if (!read_row(chooser, channel))
+        return false;
     for (size_t first = 0, b = 0; first < row->count; first += row->block, b++) {
         size_t n = row->count - first < row->block ? row->count - first : row->block;
         struct i4q_extent extent = {.absmax = chooser->kernels->absmax(row->weights + first, n)};

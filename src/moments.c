@@ -31,6 +31,11 @@ float i4q_moments_mean(const struct i4q_moments *moments, size_t group, size_t i
     return (float)load(moments->mean, group * moments->k + i);
 }
 
+float i4q_moments_shift(const struct i4q_moments *moments, size_t channel)
+{
+    return moments->shift ? (float)load(moments->shift, channel) : 0;
+}
+
 static double covariance(const struct build *build, size_t row, size_t column)
 {
     const struct i4q_moments *m = build->moments;

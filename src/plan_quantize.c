@@ -3,6 +3,7 @@
 #include "int4q/plan.h"
 
 #include "int4q/bias.h"
+#include "int4q/choose.h"
 #include "int4q/decoder.h"
 #include "int4q/log.h"
 #include "int4q/propagate.h"
@@ -113,6 +114,20 @@ static void describe_kernel(const struct i4q_weight *weight, struct i4q_moments 
         moments->kernel[i] = weight->tensor.dims[i + 2];
 }
 
+/* Whether the codes of a job aim at something else than its weights. */
+static bool has_target(const struct i4q_quantize_job *job)
+{
+    return i4q_choose_by_moments(job) && job->moments->target;
+}
+
+static bool start_bias(struct i4q_model *model, struct i4q_quantize_job *job)
+{
+    job->bias = i4q_arena_alloc(&model->arena, job->channels, sizeof *job->bias);
+    for (size_t i = 0; job->bias && has_target(job) && i < job->channels; i++)
+        job->bias[i] = (double)i4q_moments_shift(job->moments, i);
+    return job->bias;
+}
+
 /* What is known about the inputs of a weight: by the statistics, or by the means that were propagated. */
 static bool add_moments(struct i4q_model *model, const struct i4q_plan *plan, const struct i4q_weight *weight,
                         const float *means, struct i4q_quantize_job *job, struct i4q_error *error)
@@ -134,9 +149,7 @@ static bool add_moments(struct i4q_model *model, const struct i4q_plan *plan, co
         moments->shrinkage = i4q_moments_shrinkage(plan->statistics->images, plan->target.block > 0);
     describe_kernel(weight, moments);
     job->moments = moments;
-    if (plan->target.correct_bias)
-        job->bias = i4q_arena_alloc(&model->arena, job->channels, sizeof *job->bias);
-    return job->bias || !plan->target.correct_bias || i4q_fail_memory(error);
+    return !plan->target.correct_bias || start_bias(model, job) || i4q_fail_memory(error);
 }
 
 /* A job for every weight that gets a format. One that its Convs disagree about is looked through all the
@@ -221,21 +234,26 @@ static bool note_blocks(struct i4q_model *model, struct i4q_plan *plan)
                 "weights are decoded by DequantizeLinear, since it does not divide their rows");
 }
 
-/* What the statistics could not help. */
+/* What the statistics changed beside the codes, and what they could not help. */
 static bool note_calibration(struct i4q_model *model, struct i4q_plan *plan)
 {
-    size_t unknown = 0, fixed = 0;
+    size_t unknown = 0, fixed = 0, aimed = 0;
     if (!plan->statistics)
         return true;
-    for (size_t i = 0; i < plan->n_weights; i++)
-        unknown += plan->weights[i].format && plan->weights[i].job->method == &plan->target.method &&
-                   !plan->weights[i].job->moments;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_weight *weight = &plan->weights[i];
+        bool chosen = weight->format && weight->job->method == &plan->target.method;
+        unknown += chosen && !weight->job->moments;
+        aimed += chosen && has_target(weight->job);
+    }
     for (size_t i = 0; i < plan->n_rows; i++) {
         const struct i4q_plan_row *row = &plan->rows[i];
         fixed +=
             row->weight && row->weight->format && row->weight->job->bias && !i4q_bias_is_constant(plan, row);
     }
-    return note(model, plan, "--calibration", unknown,
+    return note(model, plan, "--calibration", aimed,
+                "weights make up for the errors of those in front of them, at a loss of SQNR") &&
+           note(model, plan, "--calibration", unknown,
                 "weights are not in the file, and are quantized without") &&
            note(model, plan, "--calibration", fixed,
                 "Convs have a bias that is computed, and is not corrected");

@@ -222,7 +222,8 @@ static size_t count_clipped(const float *weights, size_t n, const struct i4q_gri
     return clipped;
 }
 
-/* Writes n chosen codes that share a grid. What they do to the mean of the output goes to the bias. */
+/* Writes n chosen codes that share a grid. What they do to the mean of the output, against what they were to
+ * come near, goes to the bias; the errors that are told are those of the weights. */
 static void emit_tile(struct bench *bench, const struct i4q_row *row, size_t channel, size_t start, size_t n,
                       struct i4q_error_sums *sums)
 {
@@ -233,7 +234,8 @@ static void emit_tile(struct bench *bench, const struct i4q_row *row, size_t cha
     bench->kernels->dequantize(row->codes + start, n, grid->scale, grid->zero, bench->decoded);
     if (job->half)
         round_to_half(bench->decoded, n);
-    bench->kernels->measure(weights, bench->decoded, n, error_unit(grid), sums);
+    bench->kernels->measure(load(bench, channel * job->inner + start, n), bench->decoded, n, error_unit(grid),
+                            sums);
     for (size_t i = 0; job->bias && i < n; i++)
         job->bias[channel] +=
             ((double)weights[i] - (double)bench->decoded[i]) * mean_of(job, channel, start + i);

@@ -4,6 +4,7 @@
 #include "int4q/checked.h"
 #include "int4q/json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,11 +123,21 @@ static bool find(const struct i4q_statistics *statistics, const char *name, size
     for (size_t i = 0; fits && i < rank; i++)
         fits = i4q_mul_size(bytes, dims[i], &bytes);
     if (!fits || (*groups && *groups != found))
-        return i4q_fail(error, I4Q_MODEL, "'%s' is not F32 of a shape that fits a weight of %zu inputs", name,
-                        k);
+        return i4q_fail(error, I4Q_MODEL, "'%s' is not F32 of a shape that fits its weight", name);
     *groups = found;
     return read_span(statistics, entry, bytes, data) ||
            i4q_fail(error, I4Q_MODEL, "'%s' does not lie within the file", name);
+}
+
+static bool are_finite(const void *data, size_t count)
+{
+    for (size_t i = 0; data && i < count; i++) {
+        float number;
+        memcpy(&number, (const char *)data + i * sizeof number, sizeof number);
+        if (!isfinite(number))
+            return false;
+    }
+    return true;
 }
 
 static bool find_named(const struct i4q_statistics *statistics, const char *weight, const char *what,
@@ -138,6 +149,19 @@ static bool find_named(const struct i4q_statistics *statistics, const char *weig
     bool ok = find(statistics, name, k, tail, groups, data, error);
     free(name);
     return ok;
+}
+
+/* The target and the shift, of finite numbers. */
+static bool find_aim(const struct i4q_statistics *statistics, const char *weight, size_t channels, size_t k,
+                     struct i4q_moments *moments, struct i4q_error *error)
+{
+    size_t rows = channels, one = 1;
+    if (!find_named(statistics, weight, "target", k, 1, &rows, &moments->target, error) ||
+        !find_named(statistics, weight, "shift", channels, 1, &one, &moments->shift, error))
+        return false;
+    if (!are_finite(moments->target, channels * k) || !are_finite(moments->shift, channels))
+        return i4q_fail(error, I4Q_MODEL, "'%s|target' or its shift has a number that is not finite", weight);
+    return true;
 }
 
 bool i4q_statistics_find(const struct i4q_statistics *statistics, const char *weight, size_t channels,
@@ -153,5 +177,5 @@ bool i4q_statistics_find(const struct i4q_statistics *statistics, const char *we
     if (channels % moments->groups)
         return i4q_fail(error, I4Q_MODEL, "'%s|mu' has %zu groups, which do not divide %zu channels", weight,
                         groups, channels);
-    return true;
+    return !moments->mean || find_aim(statistics, weight, channels, k, moments, error);
 }

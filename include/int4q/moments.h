@@ -21,6 +21,9 @@ enum { I4Q_KERNEL_RANK = 8 }; /* most spatial axes */
 struct i4q_moments {
     const void *mean;   /* [groups, k] */
     const void *second; /* [groups, k, k], symmetric; NULL: only the means are known */
+    const void *target; /* [channels, k], finite: what the codes are to come near, in place of the weights;
+                           NULL: the weights themselves */
+    const void *shift;  /* [channels], finite: what the bias gains with the target; NULL: nothing */
     size_t groups, k;
     double shrinkage; /* for i4q_moments_covariance */
     size_t rank;      /* spatial axes of the kernel */
@@ -32,6 +35,9 @@ double i4q_kernel_distance(const int64_t *dims, size_t rank, size_t p, size_t q)
 
 /* Mean `i` of a group. */
 float i4q_moments_mean(const struct i4q_moments *moments, size_t group, size_t i);
+
+/* What the bias of a channel gains with the target. */
+float i4q_moments_shift(const struct i4q_moments *moments, size_t channel);
 
 /* How far a covariance is drawn towards a model of it: 0.3 for one image, falling to 0.1 for eight and more;
  * 0.3 in any case where blocks of a row have scales of their own. Measured, see docs/methods.md. */

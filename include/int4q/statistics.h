@@ -4,6 +4,8 @@
  * header, data) with, for each Conv weight W of K = I/groups * kh * kw inputs a channel,
  *     "W|mu"  F32 [K] or [groups, K]          E[x]
  *     "W|H"   F32 [K, K] or [groups, K, K]    E[x x^T]; may be missing
+ *     "W|target"  F32 [O, K]                  weights to aim at; may be missing
+ *     "W|shift"   F32 [O]                     what the bias gains with them; may be missing
  * and "images" among the metadata. The file is mapped, and nothing in it is believed before it is checked.
  */
 #ifndef INT4Q_STATISTICS_H

@@ -28,6 +28,10 @@ static void check(struct i4q_view bytes, const struct i4q_moments *moments, size
     require_within(bytes, moments->mean, moments->groups * k * sizeof(float));
     for (size_t i = 0; i < moments->groups * k; i++)
         (void)i4q_moments_mean(moments, i / k, i % k);
+    if (moments->target)
+        require_within(bytes, moments->target, channels * k * sizeof(float));
+    for (size_t i = 0; i < channels; i++)
+        REQUIRE(isfinite(i4q_moments_shift(moments, i)));
     if (!moments->second)
         return;
     require_within(bytes, moments->second, moments->groups * k * k * sizeof(float));
