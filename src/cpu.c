@@ -21,7 +21,7 @@ static unsigned long long read_xcr0(void)
 static unsigned detect(void)
 {
     unsigned a, b, c, d, features = 0;
-    const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512VL;
+    const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
         return 0;
     unsigned long long saved = read_xcr0();

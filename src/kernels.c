@@ -58,6 +58,11 @@ const struct i4q_kernels *i4q_kernels_choose(const char *name, struct i4q_error 
     return unknown(name, error);
 }
 
+bool i4q_encode4_takes(float scale)
+{
+    return scale >= 0x1p-40f && scale <= 0x1p40f;
+}
+
 void i4q_error_add(struct i4q_error_sums *sums, const struct i4q_error_sums *more)
 {
     sums->signal += more->signal;

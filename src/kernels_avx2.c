@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* AVX2 and F16C. The packs of this set work within 128-bit halves, hence the permutations. */
+/* AVX2 and F16C. */
 #include "int4q/cpu.h"
 
 #include <immintrin.h>
@@ -8,32 +8,25 @@
 enum { WIDTH = 8 };
 typedef float floats __attribute__((vector_size(32)));
 typedef int32_t ints __attribute__((vector_size(32)));
+typedef uint8_t bytes __attribute__((vector_size(32)));
 
-#define FLOATS_MIN(a, b) ((floats)_mm256_min_ps((__m256)(a), (__m256)(b)))
-#define FLOATS_MAX(a, b) ((floats)_mm256_max_ps((__m256)(a), (__m256)(b)))
-#define INTS_MAX(a, b)   ((ints)_mm256_max_epi32((__m256i)(a), (__m256i)(b)))
+#define FLOATS_MIN(a, b)       ((floats)_mm256_min_ps((__m256)(a), (__m256)(b)))
+#define FLOATS_MAX(a, b)       ((floats)_mm256_max_ps((__m256)(a), (__m256)(b)))
+#define INTS_MAX(a, b)         ((ints)_mm256_max_epi32((__m256i)(a), (__m256i)(b)))
+#define LARGER_MAGNITUDE(a, b) FLOATS_MAX(magnitude(a), magnitude(b))
+#define NEAREST(x)             ((ints)_mm256_cvtps_epi32((__m256)(x)))
+#define FLOATS_ANY_ABOVE(a, b) _mm256_movemask_ps(_mm256_cmp_ps((__m256)(a), (__m256)(b), _CMP_GT_OQ))
+/* Without what saturates to 0 nothing is left. */
+#define BYTES_ANY_ABOVE(a, b)                                                                                \
+    !_mm256_testz_si256(_mm256_subs_epu8((__m256i)(a), (__m256i)(b)), _mm256_set1_epi8(-1))
 
-/* 16 ints as words, in their order. */
-static __m256i to_words(const ints *group)
+static bytes narrow(const ints *r)
 {
-    return _mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)group[0], (__m256i)group[1]),
-                                    _MM_SHUFFLE(3, 1, 2, 0));
-}
-
-static void put_bytes(const ints *group, int8_t *out)
-{
-    __m256i words = to_words(group);
-    _mm_storeu_si128((void *)out,
-                     _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
-}
-
-static void put_nibbles(const ints *group, uint8_t *out)
-{
-    /* even + 16 * odd in one multiply-add: the nibbles are 0 to 15 then, the sum at most 255. */
-    __m256i nibbles = _mm256_and_si256(_mm256_set1_epi16(15), to_words(group));
-    __m256i pairs = _mm256_madd_epi16(nibbles, _mm256_set1_epi32(16 << 16 | 1));
-    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
-    _mm_storel_epi64((void *)out, _mm_packus_epi16(words, words));
+    /* The packs work within 128-bit halves, and leave four codes of each register in each half. */
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    __m256i low = _mm256_packs_epi32((__m256i)r[0], (__m256i)r[1]);
+    __m256i high = _mm256_packs_epi32((__m256i)r[2], (__m256i)r[3]);
+    return (bytes)_mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
 }
 
 static ints get_bytes(const int8_t *in)
@@ -41,10 +34,10 @@ static ints get_bytes(const int8_t *in)
     return (ints)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)in));
 }
 
-static void pack_codes(const int8_t *in, uint8_t *out)
+static void put_nibbles(bytes codes, uint8_t *out)
 {
-    __m256i nibbles = _mm256_and_si256(_mm256_set1_epi8(15), _mm256_loadu_si256((const void *)in));
-    __m256i pairs = _mm256_maddubs_epi16(nibbles, _mm256_set1_epi16(16 << 8 | 1));
+    __m256i nibbles = _mm256_and_si256(_mm256_set1_epi8(15), (__m256i)codes);
+    __m256i pairs = _mm256_maddubs_epi16(nibbles, _mm256_set1_epi16(16 << 8 | 1)); /* even + 16 * odd */
     _mm_storeu_si128((void *)out,
                      _mm_packus_epi16(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1)));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* AVX-512 F, BW and VL: a register is a whole group, and narrowing keeps the order. */
+/* AVX-512 F, BW, DQ and VL: a register holds one of each lane. */
 #include "int4q/cpu.h"
 
 #include <immintrin.h>
@@ -8,22 +8,24 @@
 enum { WIDTH = 16 };
 typedef float floats __attribute__((vector_size(64)));
 typedef int32_t ints __attribute__((vector_size(64)));
+typedef uint8_t bytes __attribute__((vector_size(64)));
 
 #define FLOATS_MIN(a, b) ((floats)_mm512_min_ps((__m512)(a), (__m512)(b)))
 #define FLOATS_MAX(a, b) ((floats)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define INTS_MAX(a, b)   ((ints)_mm512_max_epi32((__m512i)(a), (__m512i)(b)))
+/* The maximum of magnitudes (3), without a sign (2 << 2). */
+#define LARGER_MAGNITUDE(a, b) ((floats)_mm512_range_ps((__m512)(a), (__m512)(b), 2 << 2 | 3))
+#define NEAREST(x)             ((ints)_mm512_cvtps_epi32((__m512)(x)))
+#define FLOATS_ANY_ABOVE(a, b) _mm512_cmp_ps_mask((__m512)(a), (__m512)(b), _CMP_GT_OQ)
+#define BYTES_ANY_ABOVE(a, b)  _mm512_cmpgt_epu8_mask((__m512i)(a), (__m512i)(b))
 
-static void put_bytes(const ints *group, int8_t *out)
+static bytes narrow(const ints *r)
 {
-    _mm_storeu_si128((void *)out, _mm512_cvtepi32_epi8((__m512i)*group));
-}
-
-static void put_nibbles(const ints *group, uint8_t *out)
-{
-    /* In each 64-bit lane: the even code's nibble, and the odd one's moved down behind it. */
-    __m512i even = _mm512_and_si512((__m512i)*group, _mm512_set1_epi64(0x0f));
-    __m512i odd = _mm512_and_si512(_mm512_srli_epi64((__m512i)*group, 28), _mm512_set1_epi64(0xf0));
-    _mm_storel_epi64((void *)out, _mm512_cvtepi64_epi8(_mm512_or_si512(even, odd)));
+    /* The packs work within 128-bit lanes, and leave four codes of each register in each lane. */
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i low = _mm512_packs_epi32((__m512i)r[0], (__m512i)r[1]);
+    __m512i high = _mm512_packs_epi32((__m512i)r[2], (__m512i)r[3]);
+    return (bytes)_mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
 }
 
 static ints get_bytes(const int8_t *in)
@@ -31,11 +33,11 @@ static ints get_bytes(const int8_t *in)
     return (ints)_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)in));
 }
 
-static void pack_codes(const int8_t *in, uint8_t *out)
+static void put_nibbles(bytes codes, uint8_t *out)
 {
-    __m256i nibbles = _mm256_and_si256(_mm256_set1_epi8(15), _mm256_loadu_si256((const void *)in));
-    __m256i pairs = _mm256_maddubs_epi16(nibbles, _mm256_set1_epi16(16 << 8 | 1)); /* even + 16 * odd */
-    _mm_storeu_si128((void *)out, _mm256_cvtepi16_epi8(pairs));
+    __m512i nibbles = _mm512_and_si512(_mm512_set1_epi8(15), (__m512i)codes);
+    __m512i pairs = _mm512_maddubs_epi16(nibbles, _mm512_set1_epi16(16 << 8 | 1)); /* even + 16 * odd */
+    _mm256_storeu_si256((void *)out, _mm512_cvtepi16_epi8(pairs));
 }
 
 static void unpack_codes(const uint8_t *in, int8_t *out)

@@ -19,9 +19,7 @@ struct i4q_lanes {
     float max_error;
 };
 
-/* encode4 and measure of the scalar set, without the last step. The first element goes to lane 0. */
-void i4q_scalar_encode4(const void *weights, size_t n, const struct i4q_grid *grid, float unit,
-                        uint8_t *packed, struct i4q_lanes *lanes);
+/* measure of the scalar set, without the last step. The first element goes to lane 0. */
 void i4q_scalar_measure(const void *weights, const float *decoded, size_t n, float unit,
                         struct i4q_lanes *lanes);
 

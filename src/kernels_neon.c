@@ -9,35 +9,30 @@
 enum { WIDTH = 4 };
 typedef float floats __attribute__((vector_size(16)));
 typedef int32_t ints __attribute__((vector_size(16)));
+typedef uint8_t bytes __attribute__((vector_size(16)));
 
-#define FLOATS_MIN(a, b) ((floats)vminq_f32((float32x4_t)(a), (float32x4_t)(b)))
-#define FLOATS_MAX(a, b) ((floats)vmaxq_f32((float32x4_t)(a), (float32x4_t)(b)))
-#define INTS_MAX(a, b)   ((ints)vmaxq_s32((int32x4_t)(a), (int32x4_t)(b)))
+#define FLOATS_MIN(a, b)       ((floats)vminq_f32((float32x4_t)(a), (float32x4_t)(b)))
+#define FLOATS_MAX(a, b)       ((floats)vmaxq_f32((float32x4_t)(a), (float32x4_t)(b)))
+#define INTS_MAX(a, b)         ((ints)vmaxq_s32((int32x4_t)(a), (int32x4_t)(b)))
+#define LARGER_MAGNITUDE(a, b) FLOATS_MAX(magnitude(a), magnitude(b))
+#define NEAREST(x)             ((ints)vcvtnq_s32_f32((float32x4_t)(x)))
+#define FLOATS_ANY_ABOVE(a, b) vmaxvq_u32(vcgtq_f32((float32x4_t)(a), (float32x4_t)(b)))
+#define BYTES_ANY_ABOVE(a, b)  vmaxvq_u8(vcgtq_u8((uint8x16_t)(a), (uint8x16_t)(b)))
 
-static int8x16_t to_bytes(const ints *group)
+static bytes narrow(const ints *r)
 {
-    int16x8_t low = vcombine_s16(vmovn_s32((int32x4_t)group[0]), vmovn_s32((int32x4_t)group[1]));
-    int16x8_t high = vcombine_s16(vmovn_s32((int32x4_t)group[2]), vmovn_s32((int32x4_t)group[3]));
-    return vcombine_s8(vmovn_s16(low), vmovn_s16(high));
-}
-
-static void put_bytes(const ints *group, int8_t *out)
-{
-    vst1q_s8(out, to_bytes(group));
+    int16x8_t low = vcombine_s16(vqmovn_s32((int32x4_t)r[0]), vqmovn_s32((int32x4_t)r[1]));
+    int16x8_t high = vcombine_s16(vqmovn_s32((int32x4_t)r[2]), vqmovn_s32((int32x4_t)r[3]));
+    return (bytes)vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
 }
 
 /* Pairs of codes as words: the even one's nibble, and the odd one's moved down behind it. */
-static uint8x8_t to_nibbles(int8x16_t codes)
+static void put_nibbles(bytes codes, uint8_t *out)
 {
-    uint16x8_t words = vreinterpretq_u16_s8(codes);
+    uint16x8_t words = (uint16x8_t)codes;
     uint16x8_t even = vandq_u16(words, vdupq_n_u16(0x0f));
     uint16x8_t odd = vandq_u16(vshrq_n_u16(words, 4), vdupq_n_u16(0xf0));
-    return vmovn_u16(vorrq_u16(even, odd));
-}
-
-static void put_nibbles(const ints *group, uint8_t *out)
-{
-    vst1_u8(out, to_nibbles(to_bytes(group)));
+    vst1_u8(out, vmovn_u16(vorrq_u16(even, odd)));
 }
 
 static ints get_bytes(const int8_t *in)
@@ -45,11 +40,6 @@ static ints get_bytes(const int8_t *in)
     int8_t bytes[8] = {0};
     memcpy(bytes, in, WIDTH);
     return (ints)vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(bytes))));
-}
-
-static void pack_codes(const int8_t *in, uint8_t *out)
-{
-    vst1q_u8(out, vcombine_u8(to_nibbles(vld1q_s8(in)), to_nibbles(vld1q_s8(in + 16))));
 }
 
 static void unpack_codes(const uint8_t *in, int8_t *out)

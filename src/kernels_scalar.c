@@ -123,26 +123,20 @@ static void measure(const void *weights, const float *decoded, size_t n, float u
     i4q_lanes_add(&lanes, unit, sums);
 }
 
-void i4q_scalar_encode4(const void *weights, size_t n, const struct i4q_grid *grid, float unit,
-                        uint8_t *packed, struct i4q_lanes *lanes)
+static void encode4(const void *weights, size_t n, const struct i4q_grid *grid, uint8_t *packed,
+                    struct i4q_error_sums *sums)
 {
+    struct i4q_lanes lanes = {0};
     for (size_t i = 0; i < n; i++) {
         float weight = load(weights, i);
         int code = encode(weight, grid);
-        add_error(lanes, i, weight, decode(code, grid->zero, grid->scale), unit);
+        add_error(&lanes, i, weight, decode(code, grid->zero, grid->scale), 1);
         if (i % 2)
             packed[i / 2] |= (uint8_t)((code & 15) << 4);
         else
             packed[i / 2] = (uint8_t)(code & 15);
     }
-}
-
-static void encode4(const void *weights, size_t n, const struct i4q_grid *grid, float unit, uint8_t *packed,
-                    struct i4q_error_sums *sums)
-{
-    struct i4q_lanes lanes = {0};
-    i4q_scalar_encode4(weights, n, grid, unit, packed, &lanes);
-    i4q_lanes_add(&lanes, unit, sums);
+    i4q_lanes_add(&lanes, 1, sums);
 }
 
 static void combine(double *y, size_t n, const double *rows, size_t row_stride, const double *factors,

@@ -4,28 +4,29 @@
  * instruction set, what those types cannot say, then includes this file and lists the result:
  *
  *   WIDTH                       floats in a register
- *   floats, ints                registers of WIDTH binary32 and int32_t
+ *   floats, ints, bytes         registers of WIDTH binary32, WIDTH int32_t and 4 * WIDTH uint8_t
  *   FLOATS_MIN, FLOATS_MAX, INTS_MAX (a, b)
- *   put_bytes(r, out)           the low bytes of 16 ints, as 16 bytes; r: 16 / WIDTH registers
- *   put_nibbles(r, out)         the low nibbles of 16 ints, as 8 bytes, even index low
+ *   LARGER_MAGNITUDE(a, b)      the larger one of |a| and |b|
+ *   NEAREST(x)                  floats as ints, half to even; what no int32_t can hold gives its least or
+ *                               its largest, whichever
+ *   FLOATS_ANY_ABOVE, BYTES_ANY_ABOVE (a, b)
+ *                               whether an element of a is greater than that of b
+ *   narrow(r)                   4 registers of ints as signed bytes, in their order, saturating
  *   get_bytes(in)               WIDTH signed bytes as ints
- *   pack_codes(in, out)         32 bytes → 16 bytes of their low nibbles, even index low
+ *   put_nibbles(b, out)         the low nibbles of a register of bytes, as 2 * WIDTH bytes, even index low
  *   unpack_codes(in, out)       16 bytes → 32 bytes, each nibble sign-extended
  *   widen(in)                   WIDTH binary16 numbers as floats
  *
- * Every kernel does whole groups of 16 elements, or 32, and leaves the tail to the scalar definition.
+ * Kernels do as many elements as fill registers, and leave the rest to the scalar definition, or fill it up
+ * with zeros where it would take too long.
  */
 #include "kernels_impl.h"
 
 #include <string.h>
 
-enum { GROUP = I4Q_LANES, REGISTERS = GROUP / WIDTH, CODES = 32 };
+enum { GROUP = I4Q_LANES, REGISTERS = GROUP / WIDTH, BATCH = 4 * WIDTH, CODES = 32, LINE = 16 };
 
 static const struct i4q_kernels *const tail = &i4q_kernels_scalar;
-
-/* 1.5 * 2^23. Adding it to |x| <= 2^22 rounds x to an integer, half to even, and leaves that integer in the
- * low bits. The codes of a grid are far smaller, once they are clamped. */
-static const float ROUNDER = 0x1.8p23f;
 
 static const char *at(const void *source, size_t i)
 {
@@ -94,60 +95,79 @@ static void range(const void *weights, size_t n, float *min, float *max)
 
 /* ---- codes */
 
-/* A grid, spread over registers. */
+/* A grid, spread over registers: its bounds in steps from the zero point. */
 struct spread {
     floats scale, low, high;
-    ints bias; /* from the bits of a rounded number to its code */
+    ints zero;
 };
 
 static struct spread spread(const struct i4q_grid *grid)
 {
-    const floats zeros = {0};
-    int32_t rounder;
-    memcpy(&rounder, &ROUNDER, sizeof rounder);
     return (struct spread){
-        .scale = zeros + grid->scale,
-        .low = zeros + (float)(grid->low - grid->zero),
-        .high = zeros + (float)(grid->high - grid->zero),
-        .bias = (ints)zeros + (grid->zero - rounder),
+        .scale = (floats){0} + grid->scale,
+        .low = (floats){0} + (float)(grid->low - grid->zero),
+        .high = (floats){0} + (float)(grid->high - grid->zero),
+        .zero = (ints){0} + grid->zero,
     };
 }
 
-/* Steps from the zero point, + ROUNDER. Clamping first gives the same as rounding first: the bounds are
- * integers. */
-static floats round_to_steps(floats weights, const struct spread *grid)
+/* Steps from the zero point, as they are defined. Clamping first gives the same as rounding first: the bounds
+ * are integers. */
+static ints divide(floats weights, const struct spread *grid)
 {
-    return FLOATS_MAX(FLOATS_MIN(weights / grid->scale, grid->high), grid->low) + ROUNDER;
+    return NEAREST(FLOATS_MAX(FLOATS_MIN(weights / grid->scale, grid->high), grid->low));
+}
+
+static bytes quantize_batch(const void *weights, const struct spread *grid)
+{
+    ints codes[4];
+    for (size_t r = 0; r < 4; r++)
+        codes[r] = divide(load(at(weights, r * WIDTH)), grid) + grid->zero;
+    return narrow(codes);
+}
+
+/* The last n < BATCH elements, zeros behind them. */
+static void load_rest(const void *weights, size_t n, float *batch)
+{
+    memset(batch, 0, BATCH * sizeof *batch);
+    memcpy(batch, weights, n * sizeof *batch);
 }
 
 static void quantize(const void *weights, size_t n, const struct i4q_grid *grid, int8_t *codes)
 {
     const struct spread wide = spread(grid);
+    float rest[BATCH];
+    bytes batch;
     size_t i = 0;
-    for (; i + GROUP <= n; i += GROUP) {
-        ints group[REGISTERS];
-        for (int r = 0; r < REGISTERS; r++)
-            group[r] = (ints)round_to_steps(load(at(weights, i + (size_t)r * WIDTH)), &wide) + wide.bias;
-        put_bytes(group, codes + i);
+    for (; i + BATCH <= n; i += BATCH) {
+        batch = quantize_batch(at(weights, i), &wide);
+        memcpy(codes + i, &batch, sizeof batch);
     }
-    tail->quantize(at(weights, i), n - i, grid, codes + i);
+    if (i == n)
+        return;
+    load_rest(at(weights, i), n - i, rest);
+    batch = quantize_batch(rest, &wide);
+    memcpy(codes + i, &batch, n - i);
 }
 
 static void pack4(const int8_t *codes, size_t n, uint8_t *packed)
 {
     size_t i = 0;
-    for (; i + CODES <= n; i += CODES)
-        pack_codes(codes + i, packed + i / 2);
+    for (; i + BATCH <= n; i += BATCH) {
+        bytes batch;
+        memcpy(&batch, codes + i, sizeof batch);
+        put_nibbles(batch, packed + i / 2);
+    }
     tail->pack4(codes + i, n - i, packed + i / 2);
 }
 
 static void unpack4(const void *packed, size_t n, int8_t *codes)
 {
-    const uint8_t *bytes = packed;
+    const uint8_t *source = packed;
     size_t i = 0;
     for (; i + CODES <= n; i += CODES)
-        unpack_codes(bytes + i / 2, codes + i);
-    tail->unpack4(bytes + i / 2, n - i, codes + i);
+        unpack_codes(source + i / 2, codes + i);
+    tail->unpack4(source + i / 2, n - i, codes + i);
 }
 
 static void dequantize(const int8_t *codes, size_t n, float scale, int zero, float *weights)
@@ -167,13 +187,11 @@ struct sums {
     floats signal[REGISTERS], noise[REGISTERS], drift[REGISTERS], max_error;
 };
 
-static void add_errors(struct sums *sums, int r, floats weights, floats decoded, float unit)
+static void add_errors(struct sums *sums, size_t r, floats weights, floats errors)
 {
-    floats error = weights - decoded, signal = weights * unit, noise = error * unit;
-    sums->signal[r] += signal * signal;
-    sums->noise[r] += noise * noise;
-    sums->drift[r] += noise;
-    sums->max_error = FLOATS_MAX(magnitude(error), sums->max_error);
+    sums->signal[r] += weights * weights;
+    sums->noise[r] += errors * errors;
+    sums->drift[r] += errors;
 }
 
 static void store_sums(const struct sums *sums, struct i4q_lanes *lanes)
@@ -191,35 +209,132 @@ static void measure(const void *weights, const float *decoded, size_t n, float u
     struct i4q_lanes lanes;
     size_t i = 0;
     for (; i + GROUP <= n; i += GROUP)
-        for (int r = 0; r < REGISTERS; r++) {
-            size_t first = i + (size_t)r * WIDTH;
-            add_errors(&sums, r, load(at(weights, first)), load(decoded + first), unit);
+        for (size_t r = 0; r < REGISTERS; r++) {
+            size_t first = i + r * WIDTH;
+            floats w = load(at(weights, first)), error = w - load(decoded + first);
+            add_errors(&sums, r, w * unit, error * unit);
+            sums.max_error = LARGER_MAGNITUDE(error, sums.max_error);
         }
     store_sums(&sums, &lanes);
     i4q_scalar_measure(at(weights, i), decoded + i, n - i, unit, &lanes);
     i4q_lanes_add(&lanes, unit, total);
 }
 
-static void encode4(const void *weights, size_t n, const struct i4q_grid *grid, float unit, uint8_t *packed,
+/* ---- codes and errors in one pass */
+
+/* What turns a batch of weights into nibbles, where the scale is as i4q_encode4_takes() wants it. */
+struct encoder {
+    struct spread grid;
+    floats reciprocal, sure;
+    bytes low, span, least; /* least step; number of steps above it; least code */
+};
+
+/*
+ * A product with the reciprocal r of the scale s takes a fraction of the time of a division, and gives the
+ * same code but for weights that lie next to halfway between two steps. Which these are is seen from the
+ * error of the product's code k, which is needed anyway. With Q = w / s and u = 2^-24:
+ *
+ * The product is Q (1 + a) (1 + b), the quotient Q (1 + c), with |a|, |b|, |c| <= u: r and s are normal, and
+ * where Q is so small that products are not, both round to 0. If their nearest integers differ, there is a
+ * half-integer between them, at most |Q| (2 u + u^2) away from Q, so that |Q - k| >= 1/2 - 2.1 u |Q|.
+ * Computed as the error is e = (w - k s (1 + d)) (1 + f) with |d|, |f| <= u, hence
+ * |e| >= s (1 - u) (1/2 - 2.1 u |Q| - u |k|). For the at most 15 steps of 4 bits, |k| <= 15 and |Q| < 16,
+ * that is more than s (1/2 - 50 u).
+ *
+ * Below s (1/2 - 64 u) = s (1/2 - 2^-18) the code is therefore that of the quotient, if it needs no clamping
+ * either. A batch with a weight for which this does not hold, one of some thousands, is done again by
+ * division.
+ */
+static struct encoder make_encoder(const struct i4q_grid *grid)
+{
+    return (struct encoder){
+        .grid = spread(grid),
+        .reciprocal = (floats){0} + 1 / grid->scale,
+        .sure = (floats){0} + (0.5f - 0x1p-18f) * grid->scale,
+        .low = (bytes){0} + (uint8_t)(grid->low - grid->zero),
+        .span = (bytes){0} + (uint8_t)(grid->high - grid->low),
+        .least = (bytes){0} + (uint8_t)grid->low,
+    };
+}
+
+static floats error_of(floats weights, ints steps, const struct encoder *encoder)
+{
+    return weights - __builtin_convertvector(steps, floats) * encoder->grid.scale;
+}
+
+static floats largest_magnitude(const floats *r)
+{
+    return LARGER_MAGNITUDE(LARGER_MAGNITUDE(r[0], r[1]), LARGER_MAGNITUDE(r[2], r[3]));
+}
+
+/* The steps of a batch and their errors; the largest of these. */
+static floats multiply_batch(const void *weights, const struct encoder *encoder, ints *steps, floats *errors)
+{
+    for (size_t r = 0; r < 4; r++) {
+        floats w = load(at(weights, r * WIDTH));
+        steps[r] = NEAREST(w * encoder->reciprocal);
+        errors[r] = error_of(w, steps[r], encoder);
+    }
+    return largest_magnitude(errors);
+}
+
+static floats divide_batch(const void *weights, const struct encoder *encoder, ints *steps, floats *errors)
+{
+    for (size_t r = 0; r < 4; r++) {
+        floats w = load(at(weights, r * WIDTH));
+        steps[r] = divide(w, &encoder->grid);
+        errors[r] = error_of(w, steps[r], encoder);
+    }
+    return largest_magnitude(errors);
+}
+
+static void encode_batches(const void *weights, size_t count, const struct encoder *encoder, size_t ahead,
+                           uint8_t *packed, struct sums *total)
+{
+    struct sums sums = *total;
+    for (; count > 0; count--, weights = at(weights, BATCH), packed += BATCH / 2) {
+        ints steps[4];
+        floats errors[4], largest = multiply_batch(weights, encoder, steps, errors);
+        bytes codes = narrow(steps) - encoder->low; /* from 0, if not clamped; else outside, also mod 256 */
+        for (size_t line = 0; line < BATCH; line += LINE)
+            prefetch(weights, ahead + line);
+        if (FLOATS_ANY_ABOVE(largest, encoder->sure) || BYTES_ANY_ABOVE(codes, encoder->span)) {
+            largest = divide_batch(weights, encoder, steps, errors);
+            codes = narrow(steps) - encoder->low;
+        }
+        put_nibbles(codes + encoder->least, packed);
+        for (size_t r = 0; r < 4; r++)
+            add_errors(&sums, r % REGISTERS, load(at(weights, r * WIDTH)), errors[r]);
+        sums.max_error = FLOATS_MAX(largest, sums.max_error);
+    }
+    *total = sums;
+}
+
+/* Zeros that fill up a batch have no error, and add nothing. */
+static void encode_rest(const void *weights, size_t n, const struct encoder *encoder, uint8_t *packed,
+                        struct sums *sums)
+{
+    float rest[BATCH];
+    uint8_t nibbles[BATCH / 2];
+    load_rest(weights, n, rest);
+    encode_batches(rest, 1, encoder, 0, nibbles, sums);
+    memcpy(packed, nibbles, (n + 1) / 2);
+    if (n % 2)
+        packed[n / 2] &= 15;
+}
+
+static void encode4(const void *weights, size_t n, const struct i4q_grid *grid, uint8_t *packed,
                     struct i4q_error_sums *total)
 {
-    const struct spread wide = spread(grid);
+    const struct encoder encoder = make_encoder(grid);
     struct sums sums = {0};
     struct i4q_lanes lanes;
-    size_t i = 0;
-    for (; i + GROUP <= n; i += GROUP) {
-        ints group[REGISTERS];
-        prefetch(weights, i + n);
-        for (int r = 0; r < REGISTERS; r++) {
-            floats w = load(at(weights, i + (size_t)r * WIDTH)), steps = round_to_steps(w, &wide);
-            group[r] = (ints)steps + wide.bias;
-            add_errors(&sums, r, w, (steps - ROUNDER) * wide.scale, unit);
-        }
-        put_nibbles(group, packed + i / 2);
-    }
+    size_t whole = n / BATCH, i = whole * BATCH;
+    encode_batches(weights, whole, &encoder, n, packed, &sums);
+    if (i < n)
+        encode_rest(at(weights, i), n - i, &encoder, packed + i / 2, &sums);
     store_sums(&sums, &lanes);
-    i4q_scalar_encode4(at(weights, i), n - i, grid, unit, packed + i / 2, &lanes);
-    i4q_lanes_add(&lanes, unit, total);
+    i4q_lanes_add(&lanes, 1, total);
 }
 
 /* ---- sums of rows */
@@ -278,13 +393,13 @@ static void combine(double *y, size_t n, const double *rows, size_t row_stride, 
 
 static void widen16(const void *halves, size_t n, float *weights)
 {
-    const char *bytes = halves;
+    const char *source = halves;
     size_t i = 0;
     for (; i + WIDTH <= n; i += WIDTH) {
-        floats wide = widen(bytes + 2 * i);
+        floats wide = widen(source + 2 * i);
         memcpy(weights + i, &wide, sizeof wide);
     }
-    tail->widen16(bytes + 2 * i, n - i, weights + i);
+    tail->widen16(source + 2 * i, n - i, weights + i);
 }
 
 #define I4Q_VECTOR_KERNELS                                                                                   \

@@ -135,10 +135,15 @@ static void round_to_half(float *values, size_t n)
         values[i] = i4q_half_to_float(i4q_half_from_float(values[i]));
 }
 
+static float error_unit(const struct i4q_grid *grid)
+{
+    return i4q_error_unit(grid->scale * (float)(grid->high - grid->low));
+}
+
 /* Step by step, for what the fused kernel cannot do: FLOAT16, 8 bits, codes that share a byte with those of
- * another run. */
+ * another run, a scale beyond all measure. */
 static void stage_tile(struct bench *bench, const void *weights, size_t n, const struct i4q_grid *grid,
-                       float unit, struct i4q_error_sums *sums)
+                       struct i4q_error_sums *sums)
 {
     const struct i4q_kernels *kernels = bench->kernels;
     int8_t *codes = bench->stage + bench->staged;
@@ -146,15 +151,10 @@ static void stage_tile(struct bench *bench, const void *weights, size_t n, const
     kernels->dequantize(codes, n, grid->scale, grid->zero, bench->decoded);
     if (bench->job->half)
         round_to_half(bench->decoded, n);
-    kernels->measure(weights, bench->decoded, n, unit, sums);
+    kernels->measure(weights, bench->decoded, n, error_unit(grid), sums);
     bench->staged += n;
     if (bench->staged > STAGE - TILE)
         flush(bench, false);
-}
-
-static float error_unit(const struct i4q_grid *grid)
-{
-    return i4q_error_unit(grid->scale * (float)(grid->high - grid->low));
 }
 
 static void quantize_tile(struct bench *bench, size_t start, size_t n, const struct i4q_grid *grid,
@@ -162,13 +162,13 @@ static void quantize_tile(struct bench *bench, size_t start, size_t n, const str
 {
     const struct i4q_quantize_job *job = bench->job;
     const void *weights = load(bench, start, n);
-    float unit = error_unit(grid);
-    if (job->half || job->format->bits != 4 || n % 2 || bench->staged % 2) {
-        stage_tile(bench, weights, n, grid, unit, sums);
+    if (job->half || job->format->bits != 4 || n % 2 || bench->staged % 2 ||
+        !i4q_encode4_takes(grid->scale)) {
+        stage_tile(bench, weights, n, grid, sums);
         return;
     }
     flush(bench, false);
-    bench->kernels->encode4(weights, n, grid, unit, bench->written, sums);
+    bench->kernels->encode4(weights, n, grid, bench->written, sums);
     bench->written += n / 2;
 }
 

@@ -141,11 +141,49 @@ static void check_encoding(struct check *check, size_t n, size_t slack)
     const void *weights = fill_weights(check, n, slack);
     for (size_t g = 1; g < sizeof grids / sizeof *grids; g++) {
         struct i4q_error_sums x = {0.5, 0.25, 0.75, 0.125f}, y = x;
+        if (!i4q_encode4_takes(grids[g].scale))
+            continue;
         prepare(check, (n + 1) / 2, &a, &b);
-        check->set->encode4(weights, n, &grids[g], 0x1p-4f, a, &x);
-        check->scalar->encode4(weights, n, &grids[g], 0x1p-4f, b, &y);
+        check->set->encode4(weights, n, &grids[g], a, &x);
+        check->scalar->encode4(weights, n, &grids[g], b, &y);
         expect_same(check, "encode4", n, slack);
         expect_same_sums(check, "encode4", n, &x, &y);
+    }
+}
+
+enum { TIES = 16, APART = 64, SCALES = 200 };
+
+/* Weights halfway between two steps, or `ulps` beside, and zeros between: no vector has two of them. */
+static void fill_ties(uint8_t *weights, float scale, int ulps)
+{
+    memset(weights, 0, sizeof(float[2 * TIES * APART]));
+    for (int tie = -TIES; tie < TIES; tie++) {
+        float weight = ((float)tie + 0.5f) * scale;
+        for (int ulp = 0; ulp < abs(ulps); ulp++)
+            weight = nextafterf(weight, ulps < 0 ? -INFINITY : INFINITY);
+        size_t place = (size_t)(tie + TIES) * APART + (size_t)(tie & 31);
+        memcpy(weights + place * sizeof weight, &weight, sizeof weight);
+    }
+}
+
+/* Where a product with the reciprocal of the scale gives other codes than the quotient. */
+static void check_ties(struct check *check, int ulps)
+{
+    const size_t n = (size_t)2 * TIES * APART;
+    uint8_t *a, *b, *weights = check->source.end - n * sizeof(float);
+    for (int round = 0; round < SCALES; round++) {
+        int exponent = (int)(next_random(check) % 79) - 40; /* up to 2^39 */
+        float scale = ldexpf(1 + (float)(next_random(check) >> 9) * 0x1p-23f, exponent);
+        const struct i4q_grid symmetric = {scale, 0, -7, 7};
+        const struct i4q_grid shifted = {scale, (int)(next_random(check) % 16), 0, 15};
+        const struct i4q_grid *grid = round % 2 ? &symmetric : &shifted;
+        struct i4q_error_sums x = {0}, y = {0};
+        fill_ties(weights, scale, ulps);
+        prepare(check, n / 2, &a, &b);
+        check->set->encode4(weights, n, grid, a, &x);
+        check->scalar->encode4(weights, n, grid, b, &y);
+        expect_same(check, "encode4 of ties", n, 0);
+        expect_same_sums(check, "encode4 of ties", n, &x, &y);
     }
 }
 
@@ -159,7 +197,7 @@ static void check_fusion(struct check *check, size_t n)
     const void *weights = fill_weights(check, n, 0);
     struct i4q_error_sums x = {0}, y = {0};
     prepare(check, (n + 1) / 2, &a, &b);
-    check->set->encode4(weights, n, grid, 1, a, &x);
+    check->set->encode4(weights, n, grid, a, &x);
     check->set->quantize(weights, n, grid, codes);
     check->set->pack4(codes, n, b);
     check->set->dequantize(codes, n, grid->scale, grid->zero, decoded);
@@ -272,6 +310,8 @@ bool i4q_check_kernels(const struct i4q_kernels *set, char *message, size_t size
         check_decoding(&check, sizes[s]);
         check_combining(&check, sizes[s]);
     }
+    for (int ulps = -3; ulps <= 3; ulps++)
+        check_ties(&check, ulps);
     check_non_finite(&check, 131);
     free_guarded(&check.source);
     free_guarded(&check.target);

@@ -7,7 +7,7 @@
 enum i4q_cpu_feature {
     I4Q_CPU_AVX2 = 1 << 0,
     I4Q_CPU_F16C = 1 << 1,
-    I4Q_CPU_AVX512 = 1 << 2, /* F, BW and VL */
+    I4Q_CPU_AVX512 = 1 << 2, /* F, BW, DQ and VL */
     I4Q_CPU_NEON = 1 << 3,
 };
 

@@ -53,8 +53,9 @@ struct i4q_kernels {
     /* The codes of n finite elements. */
     void (*quantize)(const void *weights, size_t n, const struct i4q_grid *grid, int8_t *codes);
 
-    /* quantize, pack4, dequantize and measure in one pass, for codes of 4 bits; n <= I4Q_RUN. */
-    void (*encode4)(const void *weights, size_t n, const struct i4q_grid *grid, float unit, uint8_t *packed,
+    /* quantize, pack4, dequantize and measure (with the unit 1) in one pass, for at most 16 codes around the
+     * zero point and a scale that i4q_encode4_takes(); n <= I4Q_RUN. */
+    void (*encode4)(const void *weights, size_t n, const struct i4q_grid *grid, uint8_t *packed,
                     struct i4q_error_sums *sums);
 
     /* Two codes a byte: even index in bits 0-3, odd index in bits 4-7, only the low four bits of a code are
@@ -79,6 +80,10 @@ struct i4q_kernels {
     /* binary16 (IEEE 754, little-endian) to binary32, exact; NaN stays NaN. */
     void (*widen16)(const void *halves, size_t n, float *weights);
 };
+
+/* Whether encode4 can do with this scale: its reciprocal is normal, and squares of weights and errors have
+ * room on both sides. Nearly all scales are such. */
+bool i4q_encode4_takes(float scale);
 
 /* Adds what other elements contribute. */
 void i4q_error_add(struct i4q_error_sums *sums, const struct i4q_error_sums *more);
