@@ -93,17 +93,24 @@ static void add_error(struct i4q_lanes *lanes, size_t i, float weight, float dec
         lanes->max_error = fabsf(error);
 }
 
+/* The sum of all lanes, half to half: short chains of additions. */
+static double fold(const float *lanes)
+{
+    double sums[I4Q_LANES];
+    for (int i = 0; i < I4Q_LANES; i++)
+        sums[i] = (double)lanes[i];
+    for (int half = I4Q_LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            sums[i] += sums[i + half];
+    return sums[0];
+}
+
 void i4q_lanes_add(const struct i4q_lanes *lanes, float unit, struct i4q_error_sums *sums)
 {
-    double signal = 0, noise = 0, drift = 0, scale = 1 / ((double)unit * unit);
-    for (int i = 0; i < I4Q_LANES; i++) {
-        signal += lanes->signal[i];
-        noise += lanes->noise[i];
-        drift += lanes->drift[i];
-    }
-    sums->signal += signal * scale;
-    sums->noise += noise * scale;
-    sums->drift += drift / (double)unit;
+    double inverse = 1 / (double)unit;
+    sums->signal += fold(lanes->signal) * inverse * inverse;
+    sums->noise += fold(lanes->noise) * inverse * inverse;
+    sums->drift += fold(lanes->drift) * inverse;
     if (lanes->max_error > sums->max_error)
         sums->max_error = lanes->max_error;
 }

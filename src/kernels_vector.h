@@ -60,18 +60,21 @@ static float largest_of(floats x, float start)
 }
 
 /* Compared as integers: without their sign, binary32 numbers order like their bits, infinity above the finite
- * ones and NaN above infinity, so neither can get lost. */
+ * ones and NaN above infinity, so neither can get lost. The last register may overlap the one before. */
 static float absmax(const void *weights, size_t n)
 {
     ints lanes[4] = {{0}};
     size_t i = 0;
-    for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
-        for (int r = 0; r < 4; r++) /* four chains hide the latency */
-            lanes[r] = INTS_MAX(lanes[r], (ints)magnitude(load(at(weights, i + (size_t)r * WIDTH))));
+    if (n < WIDTH)
+        return tail->absmax(weights, n);
+    for (; i + BATCH <= n; i += BATCH)
+        for (size_t r = 0; r < 4; r++) /* four chains hide the latency */
+            lanes[r] = INTS_MAX(lanes[r], (ints)magnitude(load(at(weights, i + r * WIDTH))));
+    for (; i < n; i += WIDTH)
+        lanes[0] = INTS_MAX(lanes[0], (ints)magnitude(load(at(weights, i + WIDTH <= n ? i : n - WIDTH))));
     ints most = INTS_MAX(INTS_MAX(lanes[0], lanes[1]), INTS_MAX(lanes[2], lanes[3]));
-    float rest = tail->absmax(at(weights, i), n - i), result;
-    int32_t largest;
-    memcpy(&largest, &rest, sizeof largest);
+    int32_t largest = 0;
+    float result;
     for (int lane = 0; lane < WIDTH; lane++)
         largest = most[lane] > largest ? most[lane] : largest;
     memcpy(&result, &largest, sizeof result);
@@ -83,8 +86,8 @@ static void range(const void *weights, size_t n, float *min, float *max)
     floats least[2] = {{0}}, most[2] = {{0}};
     size_t i = 0;
     for (; i + 2 * WIDTH <= n; i += 2 * WIDTH)
-        for (int r = 0; r < 2; r++) {
-            floats x = load(at(weights, i + (size_t)r * WIDTH));
+        for (size_t r = 0; r < 2; r++) {
+            floats x = load(at(weights, i + r * WIDTH));
             least[r] = FLOATS_MIN(x, least[r]);
             most[r] = FLOATS_MAX(x, most[r]);
         }

@@ -29,8 +29,8 @@ struct i4q_grid {
 
 /* How far decoded weights are from the weights. Within a call the sums are taken in binary32, in
  * I4Q_LANES partial sums (element i in lane i % I4Q_LANES), after a multiplication by `unit`, a power of two
- * near 1 / max |w| that keeps them from overflow and underflow; the lanes are added here in binary64, in
- * their order. So every kernel set rounds alike, and calls of I4Q_RUN elements lose less than 1e-5 of a sum.
+ * near 1 / max |w| that keeps them from overflow and underflow; the lanes are added here in binary64, half to
+ * half. So every kernel set rounds alike, and calls of I4Q_RUN elements lose less than 1e-5 of a sum.
  */
 struct i4q_error_sums {
     double signal;   /* sum of w^2 */
