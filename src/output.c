@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 enum {
-    BUFFER_SIZE = 1 << 18, /* spans at least this large bypass the buffer */
-    MAX_WRITE = 8 << 20,   /* bytes of one system call, so that `sent` is called often enough */
-    MAX_OPEN = 4,          /* outputs open at once */
-    MAX_TRIES = 100,       /* for a free temporary name */
+    BUFFER_SIZE = 1 << 18,
+    DIRECT_SIZE =
+        1 << 15, /* spans at least this large bypass the buffer: a system call costs less than copying */
+    MAX_WRITE = 8 << 20, /* bytes of one system call, so that `sent` is called often enough */
+    MAX_OPEN = 4,        /* outputs open at once */
+    MAX_TRIES = 100,     /* for a free temporary name */
 };
 
 /* Temporary files to remove when the process dies of a signal. A slot is NULL whenever its file is not ours.
@@ -167,9 +169,9 @@ static void flush(struct i4q_output *output)
 void i4q_output_append(struct i4q_output *output, const void *data, size_t size)
 {
     output->total += size;
-    if (size > BUFFER_SIZE - output->used)
+    if (size > BUFFER_SIZE - output->used || size >= DIRECT_SIZE)
         flush(output);
-    if (size >= BUFFER_SIZE)
+    if (size >= DIRECT_SIZE)
         write_all(output, data, size);
     else if (size) {
         memcpy(output->buffer + output->used, data, size);
