@@ -4,19 +4,19 @@
 #include "int4q/checked.h"
 
 #include <stdalign.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-/* Blocks grow with the arena, so that their number stays logarithmic and the unused rest of the last one
- * small. */
+/* Blocks grow with what is in them, so that their number stays logarithmic and the unused rest of the last
+ * one small. */
 enum { FIRST_BLOCK = 1 << 16, LAST_BLOCK = 1 << 22, HUGE_PAGE = 1 << 21 };
 
 struct i4q_arena_block {
     struct i4q_arena_block *older;
     size_t used, size; /* of `data` */
+    size_t mapped;     /* bytes of a block that was mapped, this header included; 0: it comes from calloc */
+    bool single;       /* made for one allocation */
     alignas(max_align_t) unsigned char data[];
 };
 
@@ -25,73 +25,112 @@ void i4q_arena_init(struct i4q_arena *arena, size_t limit)
     *arena = (struct i4q_arena){.limit = limit};
 }
 
+static void free_block(struct i4q_arena_block *block)
+{
+    if (block->mapped)
+        munmap(block, block->mapped);
+    else
+        free(block);
+}
+
 void i4q_arena_free(struct i4q_arena *arena)
 {
     while (arena->blocks) {
         struct i4q_arena_block *older = arena->blocks->older;
-        free(arena->blocks);
+        free_block(arena->blocks);
         arena->blocks = older;
     }
-    arena->used = 0;
+    arena->used = arena->grown = 0;
 }
 
-static size_t block_size(const struct i4q_arena *arena, size_t needed)
+/* Much memory is touched once only, so that page faults would cost as much as the work on it: it is made of
+ * huge pages, on systems that have them for those who ask. Neither kind touches pages to zero them. */
+static struct i4q_arena_block *allocate(size_t size)
 {
-    size_t size = arena->used < FIRST_BLOCK  ? FIRST_BLOCK
-                  : arena->used < LAST_BLOCK ? arena->used
-                                             : LAST_BLOCK;
-    return needed > size ? needed : size;
+    size_t bytes, rounded;
+    if (!i4q_add_size(sizeof(struct i4q_arena_block), size, &bytes) ||
+        !i4q_add_size(bytes, HUGE_PAGE - 1, &rounded))
+        return NULL;
+    rounded -= rounded % HUGE_PAGE;
+    bool map = bytes >= LAST_BLOCK;
+    struct i4q_arena_block *block =
+        map ? mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+            : calloc(1, bytes);
+    if (!block || (void *)block == MAP_FAILED)
+        return NULL;
+    if (map)
+        madvise(block, rounded, MADV_HUGEPAGE);
+    block->size = size;
+    block->mapped = map ? rounded : 0;
+    return block;
 }
 
-/* Codes of large models are touched once each, so that page faults would cost as much as their arithmetic.
- * Only a hint: most systems have huge pages for those who ask, and keep to small ones when they are short. */
-static void prefer_huge_pages(const void *data, size_t size)
+static size_t block_size(const struct i4q_arena *arena)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = (uintptr_t)data + size;
-    uintptr_t start = ((uintptr_t)data + page - 1) / page * page;
-    if (size >= HUGE_PAGE)
-        madvise((void *)start, (size_t)(end - start), MADV_HUGEPAGE);
+    size_t whole = arena->grown < FIRST_BLOCK  ? FIRST_BLOCK
+                   : arena->grown < LAST_BLOCK ? arena->grown
+                                               : LAST_BLOCK;
+    return whole - sizeof(struct i4q_arena_block);
 }
 
-/* A new block with room for `needed` bytes. One for a large allocation goes behind the block in use, whose
- * rest is not lost then. calloc gives zeroed pages without touching them. */
+/* A new block with room for `needed` bytes. What is large has a block of its own, behind the one in use,
+ * whose rest is not lost then. */
 static struct i4q_arena_block *add_block(struct i4q_arena *arena, size_t needed)
 {
-    size_t size = block_size(arena, needed), bytes;
-    if (size > arena->limit - arena->used)
+    size_t left = arena->limit - arena->used, size = block_size(arena);
+    if (size > left || size < needed)
         size = needed;
-    if (size > arena->limit - arena->used || !i4q_add_size(sizeof(struct i4q_arena_block), size, &bytes))
-        return NULL;
-    struct i4q_arena_block *block = calloc(1, bytes);
+    struct i4q_arena_block *block = size <= left ? allocate(size) : NULL;
     if (!block)
         return NULL;
-    prefer_huge_pages(block, bytes);
-    block->size = size;
     arena->used += size;
-    if (arena->blocks && size == needed) {
+    block->single = arena->blocks && size == needed;
+    if (block->single) {
         block->older = arena->blocks->older;
         arena->blocks->older = block;
     } else {
+        arena->grown += size;
         block->older = arena->blocks;
         arena->blocks = block;
     }
     return block;
 }
 
+/* The alignment of any type that has this size: that of a type divides its size. */
+static size_t alignment_of(size_t size)
+{
+    size_t power = size & (~size + 1);
+    return power == 0 || power > alignof(max_align_t) ? alignof(max_align_t) : power;
+}
+
 void *i4q_arena_alloc(struct i4q_arena *arena, size_t count, size_t size)
 {
-    size_t bytes, rounded;
-    if (!i4q_mul_size(count, size, &bytes) || !i4q_add_size(bytes, alignof(max_align_t) - 1, &rounded))
-        return NULL;
-    rounded -= rounded % alignof(max_align_t);
     struct i4q_arena_block *block = arena->blocks;
-    if (!block || block->size - block->used < rounded)
-        block = add_block(arena, rounded);
+    size_t bytes, alignment = alignment_of(size), padding = block ? -block->used % alignment : 0;
+    if (!i4q_mul_size(count, size, &bytes))
+        return NULL;
+    if (!block || block->size - block->used < padding || block->size - block->used - padding < bytes) {
+        block = add_block(arena, bytes);
+        padding = 0;
+    }
     if (!block)
         return NULL;
-    void *result = block->data + block->used;
-    block->used += rounded;
+    void *result = block->data + block->used + padding;
+    block->used += padding + bytes;
     return result;
+}
+
+void i4q_arena_drop(struct i4q_arena *arena, const void *allocation)
+{
+    for (struct i4q_arena_block **at = &arena->blocks; *at; at = &(*at)->older) {
+        struct i4q_arena_block *block = *at;
+        if (block->data != allocation || !block->single)
+            continue;
+        *at = block->older;
+        arena->used -= block->size;
+        free_block(block);
+        return;
+    }
 }
 
 char *i4q_arena_format(struct i4q_arena *arena, const char *format, ...)
@@ -115,8 +154,7 @@ static void *protobuf_alloc(void *arena, size_t size)
 
 static void protobuf_free(void *arena, void *pointer)
 {
-    (void)arena;
-    (void)pointer;
+    i4q_arena_drop(arena, pointer);
 }
 
 ProtobufCAllocator i4q_arena_protobuf(struct i4q_arena *arena)

@@ -150,7 +150,7 @@ void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *
 bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item)
 {
     if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? list->capacity * 2 : 16;
+        size_t capacity = list->capacity ? list->capacity * 2 : 2;
         void **items = i4q_arena_alloc(arena, capacity, sizeof *items);
         if (!items)
             return false;

@@ -87,13 +87,31 @@ static bool make_job(struct i4q_model *model, const struct i4q_plan *plan, struc
     };
     if (job->format->bits == 4)
         job->method = &plan->target.method;
-    job->codes = i4q_arena_alloc(&model->arena, i4q_format_bytes(job->format, weight->tensor.count), 1);
     job->scales = i4q_arena_alloc(&model->arena, channels * i4q_quantize_blocks(job),
                                   half ? sizeof(uint16_t) : sizeof(float));
     if (job->method->scale == I4Q_SCALE_RANGE)
         job->zero_points = i4q_arena_alloc(
             &model->arena, i4q_format_bytes(job->format, channels * i4q_quantize_blocks(job)), 1);
-    return job->codes && job->scales && (job->zero_points || job->method->scale != I4Q_SCALE_RANGE);
+    return job->scales && (job->zero_points || job->method->scale != I4Q_SCALE_RANGE);
+}
+
+static size_t code_bytes(const struct i4q_quantize_job *job)
+{
+    return i4q_format_bytes(job->format, job->outer * job->channels * job->inner);
+}
+
+/* One piece of memory for the codes of all weights: the arena has large ones cheaper. */
+static bool allocate_codes(struct i4q_model *model, struct i4q_quantize_job *jobs, size_t count)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += code_bytes(&jobs[i]);
+    uint8_t *codes = i4q_arena_alloc(&model->arena, total, 1);
+    for (size_t i = 0; codes && i < count; i++) {
+        jobs[i].codes = codes;
+        codes += code_bytes(&jobs[i]);
+    }
+    return codes != NULL;
 }
 
 /* ---- calibration */
@@ -135,6 +153,8 @@ static bool add_moments(struct i4q_model *model, const struct i4q_plan *plan, co
     if (!weight->op->is_conv || job->method != &plan->target.method)
         return true;
     job->kernel = kernel_size(weight);
+    if (!plan->statistics && !means)
+        return true;
     struct i4q_moments *moments = i4q_arena_alloc(&model->arena, 1, sizeof *moments);
     if (!moments)
         return i4q_fail_memory(error);
@@ -172,7 +192,7 @@ static bool make_jobs(struct i4q_model *model, struct i4q_plan *plan, const stru
         if (!add_moments(model, plan, weight, means[i], job, error))
             return false;
     }
-    return true;
+    return allocate_codes(model, jobs, *count) || i4q_fail_memory(error);
 }
 
 /* ---- the last reasons */

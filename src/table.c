@@ -35,6 +35,7 @@ static bool grow(struct i4q_table *table)
     for (size_t i = 0; i < table->capacity; i++)
         if (table->slots[i].key)
             *find(&bigger, table->slots[i].key) = table->slots[i];
+    i4q_arena_drop(table->arena, table->slots);
     *table = bigger;
     return true;
 }

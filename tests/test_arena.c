@@ -3,21 +3,24 @@
 
 #include "int4q/arena.h"
 
+#include <stdalign.h>
+
 static void allocations_are_zeroed_aligned_and_apart(void **state)
 {
     (void)state;
     struct i4q_arena arena;
     i4q_arena_init(&arena, 1 << 24);
     unsigned char *before = NULL;
-    for (size_t size = 0; size < 3000; size += 7) {
-        unsigned char *now = i4q_arena_alloc(&arena, size, 1);
+    for (size_t size = 1; size < 3000; size += 7) {
+        unsigned char *now = i4q_arena_alloc(&arena, 1, size);
         assert_non_null(now);
-        assert_int_equal((uintptr_t)now % sizeof(max_align_t) % 16, 0);
+        for (size_t alignment = 1; alignment <= alignof(max_align_t); alignment *= 2)
+            assert_true(size % alignment || (uintptr_t)now % alignment == 0);
         for (size_t i = 0; i < size; i++)
             assert_int_equal(now[i], 0);
         memset(now, 0xff, size);
         assert_ptr_not_equal(now, before);
-        before = size ? now : before;
+        before = now;
     }
     i4q_arena_free(&arena);
 }
@@ -48,6 +51,28 @@ static void large_allocation_leaves_the_block_in_use(void **state)
     i4q_arena_free(&arena);
 }
 
+/* And does not harm its neighbours, nor what is small. */
+static void only_large_allocations_are_given_back(void **state)
+{
+    (void)state;
+    enum { SMALL = 1 << 10, LARGE = 1 << 23 };
+    struct i4q_arena arena;
+    i4q_arena_init(&arena, 3 * LARGE);
+    char *small = i4q_arena_alloc(&arena, SMALL, 1);
+    for (int i = 0; i < 5; i++) { /* more than there is room for at once */
+        char *large = i4q_arena_alloc(&arena, LARGE, 1), *more = i4q_arena_alloc(&arena, LARGE, 1);
+        assert_true(large && more && !large[0] && !large[LARGE - 1] && !more[0]);
+        memset(large, 1, LARGE);
+        i4q_arena_drop(&arena, more);
+        memset(large, 2, LARGE);
+        i4q_arena_drop(&arena, large);
+        i4q_arena_drop(&arena, small);
+        memset(small, 3, SMALL);
+    }
+    i4q_arena_drop(&arena, NULL);
+    i4q_arena_free(&arena);
+}
+
 static void format_makes_strings(void **state)
 {
     (void)state;
@@ -63,6 +88,7 @@ int main(void)
         cmocka_unit_test(allocations_are_zeroed_aligned_and_apart),
         cmocka_unit_test(limit_and_overflow_fail),
         cmocka_unit_test(large_allocation_leaves_the_block_in_use),
+        cmocka_unit_test(only_large_allocations_are_given_back),
         cmocka_unit_test(format_makes_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
