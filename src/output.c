@@ -15,12 +15,11 @@
 #include <unistd.h>
 
 enum {
-    BUFFER_SIZE = 1 << 18,
-    DIRECT_SIZE =
-        1 << 15, /* spans at least this large bypass the buffer: a system call costs less than copying */
-    MAX_WRITE = 8 << 20, /* bytes of one system call, so that `sent` is called often enough */
-    MAX_OPEN = 4,        /* outputs open at once */
-    MAX_TRIES = 100,     /* for a free temporary name */
+    BUFFER_SIZE = 1 << 16,
+    DIRECT_SIZE = 1 << 15, /* spans at least this large bypass the buffer: a call costs less than a copy */
+    MAX_WRITE = 8 << 20,   /* bytes of one system call, so that `sent` is called often enough */
+    MAX_OPEN = 4,          /* outputs open at once */
+    MAX_TRIES = 100,       /* for a free temporary name */
 };
 
 /* Temporary files to remove when the process dies of a signal. A slot is NULL whenever its file is not ours.
