@@ -44,24 +44,31 @@ void i4q_arena_free(struct i4q_arena *arena)
 }
 
 /* Much memory is touched once only, so that page faults would cost as much as the work on it: it is made of
- * huge pages, on systems that have them for those who ask. Neither kind touches pages to zero them. */
+ * huge pages, on systems that have them for those who ask. */
+static struct i4q_arena_block *map_block(size_t bytes)
+{
+    size_t whole;
+    if (!i4q_add_size(bytes, HUGE_PAGE - 1, &whole))
+        return NULL;
+    whole -= whole % HUGE_PAGE;
+    struct i4q_arena_block *block =
+        mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED)
+        return NULL;
+    madvise(block, whole, MADV_HUGEPAGE);
+    block->mapped = whole;
+    return block;
+}
+
+/* Zeroed; pages that nobody uses are not touched. */
 static struct i4q_arena_block *allocate(size_t size)
 {
-    size_t bytes, rounded;
-    if (!i4q_add_size(sizeof(struct i4q_arena_block), size, &bytes) ||
-        !i4q_add_size(bytes, HUGE_PAGE - 1, &rounded))
+    size_t bytes;
+    if (!i4q_add_size(sizeof(struct i4q_arena_block), size, &bytes))
         return NULL;
-    rounded -= rounded % HUGE_PAGE;
-    bool map = bytes >= LAST_BLOCK;
-    struct i4q_arena_block *block =
-        map ? mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-            : calloc(1, bytes);
-    if (!block || (void *)block == MAP_FAILED)
-        return NULL;
-    if (map)
-        madvise(block, rounded, MADV_HUGEPAGE);
-    block->size = size;
-    block->mapped = map ? rounded : 0;
+    struct i4q_arena_block *block = bytes < LAST_BLOCK ? calloc(1, bytes) : map_block(bytes);
+    if (block)
+        block->size = size;
     return block;
 }
 

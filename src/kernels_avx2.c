@@ -13,12 +13,17 @@ typedef uint8_t bytes __attribute__((vector_size(32)));
 #define FLOATS_MIN(a, b)       ((floats)_mm256_min_ps((__m256)(a), (__m256)(b)))
 #define FLOATS_MAX(a, b)       ((floats)_mm256_max_ps((__m256)(a), (__m256)(b)))
 #define INTS_MAX(a, b)         ((ints)_mm256_max_epi32((__m256i)(a), (__m256i)(b)))
-#define LARGER_MAGNITUDE(a, b) FLOATS_MAX(magnitude(a), magnitude(b))
 #define NEAREST(x)             ((ints)_mm256_cvtps_epi32((__m256)(x)))
 #define FLOATS_ANY_ABOVE(a, b) _mm256_movemask_ps(_mm256_cmp_ps((__m256)(a), (__m256)(b), _CMP_GT_OQ))
 /* Without what saturates to 0 nothing is left. */
 #define BYTES_ANY_ABOVE(a, b)                                                                                \
     !_mm256_testz_si256(_mm256_subs_epu8((__m256i)(a), (__m256i)(b)), _mm256_set1_epi8(-1))
+
+static floats larger_magnitude(floats a, floats b)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    return (floats)_mm256_max_ps(_mm256_andnot_ps(sign, (__m256)a), _mm256_andnot_ps(sign, (__m256)b));
+}
 
 static bytes narrow(const ints *r)
 {

@@ -10,14 +10,22 @@ typedef float floats __attribute__((vector_size(64)));
 typedef int32_t ints __attribute__((vector_size(64)));
 typedef uint8_t bytes __attribute__((vector_size(64)));
 
-#define FLOATS_MIN(a, b) ((floats)_mm512_min_ps((__m512)(a), (__m512)(b)))
-#define FLOATS_MAX(a, b) ((floats)_mm512_max_ps((__m512)(a), (__m512)(b)))
-#define INTS_MAX(a, b)   ((ints)_mm512_max_epi32((__m512i)(a), (__m512i)(b)))
-/* The maximum of magnitudes (3), without a sign (2 << 2). */
-#define LARGER_MAGNITUDE(a, b) ((floats)_mm512_range_ps((__m512)(a), (__m512)(b), 2 << 2 | 3))
+#define FLOATS_MIN(a, b)       ((floats)_mm512_min_ps((__m512)(a), (__m512)(b)))
+#define FLOATS_MAX(a, b)       ((floats)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define INTS_MAX(a, b)         ((ints)_mm512_max_epi32((__m512i)(a), (__m512i)(b)))
 #define NEAREST(x)             ((ints)_mm512_cvtps_epi32((__m512)(x)))
 #define FLOATS_ANY_ABOVE(a, b) _mm512_cmp_ps_mask((__m512)(a), (__m512)(b), _CMP_GT_OQ)
 #define BYTES_ANY_ABOVE(a, b)  _mm512_cmpgt_epu8_mask((__m512i)(a), (__m512i)(b))
+
+/* In GCC's header this is a macro, when it does not optimize, and converts a mask to a signed type. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+static floats larger_magnitude(floats a, floats b)
+{
+    enum { ABSMAX = 3, NO_SIGN = 2 << 2 };
+    return (floats)_mm512_range_ps((__m512)a, (__m512)b, ABSMAX | NO_SIGN);
+}
+#pragma GCC diagnostic pop
 
 static bytes narrow(const ints *r)
 {

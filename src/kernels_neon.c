@@ -14,10 +14,14 @@ typedef uint8_t bytes __attribute__((vector_size(16)));
 #define FLOATS_MIN(a, b)       ((floats)vminq_f32((float32x4_t)(a), (float32x4_t)(b)))
 #define FLOATS_MAX(a, b)       ((floats)vmaxq_f32((float32x4_t)(a), (float32x4_t)(b)))
 #define INTS_MAX(a, b)         ((ints)vmaxq_s32((int32x4_t)(a), (int32x4_t)(b)))
-#define LARGER_MAGNITUDE(a, b) FLOATS_MAX(magnitude(a), magnitude(b))
 #define NEAREST(x)             ((ints)vcvtnq_s32_f32((float32x4_t)(x)))
 #define FLOATS_ANY_ABOVE(a, b) vmaxvq_u32(vcgtq_f32((float32x4_t)(a), (float32x4_t)(b)))
 #define BYTES_ANY_ABOVE(a, b)  vmaxvq_u8(vcgtq_u8((uint8x16_t)(a), (uint8x16_t)(b)))
+
+static floats larger_magnitude(floats a, floats b)
+{
+    return (floats)vmaxq_f32(vabsq_f32((float32x4_t)a), vabsq_f32((float32x4_t)b));
+}
 
 static bytes narrow(const ints *r)
 {

@@ -6,7 +6,7 @@
  *   WIDTH                       floats in a register
  *   floats, ints, bytes         registers of WIDTH binary32, WIDTH int32_t and 4 * WIDTH uint8_t
  *   FLOATS_MIN, FLOATS_MAX, INTS_MAX (a, b)
- *   LARGER_MAGNITUDE(a, b)      the larger one of |a| and |b|
+ *   larger_magnitude(a, b)      the larger one of |a| and |b|
  *   NEAREST(x)                  floats as ints, half to even; what no int32_t can hold gives its least or
  *                               its largest, whichever
  *   FLOATS_ANY_ABOVE, BYTES_ANY_ABOVE (a, b)
@@ -216,7 +216,7 @@ static void measure(const void *weights, const float *decoded, size_t n, float u
             size_t first = i + r * WIDTH;
             floats w = load(at(weights, first)), error = w - load(decoded + first);
             add_errors(&sums, r, w * unit, error * unit);
-            sums.max_error = LARGER_MAGNITUDE(error, sums.max_error);
+            sums.max_error = larger_magnitude(error, sums.max_error);
         }
     store_sums(&sums, &lanes);
     i4q_scalar_measure(at(weights, i), decoded + i, n - i, unit, &lanes);
@@ -267,7 +267,7 @@ static floats error_of(floats weights, ints steps, const struct encoder *encoder
 
 static floats largest_magnitude(const floats *r)
 {
-    return LARGER_MAGNITUDE(LARGER_MAGNITUDE(r[0], r[1]), LARGER_MAGNITUDE(r[2], r[3]));
+    return larger_magnitude(larger_magnitude(r[0], r[1]), larger_magnitude(r[2], r[3]));
 }
 
 /* The steps of a batch and their errors; the largest of these. */
