@@ -6,6 +6,7 @@
 #include "int4q/grid.h"
 #include "int4q/half.h"
 #include "int4q/pool.h"
+#include "int4q/scattered.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -79,7 +80,7 @@ static bool extend(struct bench *bench, size_t start, size_t n, struct i4q_exten
 
 /* ---- scales and zero points: index is channel * blocks + block */
 
-static void store_grid(const struct i4q_quantize_job *job, size_t index, const struct i4q_grid *grid)
+void i4q_quantize_store_grid(const struct i4q_quantize_job *job, size_t index, const struct i4q_grid *grid)
 {
     uint16_t half = i4q_half_from_float(grid->scale);
     memcpy((char *)job->scales + index * element_size(job), job->half ? (const void *)&half : &grid->scale,
@@ -97,7 +98,7 @@ int i4q_quantize_zero_point(const struct i4q_quantize_job *job, size_t index)
     return job->format->code_min < 0 ? (zero ^ 8) - 8 : zero;
 }
 
-static struct i4q_grid load_grid(const struct i4q_quantize_job *job, size_t index)
+struct i4q_grid i4q_quantize_load_grid(const struct i4q_quantize_job *job, size_t index)
 {
     uint16_t half;
     float scale;
@@ -193,7 +194,7 @@ static bool quantize_channel(struct bench *bench, size_t channel, struct chunk *
         if (!extend(bench, start + i, n, &extent))
             return false;
         struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extent);
-        store_grid(job, index, &grid);
+        i4q_quantize_store_grid(job, index, &grid);
         quantize_run(bench, start + i, n, &grid, &sums);
         drift += sums.drift / (double)grid.scale;
         i4q_error_add(&chunk->sums, &sums);
@@ -252,7 +253,7 @@ static void emit_row(struct bench *bench, const struct i4q_row *row, size_t chan
         size_t end = row->count - first < row->block ? row->count : first + row->block;
         const struct i4q_grid *grid = &row->grids[first / row->block];
         struct i4q_error_sums sums = {0};
-        store_grid(bench->job, index, grid);
+        i4q_quantize_store_grid(bench->job, index, grid);
         for (size_t start = first; start < end; start += TILE)
             emit_tile(bench, row, channel, start, end - start < TILE ? end - start : TILE, &sums);
         chunk->clipped += count_clipped(row->weights + first, end - first, grid);
@@ -280,35 +281,6 @@ static void quantize_rows(struct bench *bench, struct chunk *chunk)
     i4q_chooser_close(&chooser);
 }
 
-/* ---- channels that are scattered: outer > 1 */
-
-/* The grid of one channel, from all its runs. */
-static bool find_scattered_grid(struct bench *bench, size_t channel)
-{
-    const struct i4q_quantize_job *job = bench->job;
-    struct i4q_extent extent = {0};
-    for (size_t o = 0; o < job->outer; o++)
-        if (!extend(bench, (o * job->channels + channel) * job->inner, job->inner, &extent))
-            return false;
-    struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extent);
-    store_grid(job, channel, &grid);
-    return true;
-}
-
-/* The codes are written in the order of the elements, so all scales come first. */
-static bool quantize_scattered(struct bench *bench, struct i4q_error_sums *sums)
-{
-    const struct i4q_quantize_job *job = bench->job;
-    for (size_t c = 0; c < job->channels; c++)
-        if (!find_scattered_grid(bench, c))
-            return false;
-    for (size_t run = 0; run < job->outer * job->channels; run++) {
-        struct i4q_grid grid = load_grid(job, run % job->channels);
-        quantize_run(bench, run * job->inner, job->inner, &grid, sums);
-    }
-    return true;
-}
-
 static void quantize_chunk(void *context, size_t index)
 {
     const struct work *work = context;
@@ -322,15 +294,12 @@ static void quantize_chunk(void *context, size_t index)
     chunk->finite = true;
     if (i4q_choose_by_rows(job))
         quantize_rows(&bench, chunk);
-    else if (job->outer > 1)
-        chunk->finite = quantize_scattered(&bench, &chunk->sums);
     else
         for (size_t c = 0; c < chunk->channels && chunk->finite; c++)
             chunk->finite = quantize_channel(&bench, chunk->channel + c, chunk);
     flush(&bench, true);
     if (work->options->done)
-        work->options->done(work->options->context,
-                            job->outer * chunk->channels * job->inner * element_size(job));
+        work->options->done(work->options->context, chunk->channels * job->inner * element_size(job));
 }
 
 /* ---- chunks */
@@ -341,11 +310,11 @@ size_t i4q_quantize_blocks(const struct i4q_quantize_job *job)
 }
 
 /* An even number of channels, so that every chunk begins with a whole byte of codes. Does not depend on the
- * threads. Scattered channels stay together: their codes interleave. */
+ * threads. */
 static size_t channels_per_chunk(const struct i4q_quantize_job *job)
 {
     size_t channels = CHUNK / job->inner + 1;
-    return job->outer > 1 ? job->channels : channels + channels % 2;
+    return channels + channels % 2;
 }
 
 static size_t count_chunks(const struct i4q_quantize_job *job)
@@ -378,8 +347,6 @@ static bool collect(struct i4q_quantize_job *job, const struct chunk *chunks, st
         job->drift = fmax(job->drift, chunks[i].drift);
         i4q_error_add(&sums, &chunks[i].sums);
     }
-    if (job->outer > 1)
-        job->drift = NAN; /* its channels are scattered */
     job->signal = sums.signal;
     job->noise = sums.noise;
     job->max_error = sums.max_error;
@@ -429,6 +396,12 @@ static bool quantize_by_moments(const struct i4q_quantize_options *options, stru
     return ok;
 }
 
+/* Whether its chunks are spread over the threads together with those of others. */
+static bool is_simple(const struct i4q_quantize_job *job)
+{
+    return job->outer == 1 && !i4q_choose_by_moments(job);
+}
+
 bool i4q_quantize(const struct i4q_quantize_options *options, struct i4q_quantize_job *jobs, size_t count,
                   struct i4q_error *error)
 {
@@ -437,11 +410,14 @@ bool i4q_quantize(const struct i4q_quantize_options *options, struct i4q_quantiz
     if (!simple)
         return i4q_fail_memory(error);
     for (size_t i = 0; i < count; i++)
-        if (!i4q_choose_by_moments(&jobs[i]))
+        if (is_simple(&jobs[i]))
             simple[n_simple++] = &jobs[i];
     bool ok = quantize_chunks(options, simple, n_simple, error);
     for (size_t i = 0; ok && i < count; i++)
-        ok = !i4q_choose_by_moments(&jobs[i]) || quantize_by_moments(options, &jobs[i], error);
+        if (jobs[i].outer > 1)
+            ok = i4q_quantize_scattered(options, &jobs[i], error);
+        else if (!is_simple(&jobs[i]))
+            ok = quantize_by_moments(options, &jobs[i], error);
     free(simple);
     return ok;
 }

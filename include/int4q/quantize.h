@@ -60,6 +60,11 @@ size_t i4q_quantize_blocks(const struct i4q_quantize_job *job);
 /* The zero point of scale `index` (channel * blocks + block). */
 int i4q_quantize_zero_point(const struct i4q_quantize_job *job, size_t index);
 
+/* The grid of scale `index`, to and from the buffers of the job. No two threads may store grids of which one
+ * has an even index and the other the next. */
+void i4q_quantize_store_grid(const struct i4q_quantize_job *job, size_t index, const struct i4q_grid *grid);
+struct i4q_grid i4q_quantize_load_grid(const struct i4q_quantize_job *job, size_t index);
+
 struct i4q_quantize_options {
     const struct i4q_kernels *kernels;
     unsigned threads; /* 0: one a processor */

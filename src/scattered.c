@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Tiles of some rows and some channels are brought together, so that what the kernels see of a channel is one
+ * run. The first pass finds the scales, channel by channel; the second writes the codes, row by row. */
+#include "int4q/scattered.h"
+
+#include "int4q/checked.h"
+#include "int4q/grid.h"
+#include "int4q/half.h"
+#include "int4q/pool.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RUN = 128,             /* elements of a channel in a tile, or one row's where that has more */
+    LINE = 16,             /* elements of a row in a tile: those of a line of the cache, or one channel's */
+    TILE = RUN * LINE,     /* elements of a tile */
+    CHANNELS = 64,         /* that a thread finds scales for; even, since two zero points share a byte */
+    CHUNK_CODES = 1 << 15, /* that a thread writes at least */
+};
+
+/* Elements start ... start + n - 1 of each run of some rows and channels. */
+struct tile {
+    size_t row, rows, channel, channels, start, n;
+};
+
+struct chunk {
+    struct i4q_error_sums sums;
+    bool finite;
+};
+
+struct work {
+    const struct i4q_quantize_options *options;
+    struct i4q_quantize_job *job;
+    size_t rows;          /* of a chunk of codes */
+    struct chunk *scales; /* CHANNELS channels each */
+    struct chunk *codes;
+};
+
+/* ---- tiles */
+
+static size_t at_most(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The largest tile from this element on, within `rows` rows and `channels` channels. How many of them it has
+ * does not depend on `start`. */
+static struct tile tile_at(const struct i4q_quantize_job *job, size_t row, size_t rows, size_t channel,
+                           size_t channels, size_t start)
+{
+    size_t most = at_most(job->inner, RUN);
+    return (struct tile){.row = row,
+                         .rows = at_most(rows, RUN / most),
+                         .channel = channel,
+                         .channels = at_most(channels, most < LINE ? LINE / most : 1),
+                         .start = start,
+                         .n = at_most(job->inner - start, RUN)};
+}
+
+static size_t element(const struct i4q_quantize_job *job, const struct tile *tile, size_t row, size_t channel)
+{
+    return ((tile->row + row) * job->channels + tile->channel + channel) * job->inner + tile->start;
+}
+
+/* As binary32, channel by channel. */
+static void gather(const struct i4q_kernels *kernels, const struct i4q_quantize_job *job,
+                   const struct tile *tile, float *run)
+{
+    const char *weights = job->weights;
+    size_t n = tile->n;
+    for (size_t row = 0; row < tile->rows; row++)
+        for (size_t c = 0; c < tile->channels; c++) {
+            float *to = run + (c * tile->rows + row) * n;
+            size_t from = element(job, tile, row, c);
+            if (job->half)
+                kernels->widen16(weights + from * sizeof(uint16_t), n, to);
+            else
+                for (size_t i = 0; i < n; i++) /* few: no call for each */
+                    memcpy(to + i, weights + (from + i) * sizeof *to, sizeof *to);
+        }
+}
+
+/* ---- scales */
+
+static bool extend(const struct i4q_kernels *kernels, const struct i4q_quantize_job *job, const float *run,
+                   size_t n, struct i4q_extent *extent)
+{
+    float absmax = kernels->absmax(run, n), min = 0, max = 0;
+    if (i4q_grid_needs_range(job->method) && isfinite(absmax))
+        kernels->range(run, n, &min, &max);
+    extent->absmax = fmaxf(extent->absmax, absmax);
+    extent->min = fminf(extent->min, min);
+    extent->max = fmaxf(extent->max, max);
+    return isfinite(absmax);
+}
+
+/* The scales of the channels of a tile, from all its rows and elements. */
+static bool find_scales(const struct work *work, struct tile tile)
+{
+    struct i4q_quantize_job *job = work->job;
+    const struct i4q_kernels *kernels = work->options->kernels;
+    struct i4q_extent extents[LINE] = {{0}};
+    float runs[TILE];
+    bool finite = true;
+    for (size_t start = 0; start < job->inner; start += tile.n)
+        for (size_t row = 0; row < job->outer; row += tile.rows) {
+            tile = tile_at(job, row, job->outer - row, tile.channel, tile.channels, start);
+            gather(kernels, job, &tile, runs);
+            size_t n = tile.rows * tile.n;
+            for (size_t c = 0; c < tile.channels; c++)
+                finite &= extend(kernels, job, runs + c * n, n, &extents[c]);
+        }
+    for (size_t c = 0; finite && c < tile.channels; c++) {
+        struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extents[c]);
+        i4q_quantize_store_grid(job, tile.channel + c, &grid);
+    }
+    return finite;
+}
+
+static void scale_chunk(void *context, size_t index)
+{
+    const struct work *work = context;
+    const struct i4q_quantize_job *job = work->job;
+    size_t end = at_most((index + 1) * CHANNELS, job->channels);
+    struct chunk *chunk = &work->scales[index];
+    chunk->finite = true;
+    for (size_t c = index * CHANNELS; c < end && chunk->finite;) {
+        struct tile tile = tile_at(job, 0, job->outer, c, end - c, 0);
+        chunk->finite = find_scales(work, tile);
+        c += tile.channels;
+    }
+}
+
+/* ---- codes */
+
+/* n codes from element `first` on; where a byte is shared, its other half stays. */
+static void put_codes(const struct i4q_kernels *kernels, const struct i4q_quantize_job *job, size_t first,
+                      const int8_t *codes, size_t n)
+{
+    uint8_t *to = job->codes + i4q_format_bytes(job->format, first - first % 2);
+    if (job->format->bits != 4) {
+        memcpy(job->codes + first, codes, n);
+        return;
+    }
+    if (first % 2 && n) {
+        *to = (uint8_t)((*to & 15) | codes[0] << 4);
+        to++, codes++, n--;
+    }
+    kernels->pack4(codes, n - n % 2, to);
+    if (n % 2)
+        to[n / 2] = (uint8_t)((to[n / 2] & 0xf0) | (codes[n - 1] & 15));
+}
+
+/* The codes of a channel's run of a tile, and what they leave. */
+static void quantize_run(const struct i4q_kernels *kernels, const struct i4q_quantize_job *job,
+                         const struct i4q_grid *grid, const float *run, size_t n, int8_t *codes,
+                         struct i4q_error_sums *sums)
+{
+    float decoded[TILE];
+    kernels->quantize(run, n, grid, codes);
+    kernels->dequantize(codes, n, grid->scale, grid->zero, decoded);
+    for (size_t i = 0; job->half && i < n; i++)
+        decoded[i] = i4q_half_to_float(i4q_half_from_float(decoded[i]));
+    kernels->measure(run, decoded, n, i4q_error_unit(grid->scale * (float)(grid->high - grid->low)), sums);
+}
+
+static void code_tile(const struct work *work, const struct tile *tile, struct i4q_error_sums *sums)
+{
+    const struct i4q_kernels *kernels = work->options->kernels;
+    float runs[TILE];
+    int8_t codes[TILE], row_codes[TILE];
+    size_t n = tile->n, run = tile->rows * n;
+    gather(kernels, work->job, tile, runs);
+    for (size_t c = 0; c < tile->channels; c++) {
+        struct i4q_grid grid = i4q_quantize_load_grid(work->job, tile->channel + c);
+        quantize_run(kernels, work->job, &grid, runs + c * run, run, codes + c * run, sums);
+    }
+    for (size_t row = 0; row < tile->rows; row++) {
+        for (size_t c = 0; c < tile->channels; c++)
+            memcpy(row_codes + c * n, codes + c * run + row * n, n);
+        put_codes(kernels, work->job, element(work->job, tile, row, 0), row_codes, tile->channels * n);
+    }
+}
+
+static void code_chunk(void *context, size_t index)
+{
+    const struct work *work = context;
+    const struct i4q_quantize_job *job = work->job;
+    size_t end = at_most((index + 1) * work->rows, job->outer);
+    struct tile tile;
+    for (size_t row = index * work->rows; row < end; row += tile.rows)
+        for (size_t c = 0; c < job->channels; c += tile.channels)
+            for (size_t start = 0; start < job->inner; start += tile.n) {
+                tile = tile_at(job, row, end - row, c, job->channels - c, start);
+                code_tile(work, &tile, &work->codes[index].sums);
+            }
+    if (work->options->done)
+        work->options->done(work->options->context, (end - index * work->rows) * job->channels * job->inner *
+                                                        (job->half ? sizeof(uint16_t) : sizeof(float)));
+}
+
+/* ---- both passes */
+
+static void finish(struct i4q_quantize_job *job, const struct chunk *codes, size_t n_codes)
+{
+    struct i4q_error_sums sums = {0};
+    size_t count = job->outer * job->channels * job->inner;
+    for (size_t i = 0; i < n_codes; i++)
+        i4q_error_add(&sums, &codes[i].sums);
+    if (job->format->bits == 4 && count % 2)
+        job->codes[count / 2] &= 15;
+    job->drift = NAN; /* nobody adds it up */
+    job->signal = sums.signal;
+    job->noise = sums.noise;
+    job->max_error = sums.max_error;
+    job->sqnr_db = i4q_error_sqnr(&sums);
+}
+
+/* Enough for whole tiles and for a thread's while; even, since two codes share a byte. */
+static size_t rows_of_chunk(const struct i4q_quantize_job *job)
+{
+    size_t tile = RUN / at_most(job->inner, RUN), rows = CHUNK_CODES / (job->channels * job->inner) + 1;
+    rows = rows < tile ? tile : rows;
+    return rows + rows % 2;
+}
+
+bool i4q_quantize_scattered(const struct i4q_quantize_options *options, struct i4q_quantize_job *job,
+                            struct i4q_error *error)
+{
+    struct work work = {.options = options, .job = job, .rows = rows_of_chunk(job)};
+    size_t n_scales = i4q_div_up(job->channels, CHANNELS), n_codes = i4q_div_up(job->outer, work.rows);
+    struct chunk *chunks = calloc(n_scales + n_codes, sizeof *chunks);
+    if (!chunks)
+        return i4q_fail_memory(error);
+    work.scales = chunks;
+    work.codes = chunks + n_scales;
+    i4q_parallel_for(options->threads, n_scales, scale_chunk, &work);
+    job->finite = true;
+    for (size_t i = 0; i < n_scales; i++)
+        job->finite &= work.scales[i].finite;
+    if (job->finite) {
+        i4q_parallel_for(options->threads, n_codes, code_chunk, &work);
+        finish(job, work.codes, n_codes);
+    }
+    free(chunks);
+    return true;
+}
