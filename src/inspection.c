@@ -20,6 +20,7 @@ struct inspector {
     struct i4q_model *model;
     const struct i4q_kernels *kernels;
     bool statistics;
+    struct i4q_table firsts; /* the last row of a new storage, by the name of its codes */
     struct i4q_inspection *result;
     struct i4q_error *error;
 };
@@ -51,12 +52,11 @@ static bool check_scales(struct inspector *inspector, struct i4q_inspected *row,
         row->scale_min = fmin(row->scale_min, scale);
         row->scale_max = fmax(row->scale_max, scale);
     }
-    if (!bad)
-        return true;
-    const char *text = i4q_arena_format(&inspector->model->arena,
-                                        "scale '%s': %zu of %zu values are not finite and positive",
-                                        i4q_text(row->storage.scale->name), bad, count);
-    return text ? problem(inspector, row, text) : i4q_fail_memory(inspector->error);
+    if (bad)
+        row->flaw = i4q_arena_format(&inspector->model->arena,
+                                     "scale '%s': %zu of %zu values are not finite and positive",
+                                     i4q_text(row->storage.scale->name), bad, count);
+    return !bad || row->flaw || i4q_fail_memory(inspector->error);
 }
 
 static void classify_zero_point(struct i4q_inspected *row, const struct i4q_stored *stored)
@@ -201,30 +201,83 @@ static void count_row(struct i4q_inspection *inspection, struct i4q_inspected *r
     row->conv->weight->attached = row;
 }
 
-static bool inspect_row(struct inspector *inspector, const struct i4q_conv *conv, struct i4q_inspected *row)
+/* The error is a flaw of the model; any other is ours. */
+static bool find_flaw(struct inspector *inspector, struct i4q_inspected *row, const struct i4q_error *found)
+{
+    if (found->code == I4Q_MODEL)
+        row->flaw = i4q_arena_format(&inspector->model->arena, "%s", found->message);
+    return row->flaw || i4q_fail_memory(inspector->error);
+}
+
+static bool look_at_stored(struct inspector *inspector, struct i4q_inspected *row)
 {
     struct i4q_stored stored;
+    struct i4q_tensor tensor;
     struct i4q_error found = {0};
-    *row = (struct i4q_inspected){.conv = conv, .scale_min = NAN, .scale_max = NAN};
-    i4q_storage_describe(&inspector->model->arena, conv, &row->storage);
-    count_row(inspector->result, row);
-    if (!check_opset(inspector, row))
-        return false;
+    if (row->storage.unsound && !i4q_tensor_describe(row->storage.unsound, &tensor, &found))
+        return find_flaw(inspector, row, &found);
     if (!row->storage.codes)
         return true;
     if (!i4q_stored_open(&inspector->model->arena, &row->storage, &stored, &found))
-        return found.code == I4Q_MODEL ? problem(inspector, row, found.message)
-                                       : i4q_fail_memory(inspector->error);
+        return find_flaw(inspector, row, &found);
     if (!stored.codes.type)
         return true;
     classify_zero_point(row, &stored);
     return check_scales(inspector, row, &stored) && look_at_codes(inspector, row, &stored);
 }
 
+static bool has_same_storage(const struct i4q_inspected *x, const struct i4q_inspected *y)
+{
+    const struct i4q_storage *a = &x->storage, *b = &y->storage;
+    return x->conv->channel_axis == y->conv->channel_axis && a->codes == b->codes && a->scale == b->scale &&
+           a->zero_point == b->zero_point && a->unsound == b->unsound && a->name == b->name &&
+           a->is_dequantize == b->is_dequantize && a->axis == b->axis && a->block == b->block &&
+           a->rank == b->rank && (!a->rank || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0);
+}
+
+/* Many Convs may share a weight, and many decoders codes: what is stored is looked at once. */
+static bool find_first(struct inspector *inspector, struct i4q_inspected *row)
+{
+    row->first = row;
+    if (!row->storage.codes)
+        return true;
+    void **slot = i4q_table_at(&inspector->firsts, i4q_text(row->storage.codes->name));
+    if (!slot)
+        return i4q_fail_memory(inspector->error);
+    if (*slot && has_same_storage(*slot, row))
+        row->first = *slot;
+    else
+        *slot = row;
+    return true;
+}
+
+static void copy_figures(struct i4q_inspected *row, const struct i4q_inspected *first)
+{
+    const struct i4q_conv *conv = row->conv;
+    *row = *first;
+    row->conv = conv;
+}
+
+static bool inspect_row(struct inspector *inspector, const struct i4q_conv *conv, struct i4q_inspected *row)
+{
+    *row = (struct i4q_inspected){.conv = conv, .scale_min = NAN, .scale_max = NAN};
+    i4q_storage_describe(&inspector->model->arena, conv, &row->storage);
+    count_row(inspector->result, row);
+    if (!check_opset(inspector, row) || !find_first(inspector, row))
+        return false;
+    if (row->first != row)
+        copy_figures(row, row->first);
+    else if (!look_at_stored(inspector, row))
+        return false;
+    return !row->flaw || problem(inspector, row, row->flaw);
+}
+
 bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, bool statistics,
                  struct i4q_inspection *inspection, struct i4q_error *error)
 {
-    struct inspector inspector = {model, kernels, statistics, inspection, error};
+    struct inspector inspector = {
+        .model = model, .kernels = kernels, .statistics = statistics, .result = inspection, .error = error};
+    i4q_table_init(&inspector.firsts, &model->arena);
     *inspection = (struct i4q_inspection){
         .model = model, .opset = i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import)};
     if (!i4q_convs_find(model, I4Q_OPS_CONV | I4Q_OPS_INTEGER, I4Q_OPS_ALL, &inspection->convs,

@@ -31,7 +31,7 @@ static void print_row(const struct i4q_inspect_report *report, const struct i4q_
     fprintf(stream, "%-*s  %-15s %-9s  %-11s  %-10s %9zu  %s", name_width,
             i4q_text_name(row->conv->node->proto, name), i4q_text_shape(storage, shape), storage->name,
             granularity ? granularity : "-", zero_point ? zero_point : "-", storage->bytes, scales);
-    if (report->has_reference && row->is_compared)
+    if (report->has_reference && row->compared)
         fprintf(stream, "%*s  %7.2f  %9.3g", SCALE_WIDTH - (int)strlen(scales), "", row->sqnr_db,
                 row->max_error);
     fputc('\n', stream);
@@ -120,8 +120,8 @@ static json_t *row_json(const struct i4q_inspected *row)
     i4q_json_put(&json, "zero_channels",
                  row->has_zero_channels ? i4q_json_size(row->zero_channels) : json_null());
     i4q_json_put(&json, "histogram", histogram_json(row));
-    i4q_json_put(&json, "sqnr_db", i4q_json_real(row->is_compared ? row->sqnr_db : NAN));
-    i4q_json_put(&json, "max_error", i4q_json_real(row->is_compared ? row->max_error : NAN));
+    i4q_json_put(&json, "sqnr_db", i4q_json_real(row->compared ? row->sqnr_db : NAN));
+    i4q_json_put(&json, "max_error", i4q_json_real(row->compared ? row->max_error : NAN));
     return json;
 }
 

@@ -15,6 +15,7 @@ enum { TILE = 4096, MAX_DEPTH = 64 };
 /* What becomes of a value of the model; hung to it as `attached`. */
 struct fate {
     bool goes; /* nothing reads it any more: with its initializer, or the node that makes it */
+    const struct i4q_use *use;   /* the first that may still be in need of it, once it was asked for */
     Onnx__TensorProto *restored; /* the initializer that it becomes, or whose place it leaves */
 };
 
@@ -88,16 +89,22 @@ static Onnx__TensorProto *decode(struct restorer *restorer, const struct i4q_con
 
 /* ---- what goes */
 
-static bool is_unread(const struct i4q_value *value)
+static bool is_read(const struct i4q_use *use)
 {
-    for (const struct i4q_use *use = value->uses; use; use = use->next) {
-        const Onnx__NodeProto *node = use->node->proto;
-        const struct i4q_value *output =
-            node->n_output ? i4q_scope_resolve(use->node->scope, node->output[0]) : NULL;
-        if (!output || !goes(output))
-            return false;
-    }
-    return !value->is_output && !value->is_input;
+    const Onnx__NodeProto *node = use->node->proto;
+    const struct i4q_value *output =
+        node->n_output ? i4q_scope_resolve(use->node->scope, node->output[0]) : NULL;
+    return !output || !goes(output);
+}
+
+/* What goes never comes back, so each use is passed once, however many nodes share the value. */
+static bool is_unread(const struct i4q_value *value, struct fate *fate)
+{
+    const struct i4q_use *use = fate->use ? fate->use : value->uses;
+    while (use->next && !is_read(use))
+        use = use->next;
+    fate->use = use;
+    return !is_read(use) && !value->is_output && !value->is_input;
 }
 
 /* Values that only decoded the weight go with it, back to the initializers. */
@@ -105,11 +112,11 @@ static bool drop_unread(struct restorer *restorer, const struct i4q_node *node, 
 {
     for (size_t i = 0; i < node->proto->n_input && depth < MAX_DEPTH; i++) {
         struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[i]);
-        if (!value || goes(value) || !is_unread(value))
-            continue;
-        struct fate *fate = fate_of(restorer, value);
-        if (!fate)
+        struct fate *fate = value ? fate_of(restorer, value) : NULL;
+        if (value && !fate)
             return false;
+        if (!value || fate->goes || !is_unread(value, fate))
+            continue;
         fate->goes = true;
         if (value->producer && !drop_unread(restorer, value->producer, depth + 1))
             return false;

@@ -34,16 +34,18 @@ const char *i4q_granularity_name(enum i4q_granularity granularity)
     return names[granularity];
 }
 
-/* A tensor with a sound shape, else NULL; its size in `bytes` is added. */
-static const Onnx__TensorProto *take_tensor(const Onnx__TensorProto *proto, struct i4q_tensor *tensor,
-                                            size_t *bytes)
+/* A tensor with a sound shape, else NULL; its size is added. */
+static const Onnx__TensorProto *take_tensor(struct i4q_storage *storage, const Onnx__TensorProto *proto,
+                                            struct i4q_tensor *tensor)
 {
     struct i4q_error ignored = {0};
     *tensor = (struct i4q_tensor){0};
-    if (!proto || !i4q_tensor_describe(proto, tensor, &ignored))
-        return NULL;
-    *bytes += tensor->bytes;
-    return proto;
+    if (proto && i4q_tensor_describe(proto, tensor, &ignored)) {
+        storage->bytes += tensor->bytes;
+        return proto;
+    }
+    storage->unsound = proto ? proto : storage->unsound;
+    return NULL;
 }
 
 static const Onnx__TensorProto *input_tensor(const struct i4q_node *node, size_t input)
@@ -107,9 +109,9 @@ static void describe_integers(struct i4q_storage *storage, const Onnx__TensorPro
                               const Onnx__TensorProto *scale_proto, const Onnx__TensorProto *zero_proto)
 {
     struct i4q_tensor codes, scale, zero;
-    storage->codes = take_tensor(codes_proto, &codes, &storage->bytes);
-    storage->scale = take_tensor(scale_proto, &scale, &storage->bytes);
-    storage->zero_point = take_tensor(zero_proto, &zero, &storage->bytes);
+    storage->codes = take_tensor(storage, codes_proto, &codes);
+    storage->scale = take_tensor(storage, scale_proto, &scale);
+    storage->zero_point = take_tensor(storage, zero_proto, &zero);
     if (!storage->codes)
         return;
     const struct kind *kind = find_kind(codes.type);
@@ -225,8 +227,10 @@ static void describe_decoded(struct i4q_arena *arena, const struct i4q_conv *con
     else
         known &= describe_dequantize(conv->decoder, storage) && at == conv->decoder;
     if (!known)
-        *storage = (struct i4q_storage){
-            .name = storage->name, .is_float = storage->is_float, .bytes = storage->bytes};
+        *storage = (struct i4q_storage){.name = storage->name,
+                                        .is_float = storage->is_float,
+                                        .unsound = storage->unsound,
+                                        .bytes = storage->bytes};
 }
 
 /* Inputs: QLinearConv x, x_scale, x_zero_point, w, w_scale, w_zero_point, ...; ConvInteger x, w,

@@ -8,8 +8,10 @@
 #include <string.h>
 
 enum {
-    VARINT_MAX = 10,  /* bytes of a 64-bit varint */
-    LENGTH_WIDTH = 5, /* bytes in which the skeleton writes every length, so that it can be filled in later */
+    VARINT_MAX = 10, /* bytes of a 64-bit varint */
+    SHORT_MAX = 5,   /* bytes of tags and lengths; protobuf-c reads no more */
+    /* Bytes in which the skeleton writes every length, so that it can be filled in later. */
+    LENGTH_WIDTH = SHORT_MAX,
     FIRST_CAPACITY = 4096,
 };
 
@@ -65,12 +67,13 @@ static bool grow(struct scan *scan, void **data, size_t *capacity, size_t needed
     return true;
 }
 
+/* Small messages grow in the skeleton, so its size is limited by itself: to that of any message. */
 static bool emit(struct scan *scan, const void *data, size_t size)
 {
     struct buffer *out = &scan->skeleton;
     size_t needed;
-    if (!i4q_add_size(out->size, size, &needed))
-        return i4q_fail_memory(scan->error);
+    if (!i4q_add_size(out->size, size, &needed) || needed > INT32_MAX)
+        return i4q_fail(scan->error, I4Q_MODEL, "without its weights it passes 2 GiB");
     if (needed > out->capacity && !grow(scan, (void **)&out->data, &out->capacity, needed, 1))
         return false;
     if (size)
@@ -103,10 +106,10 @@ static bool emit_payload(struct scan *scan, const struct token *token)
 
 /* ---- tokens */
 
-static bool read_varint(struct scan *scan, struct cursor *cursor, uint64_t *value)
+static bool read_varint(struct scan *scan, struct cursor *cursor, int max, uint64_t *value)
 {
     *value = 0;
-    for (int i = 0; i < VARINT_MAX; i++) {
+    for (int i = 0; i < max; i++) {
         if (cursor->at == cursor->end)
             return i4q_fail(scan->error, I4Q_MODEL,
                             "malformed protobuf: a varint is cut off at offset %" PRIu64,
@@ -117,7 +120,7 @@ static bool read_varint(struct scan *scan, struct cursor *cursor, uint64_t *valu
             return true;
     }
     return i4q_fail(scan->error, I4Q_MODEL,
-                    "malformed protobuf: a varint has more than %d bytes at offset %" PRIu64, VARINT_MAX,
+                    "malformed protobuf: a varint has more than %d bytes at offset %" PRIu64, max,
                     offset(scan, cursor->at));
 }
 
@@ -126,7 +129,7 @@ static bool read_tag(struct scan *scan, struct cursor *cursor, const ProtobufCMe
 {
     uint64_t tag;
     token->start = cursor->at;
-    if (!read_varint(scan, cursor, &tag))
+    if (!read_varint(scan, cursor, SHORT_MAX, &tag))
         return false;
     /* Field numbers have 29 bits; protobuf-c would read a longer tag as another field. */
     if (tag >> 3 == 0 || tag > UINT32_MAX)
@@ -146,7 +149,7 @@ static bool read_size(struct scan *scan, struct cursor *cursor, struct token *to
     uint64_t size = 0;
     switch (token->wire_type) {
     case PROTOBUF_C_WIRE_TYPE_VARINT:
-        if (!read_varint(scan, cursor, &size))
+        if (!read_varint(scan, cursor, VARINT_MAX, &size))
             return false;
         size = (uint64_t)(cursor->at - start);
         cursor->at = start;
@@ -155,7 +158,7 @@ static bool read_size(struct scan *scan, struct cursor *cursor, struct token *to
         size = 8;
         break;
     case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
-        if (!read_varint(scan, cursor, &size))
+        if (!read_varint(scan, cursor, SHORT_MAX, &size))
             return false;
         break;
     case PROTOBUF_C_WIRE_TYPE_32BIT:
@@ -211,7 +214,7 @@ static bool check_packed(struct scan *scan, const struct token *token)
     struct cursor values = {token->value, token->value + token->size};
     uint64_t ignored;
     while (values.at < values.end)
-        if (!read_varint(scan, &values, &ignored))
+        if (!read_varint(scan, &values, VARINT_MAX, &ignored))
             return false;
     return true;
 }
@@ -250,11 +253,7 @@ static bool scan_nested(struct scan *scan, const struct token *token, const uint
     struct cursor inner = {token->value, token->value + token->size};
     if (!scan_message(scan, inner, token->field->descriptor, depth + 1))
         return false;
-    size_t length = scan->skeleton.size - start;
-    if (length > INT32_MAX)
-        return i4q_fail(scan->error, I4Q_MODEL, "a message of %zu bytes at offset %" PRIu64 " passes 2 GiB",
-                        length, offset(scan, token->start));
-    put_length(scan->skeleton.data + start - LENGTH_WIDTH, length);
+    put_length(scan->skeleton.data + start - LENGTH_WIDTH, scan->skeleton.size - start);
     return true;
 }
 

@@ -6,7 +6,7 @@
 
 #include "int4q/inspection.h"
 
-/* Fills is_compared, sqnr_db and max_error of the rows whose node the reference has as well, and
+/* Fills compared, sqnr_db and max_error of the rows whose node the reference has as well, and
  * `differences`. Works in the arenas of both models. Fails for want of memory, or because the reference's
  * Convs are not sound. */
 bool i4q_compare(struct i4q_inspection *inspection, struct i4q_model *reference,

@@ -14,6 +14,8 @@ enum { I4Q_HISTOGRAM = 256 };
 struct i4q_inspected {
     const struct i4q_conv *conv;
     struct i4q_storage storage;
+    const struct i4q_inspected *first; /* that has the very same storage, in which all below is the same */
+    const char *flaw;                  /* what is wrong with what is stored; NULL: nothing */
     enum i4q_zero_point zero_point;
     double scale_min, scale_max; /* NAN without scales */
     bool has_zero_channels;
@@ -25,8 +27,8 @@ struct i4q_inspected {
     size_t n_histogram;
 
     /* With a reference that has the same weight. */
-    bool is_compared;
-    double sqnr_db, max_error; /* as in struct i4q_quantize_job */
+    const struct i4q_value *compared; /* the reference's weight; NULL: none */
+    double sqnr_db, max_error;        /* as in struct i4q_quantize_job */
 };
 
 /* The kinds of storage that are counted. */

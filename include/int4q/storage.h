@@ -21,7 +21,8 @@ struct i4q_storage {
     /* What is stored for it; NULL where there is no such thing. Codes of a float weight are the weight
      * itself. */
     const Onnx__TensorProto *codes, *scale, *zero_point;
-    size_t bytes; /* payloads of codes, scale and zero point together */
+    const Onnx__TensorProto *unsound; /* one of them that was left out, since it has no possible shape */
+    size_t bytes;                     /* payloads of codes, scale and zero point together */
 
     enum i4q_granularity granularity;
     int64_t axis;  /* of the codes, along which scales differ */

@@ -7,9 +7,9 @@
  *
  * After i4q_wire_scan succeeded:
  *   - every length stays inside its parent, every wire type fits its field, messages nest at most
- *     I4Q_WIRE_DEPTH deep, no string field has a NUL, every field number is 1 or more,
- *     no message stands twice where the schema has one;
- *   - the skeleton is a valid message of the same type with the same fields in the same order;
+ *     I4Q_WIRE_DEPTH deep, no string field has a NUL, every field number is 1 or more, tags and lengths have
+ *     at most 5 bytes, no message stands twice where the schema has one;
+ *   - the skeleton is a valid message of the same type with the same fields in the same order, below 2 GiB;
  *   - each payload field of the skeleton is 8 bytes: the little-endian index of its view in `payloads`.
  * Fields that the schema does not know are carried over as they are; their contents are not looked into.
  */

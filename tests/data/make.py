@@ -117,10 +117,20 @@ def type_twice():
     return b"\x08\x08" + field(7, field(12, field(2, b"") * 2))
 
 
+def long_length():
+    """A length in six bytes where one would do: no reader takes more than five."""
+    return b"\x08\x08" + b"\x12\x81\x80\x80\x80\x80\x00" + b"p" + field(7, b"")
+
+
+def long_tag():
+    return b"\x08\x08" + b"\x92\x80\x80\x80\x80\x00\x01" + b"p" + field(7, b"")
+
+
 MODELS = {
     "good-detector": detector, "good-inputs-listed": inputs_listed, "good-no-conv": no_conv,
     "good-non-finite": non_finite, "good-identities": identities, "unsupported-operator": unknown_operator,
     "bad-external-missing": external, "bad-short-payload": short_payload, "bad-overflowing-dims": overflowing_dims,
+    "bad-long-length": long_length, "bad-long-tag": long_tag,
     "bad-nested": nested, "bad-type-twice": type_twice, "bad-garbage": lambda: b"this is no model at all\n",
     "bad-empty": lambda: b"", "bad-truncated": lambda: detector().SerializeToString()[:-100],
 }

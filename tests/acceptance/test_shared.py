@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What very many nodes share is looked at once: a small file must not keep the tool busy for hours, nor fill memory."""
+import numpy as np
+import onnx
+from helpers import make_model, run_int4q, value
+from onnx import TensorProto, helper, numpy_helper
+
+SCALE = numpy_helper.from_array(np.float32(0.5), "s")
+
+
+def codes(name, *dims):
+    count = int(np.prod(dims))
+    return TensorProto(name=name, data_type=TensorProto.INT4, dims=dims, raw_data=bytes([0x21]) * ((count + 1) // 2))
+
+
+def save(path, nodes, initializers):
+    """By hand: helper.make_node takes its time."""
+    onnx.save(make_model(nodes, initializers, outputs=[value("y0", 1)], opset=21), path)
+
+
+def node(op_type, inputs, output, name=""):
+    return onnx.NodeProto(op_type=op_type, input=inputs, output=[output], name=name)
+
+
+def test_codes_that_many_decoders_share(tmp_path):
+    """2,000 x 4,000,000 codes, if each were looked at; one mark a channel alone would pass the limit of memory."""
+    nodes = []
+    for i in range(2000):
+        nodes += [node("DequantizeLinear", ["q", "s"], f"w{i}"), node("Conv", ["x", f"w{i}"], f"y{i}", f"c{i}")]
+    save(tmp_path / "shared.onnx", nodes, [codes("q", 4000000, 1, 1, 1), SCALE])
+    run_int4q("inspect", tmp_path / "shared.onnx", "-q", "--stats", "--require", "int4==2000", "--require", "valid")
+
+
+def test_weight_that_many_convs_share(tmp_path):
+    nodes = [node("DequantizeLinear", ["q", "s"], "w")] + [node("Conv", ["x", "w"], f"y{i}", f"c{i}") for i in range(50000)]
+    save(tmp_path / "shared.onnx", nodes, [codes("q", 400000, 1, 1, 1), SCALE])
+    run_int4q("inspect", tmp_path / "shared.onnx", "-q", "--stats", "--reference", tmp_path / "shared.onnx", "--require", "int4==50000")
+    run_int4q("restore", tmp_path / "shared.onnx", "-q", "-o", tmp_path / "out.onnx")
+    run_int4q("inspect", tmp_path / "out.onnx", "-q", "--require", "float==50000")
+
+
+def test_scale_that_many_decoders_share(tmp_path):
+    nodes, weights = [], [SCALE]
+    for i in range(100000):
+        nodes += [node("DequantizeLinear", [f"q{i}", "s"], f"w{i}"), node("Conv", ["x", f"w{i}"], f"y{i}", f"c{i}")]
+        weights.append(codes(f"q{i}", 1, 2, 1, 1))
+    save(tmp_path / "shared.onnx", nodes, weights)
+    run_int4q("restore", tmp_path / "shared.onnx", "-q", "-o", tmp_path / "out.onnx")
+    restored = onnx.load(tmp_path / "out.onnx").graph
+    assert len(restored.node) == 100000 and len(restored.initializer) == 100000
+    np.testing.assert_array_equal(numpy_helper.to_array(restored.initializer[-1]).ravel(), np.float32([0.5, 1]))
