@@ -253,23 +253,19 @@ struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *n
 
 char *i4q_model_new_name(struct i4q_model *model, const char *base)
 {
-    char *name = i4q_arena_format(&model->arena, "%s", base);
-    void **first = name ? i4q_table_at(&model->names, name) : NULL;
-    if (!first)
-        return NULL;
+    char *first = i4q_arena_format(&model->arena, "%s", base), *name = first;
+    void **slot = first ? i4q_table_at(&model->names, first) : NULL;
     /* The entry of `base` counts: 0 is free, n means that base_n is the next to try. */
-    uintptr_t suffix = (uintptr_t)*first;
-    *first = (void *)(suffix + 1);
-    if (suffix == 0)
-        return name;
-    for (;; suffix++) {
+    uintptr_t suffix = slot ? (uintptr_t)*slot : 0;
+    for (; slot && *slot; suffix++) {
         name = i4q_arena_format(&model->arena, "%s_%" PRIuPTR, base, suffix);
-        void **slot = name ? i4q_table_at(&model->names, name) : NULL;
-        if (!slot)
-            return NULL;
-        if (!*slot) {
-            *slot = (void *)1;
-            return name;
-        }
+        slot = name ? i4q_table_at(&model->names, name) : NULL;
     }
+    if (!slot)
+        return NULL;
+    *slot = (void *)1;
+    slot = i4q_table_at(&model->names, first); /* it may have moved */
+    if (slot)
+        *slot = (void *)(suffix ? suffix : 1);
+    return slot ? name : NULL;
 }

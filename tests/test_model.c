@@ -191,6 +191,24 @@ static void new_names_are_free(void **state)
     assert_string_equal(i4q_model_new_name(&f->model, "w_zero_point"), "w_zero_point_1");
 }
 
+/* Names that are taken are tried once, not once for each new name. */
+static void new_names_are_found_soon(void **state)
+{
+    enum { TAKEN = 2000, BYTES = 100 };
+    struct fixture *f = *state;
+    static char names[TAKEN][sizeof "w_scale_2000"];
+    assert_loads(f);
+    for (int i = 0; i < TAKEN; i++) {
+        snprintf(names[i], sizeof names[i], i ? "w_scale_%d" : "w_scale", i);
+        *i4q_table_at(&f->model.names, names[i]) = (void *)1;
+    }
+    size_t before = f->model.arena.used;
+    for (int i = 0; i < TAKEN; i++)
+        assert_non_null(i4q_model_new_name(&f->model, "w_scale"));
+    assert_true(f->model.arena.used - before < (size_t)TAKEN * 2 * BYTES);
+    assert_string_equal(i4q_model_new_name(&f->model, "w_scale"), "w_scale_4000");
+}
+
 static void broken_models_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -246,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stored_models_are_written_as_they_were, setup, teardown),
         cmocka_unit_test_setup_teardown(uses_are_found_across_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(new_names_are_free, setup, teardown),
+        cmocka_unit_test_setup_teardown(new_names_are_found_soon, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_models_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(external_data_has_its_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(values_defined_twice_are_refused, setup, teardown),
