@@ -2,6 +2,7 @@
 #include "int4q/json.h"
 
 #include "int4q/output.h"
+#include "int4q/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,31 +27,6 @@ static void watch_memory(void)
     short_of_memory = false;
 }
 
-/* Length of the UTF-8 sequence at `text`, 0 when there is none (Unicode, table 3-7: well-formed byte
- * sequences). */
-static size_t sequence_length(const unsigned char *text)
-{
-    static const struct {
-        unsigned char first, last, second_low, second_high;
-        size_t length;
-    } forms[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        if (text[0] < forms[i].first || text[0] > forms[i].last)
-            continue;
-        if (forms[i].length > 1 && (text[1] < forms[i].second_low || text[1] > forms[i].second_high))
-            return 0;
-        for (size_t b = 2; b < forms[i].length; b++)
-            if ((text[b] & 0xc0) != 0x80)
-                return 0;
-        return forms[i].length;
-    }
-    return 0;
-}
-
 json_t *i4q_json_text(const char *text)
 {
     if (!text)
@@ -59,7 +35,7 @@ json_t *i4q_json_text(const char *text)
     if (!clean)
         return NULL;
     for (const char *in = text; *in;) {
-        size_t length = sequence_length((const unsigned char *)in);
+        size_t length = i4q_utf8_length(in);
         memcpy(out, length ? in : "\xef\xbf\xbd", length ? length : REPLACEMENT);
         out += length ? length : REPLACEMENT;
         in += length ? length : 1;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "int4q/log.h"
 
+#include "int4q/utf8.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,14 +23,35 @@ enum i4q_verbosity i4q_log_verbosity(void)
     return verbosity;
 }
 
+/* Whether a terminal does something else with the sequence than show it. In UTF-8 bytes are in the order of
+ * characters. */
+static bool is_control(const char *sequence, size_t length)
+{
+    static const struct {
+        const char *first, *last;
+    } ranges[] = {
+        {"\x01", "\x1f"},                 /* C0 */
+        {"\x7f", "\x7f"},                 /* DEL */
+        {"\xc2\x80", "\xc2\x9f"},         /* C1 */
+        {"\xd8\x9c", "\xd8\x9c"},         /* Arabic letter mark */
+        {"\xe2\x80\x8e", "\xe2\x80\x8f"}, /* left-to-right and right-to-left marks */
+        {"\xe2\x80\xa8", "\xe2\x80\xae"}, /* separators of lines; embeddings and overrides of directions */
+        {"\xe2\x81\xa6", "\xe2\x81\xa9"}, /* isolates */
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (strlen(ranges[i].first) == length && memcmp(sequence, ranges[i].first, length) >= 0 &&
+            memcmp(sequence, ranges[i].last, length) <= 0)
+            return true;
+    return false;
+}
+
 char *i4q_mask_control(char *text)
 {
-    for (unsigned char *c = (unsigned char *)text; *c; c++) {
-        /* U+0080 to U+009F are control characters too; in UTF-8 they are C2 80 to C2 9F. */
-        if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)
-            *c++ = '?', *c = '?';
-        else if (*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    for (char *at = text; *at;) {
+        size_t length = i4q_utf8_length(at), bytes = length ? length : 1;
+        if (!length || is_control(at, length))
+            memset(at, '?', bytes);
+        at += bytes;
     }
     return text;
 }
