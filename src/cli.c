@@ -2,16 +2,13 @@
 #include "int4q/cli.h"
 
 #include "int4q/log.h"
-#include "int4q/sandbox.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- values */
 
@@ -165,58 +162,7 @@ bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, voi
                          : common->no_progress ? I4Q_PROGRESS_OFF
                                                : I4Q_PROGRESS_AUTO);
     i4q_log_set_verbosity(common->quiet ? I4Q_QUIET : common->verbose ? I4Q_VERBOSE : I4Q_NORMAL);
-    return true;
-}
-
-/* ---- sandbox */
-
-/* A file that is to appear needs its directory; what is no regular file is written to as it is. */
-static void allow_file(struct i4q_sandbox *sandbox, const char *path, enum i4q_option_file file)
-{
-    struct stat status;
-    char *copy = path && strcmp(path, "-") != 0 ? strdup(path) : NULL;
-    if (!copy)
-        return;
-    bool special = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
-    if (file == I4Q_FILE_INPUT || file == I4Q_FILE_MODEL)
-        i4q_sandbox_allow(sandbox, path, I4Q_ACCESS_READ);
-    if (file == I4Q_FILE_MODEL)
-        i4q_sandbox_allow(sandbox, dirname(copy), I4Q_ACCESS_READ);
-    if (file == I4Q_FILE_OUTPUT && special)
-        i4q_sandbox_allow(sandbox, path, I4Q_ACCESS_WRITE);
-    else if (file == I4Q_FILE_OUTPUT)
-        i4q_sandbox_allow(sandbox, dirname(copy), I4Q_ACCESS_DIRECTORY);
-    free(copy);
-}
-
-static void allow_option(struct i4q_sandbox *sandbox, const struct i4q_option *option, const void *arguments)
-{
-    const char *field = (const char *)arguments + option->offset;
-    if (option->file == I4Q_FILE_EVERYWHERE) {
-        if (*(const bool *)field)
-            i4q_sandbox_allow(sandbox, "/", I4Q_ACCESS_READ);
-    } else if (option->kind == I4Q_OPTION_LIST) {
-        const struct i4q_patterns *list = (const void *)field;
-        for (size_t i = 0; i < list->count; i++)
-            allow_file(sandbox, list->items[i], option->file);
-    } else if (option->kind == I4Q_OPTION_STRING) {
-        allow_file(sandbox, *(const char *const *)(const void *)field, option->file);
-    }
-}
-
-void i4q_cli_enter_sandbox(const struct i4q_command *command, const void *arguments)
-{
-    const struct i4q_common *common = arguments;
-    struct i4q_sandbox sandbox;
-    if (common->no_sandbox || !I4Q_HAS_SANDBOX)
-        return;
-    i4q_sandbox_begin(&sandbox);
-    i4q_sandbox_allow(&sandbox, "/dev/urandom", I4Q_ACCESS_READ); /* for jansson's hash tables */
-    allow_file(&sandbox, common->model, I4Q_FILE_MODEL);
-    for (const struct i4q_option *option = command->options; option->name; option++)
-        if (option->file)
-            allow_option(&sandbox, option, arguments);
-    i4q_log_verbose("%s", i4q_sandbox_enter(&sandbox));
+    return common->help || i4q_cli_check_files(command, arguments, error);
 }
 
 /* ---- help */

@@ -83,9 +83,6 @@ static bool compare(struct run *run, const struct i4q_kernels *kernels)
 
 static bool inspect(struct run *run)
 {
-    const struct arguments *a = run->arguments;
-    if (a->reference && strcmp(a->reference, "-") == 0 && strcmp(a->common.model, "-") == 0)
-        return i4q_fail(run->error, I4Q_USAGE, "standard input can be read only once");
     const struct i4q_kernels *kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), run->error);
     if (!kernels)
         return false;

@@ -15,10 +15,11 @@
 
 enum { OPEN_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY }; /* a FIFO must not make us wait */
 
-bool i4q_external_init(struct i4q_external *external, const char *path, bool follow_symlinks,
-                       struct i4q_error *error)
+bool i4q_external_init(struct i4q_external *external, struct i4q_arena *arena, const char *path,
+                       bool follow_symlinks, struct i4q_error *error)
 {
     *external = (struct i4q_external){.directory = -1, .follow_symlinks = follow_symlinks};
+    i4q_table_init(&external->numbers, arena);
     if (strcmp(path, "-") == 0)
         return true;
     char *copy = strdup(path);
@@ -31,11 +32,9 @@ bool i4q_external_init(struct i4q_external *external, const char *path, bool fol
 
 void i4q_external_close(struct i4q_external *external)
 {
-    for (size_t i = 0; i < external->n_files; i++) {
+    for (size_t i = 0; i < external->n_files; i++)
         if (external->files[i].bytes.size)
             munmap((void *)external->files[i].bytes.data, external->files[i].bytes.size);
-        free(external->files[i].location);
-    }
     free(external->files);
     if (external->directory >= 0)
         close(external->directory);
@@ -134,8 +133,8 @@ static bool is_our_trouble(int cause)
            cause == EINTR;
 }
 
-static bool open_file(struct i4q_external *external, const char *location, struct i4q_view *bytes,
-                      struct i4q_error *error)
+static bool open_file(const struct i4q_external *external, const char *location,
+                      struct i4q_external_file *file, struct i4q_error *error)
 {
     struct stat status;
     if (!check_location(external, location, error))
@@ -148,55 +147,53 @@ static bool open_file(struct i4q_external *external, const char *location, struc
     if (fd < 0)
         return i4q_fail(error, is_our_trouble(errno) ? I4Q_FAILED : I4Q_MODEL, "cannot open '%s': %s",
                         location, strerror(errno));
-    bool ok = check_file(external, location, fd, &status, error) && map(fd, location, &status, bytes, error);
+    bool ok =
+        check_file(external, location, fd, &status, error) && map(fd, location, &status, &file->bytes, error);
     close(fd);
+    if (ok)
+        *file = (struct i4q_external_file){location, file->bytes, status.st_dev, status.st_ino};
     return ok;
 }
 
 /* ---- the files that are open */
 
-static bool add_file(struct i4q_external *external, const char *location, struct i4q_view bytes)
+static bool make_room(struct i4q_external *external)
 {
-    if (external->n_files == external->capacity) {
-        size_t capacity = external->capacity ? external->capacity * 2 : 4;
-        struct i4q_external_file *files = realloc(external->files, capacity * sizeof *files);
-        if (!files)
-            return false;
-        external->files = files;
-        external->capacity = capacity;
-    }
-    struct i4q_external_file *file = &external->files[external->n_files];
-    *file = (struct i4q_external_file){strdup(location), bytes};
-    if (!file->location)
+    if (external->n_files < external->capacity)
+        return true;
+    size_t capacity = external->capacity ? external->capacity * 2 : 4;
+    struct i4q_external_file *files = realloc(external->files, capacity * sizeof *files);
+    if (!files)
         return false;
-    external->n_files++;
+    external->files = files;
+    external->capacity = capacity;
     return true;
 }
 
-/* The last file used comes first: tensors of one file follow each other. */
-static bool find_file(struct i4q_external *external, const char *location, struct i4q_view *bytes,
-                      struct i4q_error *error)
+/* The file at `location`, opened at its first use; NULL with an error. */
+static const struct i4q_external_file *find_file(struct i4q_external *external, const char *location,
+                                                 struct i4q_error *error)
 {
-    for (size_t i = external->n_files; i-- > 0;)
-        if (strcmp(external->files[i].location, location) == 0) {
-            *bytes = external->files[i].bytes;
-            return true;
-        }
-    *bytes = (struct i4q_view){0};
-    if (!open_file(external, location, bytes, error))
-        return false;
-    if (add_file(external, location, *bytes))
-        return true;
-    munmap((void *)bytes->data, bytes->size);
-    return i4q_fail_memory(error);
+    void **number = make_room(external) ? i4q_table_at(&external->numbers, location) : NULL;
+    if (!number) {
+        i4q_fail_memory(error);
+        return NULL;
+    }
+    if (!*number) {
+        if (!open_file(external, location, &external->files[external->n_files], error))
+            return NULL;
+        *number = (void *)(uintptr_t)++external->n_files;
+    }
+    return &external->files[(uintptr_t)*number - 1];
 }
 
 bool i4q_external_read(struct i4q_external *external, const char *location, uint64_t offset, uint64_t length,
                        struct i4q_view *bytes, struct i4q_error *error)
 {
-    struct i4q_view file;
-    if (!find_file(external, location, &file, error))
+    const struct i4q_external_file *found = find_file(external, location, error);
+    if (!found)
         return false;
+    struct i4q_view file = found->bytes;
     uint64_t rest = offset <= file.size ? file.size - offset : 0;
     length = length == SIZE_MAX ? rest : length;
     if (offset > file.size || length > rest)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Offsets should suit mappings (ONNX, external data: 4096); what is smaller than a page gets by with less. */
 enum { PAGE = 4096, SMALL_ALIGNMENT = 16 };
@@ -105,6 +106,42 @@ static bool move_out(void *context, Onnx__TensorProto *tensor)
     return true;
 }
 
+/* ---- what the model is read from */
+
+static bool is_file(const char *path, dev_t device, ino_t inode)
+{
+    struct stat status;
+    return path && stat(path, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
+static bool is_model(const struct layouter *layouter, const char *path)
+{
+    struct stat status;
+    return stat(layouter->model->path, &status) == 0 && is_file(path, status.st_dev, status.st_ino);
+}
+
+/* A file from which the model, or its data, was read may be replaced only with the model itself, which would
+ * be lost otherwise. */
+static bool check_sources(const struct layouter *layouter)
+{
+    const struct i4q_external *external = &layouter->model->external;
+    const char *const targets[] = {layouter->path, layouter->layout->data_path};
+    if (is_model(layouter, layouter->path))
+        return true;
+    for (size_t t = 0; t < 2; t++) {
+        bool holds = targets[t] && is_model(layouter, targets[t]);
+        for (size_t i = 0; targets[t] && i < external->n_files; i++)
+            holds |= is_file(targets[t], external->files[i].device, external->files[i].inode);
+        if (holds)
+            return i4q_fail(layouter->error, I4Q_FAILED,
+                            "'%s' is a file of the input, which would be lost; choose another name",
+                            targets[t]);
+    }
+    return true;
+}
+
+/* ---- all together */
+
 static bool lay_out(struct layouter *layouter)
 {
     struct i4q_layout *layout = layouter->layout;
@@ -142,6 +179,8 @@ bool i4q_layout_make(struct i4q_model *model, const char *path, const char *exte
         return false;
     if (is_auto && layout->model_bytes > INT32_MAX &&
         (!i4q_model_each_tensor(model, move_out, NULL) || !lay_out(&layouter)))
+        return false;
+    if (!check_sources(&layouter))
         return false;
     return layout->model_bytes <= INT32_MAX ||
            i4q_fail(error, I4Q_MODEL, "the result has %zu bytes, more than the 2 GiB of a protobuf message",

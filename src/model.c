@@ -138,7 +138,7 @@ static const char *external_entry(const Onnx__TensorProto *tensor, const char *k
     return NULL;
 }
 
-/* A decimal number as a string, `otherwise` where the key is missing. */
+/* A decimal number as a string, `otherwise` where the key is missing; at most what a file can have. */
 static bool external_number(const struct linker *linker, const Onnx__TensorProto *tensor, const char *key,
                             uint64_t otherwise, uint64_t *number)
 {
@@ -146,6 +146,8 @@ static bool external_number(const struct linker *linker, const Onnx__TensorProto
     char *end;
     errno = 0;
     *number = text ? strtoull(text, &end, 10) : otherwise;
+    if (text && *number > INT64_MAX)
+        *number = INT64_MAX;
     if (!text || (*text >= '0' && *text <= '9' && !*end && !errno))
         return true;
     return i4q_fail(linker->error, I4Q_MODEL, "%s '%s' is not a number", key, text);
@@ -227,7 +229,8 @@ bool i4q_model_load_bytes(struct i4q_model *model, struct i4q_view bytes, const 
 {
     *model = (struct i4q_model){.path = path};
     i4q_arena_init(&model->arena, ARENA_LIMIT);
-    bool ok = i4q_external_init(&model->external, path, follow_symlinks, error) && load(model, bytes, error);
+    bool ok = i4q_external_init(&model->external, &model->arena, path, follow_symlinks, error) &&
+              load(model, bytes, error);
     if (!ok)
         i4q_model_free(model);
     return ok;

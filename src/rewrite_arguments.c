@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define FIELD(name) offsetof(struct i4q_rewrite_arguments, name)
@@ -107,39 +106,10 @@ bool i4q_is_dash(const char *path)
 
 /* ---- usage */
 
-static size_t count_dashes(const struct i4q_patterns *files)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < files->count; i++)
-        count += i4q_is_dash(files->items[i]);
-    return count;
-}
-
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino &&
-           S_ISREG(x.st_mode);
-}
-
-/* The report would replace what the model is read from or written to. */
-static bool json_collides(const struct i4q_rewrite_arguments *a)
-{
-    return a->json && !i4q_is_dash(a->json) &&
-           (strcmp(a->json, a->output) == 0 || same_file(a->json, a->common.model) ||
-            (!a->dry_run && same_file(a->json, a->output)));
-}
-
 bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_error *error)
 {
-    size_t inputs = (size_t)i4q_is_dash(a->common.model) + i4q_is_dash(a->topk) +
-                    count_dashes(&a->include_from) + count_dashes(&a->exclude_from);
-    if (inputs > 1)
-        return i4q_fail(error, I4Q_USAGE, "standard input can be read only once");
     if (i4q_is_dash(a->output) && i4q_is_dash(a->json))
         return i4q_fail(error, I4Q_USAGE, "the model and the JSON cannot both go to standard output");
-    if (json_collides(a))
-        return i4q_fail(error, I4Q_USAGE, "--json %s would replace the model", a->json);
     if (i4q_is_dash(a->output) && !a->dry_run && isatty(STDOUT_FILENO))
         return i4q_fail(error, I4Q_USAGE, "a model is not written to a terminal");
     if (!i4q_layout_check(a->output, a->external, error))

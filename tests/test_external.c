@@ -47,12 +47,15 @@ static void assert_reads(const char *location, uint64_t offset, uint64_t length,
     struct i4q_external external;
     struct i4q_error error = {0};
     struct i4q_view bytes;
-    assert_true(i4q_external_init(&external, model, follow, &error));
+    struct i4q_arena arena;
+    i4q_arena_init(&arena, SIZE_MAX / 2);
+    assert_true(i4q_external_init(&external, &arena, model, follow, &error));
     if (!i4q_external_read(&external, location, offset, length, &bytes, &error))
         fail_msg("'%s': %s", location, error.message);
     assert_int_equal(bytes.size, strlen(expected));
     assert_memory_equal(bytes.data, expected, bytes.size);
     i4q_external_close(&external);
+    i4q_arena_free(&arena);
 }
 
 static void assert_refuses(const char *location, uint64_t offset, uint64_t length, bool follow,
@@ -61,11 +64,14 @@ static void assert_refuses(const char *location, uint64_t offset, uint64_t lengt
     struct i4q_external external;
     struct i4q_error error = {0};
     struct i4q_view bytes;
-    assert_true(i4q_external_init(&external, model, follow, &error));
+    struct i4q_arena arena;
+    i4q_arena_init(&arena, SIZE_MAX / 2);
+    assert_true(i4q_external_init(&external, &arena, model, follow, &error));
     if (i4q_external_read(&external, location, offset, length, &bytes, &error))
         fail_msg("'%s' was read, though: %s", location, part);
     assert_failed(error, I4Q_MODEL, part);
     i4q_external_close(&external);
+    i4q_arena_free(&arena);
 }
 
 static void rules(void **state)

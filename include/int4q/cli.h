@@ -20,7 +20,7 @@ enum i4q_option_kind {
     I4Q_OPTION_WORD,   /* struct i4q_word: one of the option's words */
 };
 
-/* What the value of an option names, so that the sandbox can be told of it. */
+/* What the value of an option names: what the sandbox lets through, and what must not be replaced. */
 enum i4q_option_file {
     I4Q_FILE_NONE,
     I4Q_FILE_INPUT,      /* a file that is read */
@@ -93,6 +93,11 @@ extern const struct i4q_term i4q_exit_statuses[], i4q_environment[];
  * its arena set. Errors are I4Q_USAGE. With --help the rest is not looked at. */
 bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, void *arguments,
                    struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Whether the files of the arguments can all be used: no output is a file that is read, but for a model that
+ * is rewritten in place, or another output; standard input is read once. Part of i4q_cli_parse. */
+bool i4q_cli_check_files(const struct i4q_command *command, const void *arguments,
+                         struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Lets the process use only the files that its arguments name from here on; see sandbox.h. To be called
  * before anything is read. */

@@ -10,11 +10,16 @@
 #define INT4Q_EXTERNAL_H
 
 #include "int4q/error.h"
+#include "int4q/table.h"
 #include "int4q/view.h"
 
+#include <sys/types.h>
+
 struct i4q_external_file {
-    char *location; /* as in the model */
+    const char *location; /* as in the model */
     struct i4q_view bytes;
+    dev_t device;
+    ino_t inode;
 };
 
 struct i4q_external {
@@ -22,15 +27,17 @@ struct i4q_external {
     bool follow_symlinks;            /* symbolic and hard links are fine, also to outside */
     struct i4q_external_file *files; /* in the order in which they were first used */
     size_t n_files, capacity;
+    struct i4q_table numbers; /* of the files, counted from 1, by location; in an arena */
 };
 
 /* The directory of the model at `path`; "-" has none, so that every file is refused. */
-bool i4q_external_init(struct i4q_external *external, const char *path, bool follow_symlinks,
-                       struct i4q_error *error) I4Q_MUST_CHECK;
+bool i4q_external_init(struct i4q_external *external, struct i4q_arena *arena, const char *path,
+                       bool follow_symlinks, struct i4q_error *error) I4Q_MUST_CHECK;
 void i4q_external_close(struct i4q_external *external);
 
-/* `length` bytes from `offset` on of the file at `location`; SIZE_MAX: the rest of it. I4Q_MODEL: a location
- * that is not allowed or not there, a range that is not inside the file; I4Q_FAILED: it cannot be read. */
+/* `length` bytes from `offset` on of the file at `location`, which must live as long as the arena; SIZE_MAX:
+ * the rest of it. I4Q_MODEL: a location that is not allowed or not there, a range that is not inside the
+ * file; I4Q_FAILED: it cannot be read. */
 bool i4q_external_read(struct i4q_external *external, const char *location, uint64_t offset, uint64_t length,
                        struct i4q_view *bytes, struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -27,8 +27,8 @@ struct i4q_layout {
 bool i4q_layout_check(const char *path, const char *external, struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Decides about a model that is ready to be written to `path`, and points its external tensors at the data
- * file. The payloads stay where they are. I4Q_USAGE: external data and standard output; I4Q_MODEL: more than
- * 2 GiB inline. */
+ * file. The payloads stay where they are. I4Q_USAGE: external data and standard output; I4Q_FAILED: a file of
+ * the input would be lost; I4Q_MODEL: more than 2 GiB inline. */
 bool i4q_layout_make(struct i4q_model *model, const char *path, const char *external,
                      struct i4q_layout *layout, struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -102,7 +102,7 @@ def with_entries(folder, **changes):
     ({"location": "symlink"}, "symbolic link"), ({"location": "linked/weights.bin"}, "symbolic link"),
     ({"location": "hardlink"}, "hard link"), ({"offset": "99999999"}, "pass the end"), ({"length": "99999999"}, "pass the end"),
     ({"offset": "18446744073709551615"}, "pass the end"), ({"offset": "99999999999999999999"}, "not a number"),
-    ({"offset": "-1"}, "not a number"), ({"length": "0x10"}, "not a number"), ({"length": "100"}, "needs 3456 bytes")])
+    ({"length": "18446744073709551615"}, "pass the end"), ({"offset": "-1"}, "not a number"), ({"length": "0x10"}, "not a number"), ({"length": "100"}, "needs 3456 bytes")])
 def test_refused(tmp_path, changes, part):
     with_entries(tmp_path, **changes)
     (tmp_path / "directory").mkdir()
@@ -126,6 +126,28 @@ def test_links_when_told_so(tmp_path, location):
     os.link(tmp_path / "real", tmp_path / "hardlink")
     run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "-q", "--follow-symlinks")
     onnx.checker.check_model(str(tmp_path / "out.onnx"), full_check=True)
+
+
+@pytest.mark.parametrize("arguments", [["-o", "weights.bin"], ["-o", "out.onnx", "--external-data", "weights.bin"],
+                                       ["-o", "out.onnx", "--external-data", "in.onnx"]])
+def test_input_is_not_lost(tmp_path, arguments):
+    """What the model is read from is replaced with the model only."""
+    save(tmp_path, make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="one")], [tensor("w", 512, 3, 3, 3)]))
+    before = {f.name: f.read_bytes() for f in tmp_path.iterdir()}
+    done = subprocess.run([INT4Q, "rewrite", "in.onnx", "-f", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "is a file of the input" in done.stderr
+    assert {f.name: f.read_bytes() for f in tmp_path.iterdir()} == before
+
+
+def test_many_names_of_one_file(tmp_path):
+    """Each is another file to the tool, and found at once."""
+    model = make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="one")], [tensor("w", 4, 3, 3, 3)])
+    for i in range(20000):
+        idle = model.graph.initializer.add(name=f"t{i}", data_type=TensorProto.UINT8, dims=[4], data_location=TensorProto.EXTERNAL)
+        idle.external_data.add(key="location", value="./" * (i % 200) + "." + "/" * (i // 200 + 1) + "four.bin")
+    (tmp_path / "four.bin").write_bytes(b"four")
+    (tmp_path / "in.onnx").write_bytes(model.SerializeToString())
+    run_int4q("rewrite", tmp_path / "in.onnx", "-q", "-o", tmp_path / "out.onnx")
 
 
 def test_without_a_length(tmp_path):

@@ -19,5 +19,16 @@ fails 2 int4q rewrite - --include-from - <good-detector.onnx
 fails 2 int4q rewrite good-detector.onnx --include-from - --exclude-from - </dev/null
 fails 2 int4q rewrite good-detector.onnx -o - --json -
 fails 2 int4q rewrite good-detector.onnx -o a --json a
+fails 2 int4q rewrite good-detector.onnx -o a --json ./a
 fails 2 int4q rewrite good-detector.onnx -o a --json good-detector.onnx
+fails 2 int4q inspect good-detector.onnx --json ./good-detector.onnx
+fails 2 int4q inspect - --reference - <good-detector.onnx
+fails 2 int4q rewrite - --calibration - <good-detector.onnx
+echo '{"/model.0/conv/Conv": 1}' >sens.json
+fails 2 int4q rewrite good-detector.onnx --topk sens.json --json sens.json
+fails 2 int4q rewrite good-detector.onnx --topk sens.json -f -o sens.json
+ln sens.json other.json
+fails 2 int4q rewrite good-detector.onnx --topk sens.json --json other.json
+cat sens.json
+int4q rewrite good-detector.onnx -q -o /dev/null --json /dev/null
 fails 3 int4q inspect - </dev/null
