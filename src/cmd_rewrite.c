@@ -17,8 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pattern and JSON files beyond this are no such files. */
-enum { SMALL_FILE_LIMIT = 64 << 20 };
+/* Files beyond these are no such files. Every pattern is held against every name, and JSON takes up to 70
+ * times its size in memory. */
+enum { PATTERNS_LIMIT = 1 << 20, JSON_LIMIT = 16 << 20 };
 
 static const char description[] =
     "By default the weights of all Convs become INT4 with one scale an output channel, and a "
@@ -58,7 +59,7 @@ static bool read_pattern_files(struct run *run, const struct i4q_patterns *files
     for (size_t i = 0; i < files->count; i++) {
         struct i4q_input input;
         run->subject = i4q_cli_input_name(files->items[i]);
-        if (!i4q_input_open(&input, files->items[i], SMALL_FILE_LIMIT, run->error))
+        if (!i4q_input_open(&input, files->items[i], PATTERNS_LIMIT, run->error))
             return false;
         bool ok = i4q_patterns_add_lines(&run->arena, patterns, input.bytes, run->error);
         i4q_input_close(&input);
@@ -97,7 +98,7 @@ static bool read_topk(struct run *run)
     if (!run->arguments->topk)
         return true;
     run->subject = i4q_cli_input_name(run->arguments->topk);
-    if (!i4q_input_open(&run->topk, run->arguments->topk, SMALL_FILE_LIMIT, run->error))
+    if (!i4q_input_open(&run->topk, run->arguments->topk, JSON_LIMIT, run->error))
         return false;
     run->options.topk_json = run->topk.bytes;
     return true;

@@ -106,7 +106,7 @@ static bool report_unmatched(struct planner *planner, const struct i4q_patterns 
 {
     if (unmatched->count && !planner->options->allow_unmatched)
         return i4q_fail(planner->error, I4Q_USAGE,
-                        "the pattern '%s' matches no Conv (of %zu); --allow-unmatched goes on without it",
+                        "the pattern '%.200s' matches no Conv (of %zu); --allow-unmatched goes on without it",
                         unmatched->items[0], planner->plan->n_rows);
     for (size_t i = 0; i < unmatched->count; i++)
         if (!note(planner, i4q_arena_format(&planner->model->arena, "the pattern '%s' matches no Conv",

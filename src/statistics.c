@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LENGTH_BYTES = 8, MAX_HEADER = 100 << 20 }; /* the format's own limit */
+enum { LENGTH_BYTES = 8, MAX_HEADER = 16 << 20 }; /* as much JSON as there may be elsewhere */
 
 static bool parse_header(struct i4q_statistics *statistics, struct i4q_view bytes, struct i4q_error *error)
 {
@@ -49,9 +49,10 @@ bool i4q_statistics_open(struct i4q_statistics *statistics, const char *path, st
     *statistics = (struct i4q_statistics){0};
     bool ok = i4q_input_open(&input, path, SIZE_MAX - 1, error) &&
               i4q_statistics_read(statistics, input.bytes, error);
-    if (ok)
+    if (ok) {
         statistics->input = input;
-    else
+        statistics->path = path;
+    } else
         i4q_input_close(&input);
     return ok;
 }
@@ -164,7 +165,7 @@ static bool find_aim(const struct i4q_statistics *statistics, const char *weight
     return true;
 }
 
-bool i4q_statistics_find(const struct i4q_statistics *statistics, const char *weight, size_t channels,
+static bool find_moments(const struct i4q_statistics *statistics, const char *weight, size_t channels,
                          size_t k, struct i4q_moments *moments, struct i4q_error *error)
 {
     size_t groups = 0;
@@ -178,4 +179,14 @@ bool i4q_statistics_find(const struct i4q_statistics *statistics, const char *we
         return i4q_fail(error, I4Q_MODEL, "'%s|mu' has %zu groups, which do not divide %zu channels", weight,
                         groups, channels);
     return !moments->mean || find_aim(statistics, weight, channels, k, moments, error);
+}
+
+bool i4q_statistics_find(const struct i4q_statistics *statistics, const char *weight, size_t channels,
+                         size_t k, struct i4q_moments *moments, struct i4q_error *error)
+{
+    if (find_moments(statistics, weight, channels, k, moments, error))
+        return true;
+    if (error->code == I4Q_MODEL)
+        error->file = statistics->path;
+    return false;
 }

@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 struct i4q_statistics {
+    const char *path; /* borrowed; NULL: from memory */
     struct i4q_input input;
     json_t *header;
     struct i4q_view data; /* behind the header */
@@ -32,7 +33,7 @@ bool i4q_statistics_read(struct i4q_statistics *statistics, struct i4q_view byte
 void i4q_statistics_close(struct i4q_statistics *statistics);
 
 /* The moments for a weight [channels, k]; moments->mean stays NULL where the file has none. They borrow from
- * the file. I4Q_MODEL: they do not fit the weight, or lie outside the file. */
+ * the file. I4Q_MODEL, about the file: they do not fit the weight, or lie outside the file. */
 bool i4q_statistics_find(const struct i4q_statistics *statistics, const char *weight, size_t channels,
                          size_t k, struct i4q_moments *moments, struct i4q_error *error) I4Q_MUST_CHECK;
 
