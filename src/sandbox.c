@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <asm/termbits.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -82,31 +84,130 @@ void i4q_sandbox_allow(struct i4q_sandbox *sandbox, const char *path, unsigned a
 
 #ifdef OUR_ARCH
 
-/* Of no use to a program that reads files, computes, and writes files. */
-static const int refused[] = {
-    SYS_socket, SYS_socketpair, SYS_execve,           SYS_execveat,          SYS_ptrace,
-    SYS_kill,   SYS_pidfd_open, SYS_process_vm_readv, SYS_process_vm_writev, SYS_io_uring_setup,
+enum { ANY = -1 };
+
+/* What a program needs that reads files, computes in threads, and writes files. All else, above all the
+ * network, programs, other processes, and attributes of files, which Landlock does not guard, is as if the
+ * kernel did not have it: the C library then does without what it only tries. */
+static const struct call {
+    int number;
+    int argument; /* that must have the value, in its low 32 bits; or ANY */
+    unsigned value;
+} allowed[] = {
+    /* open files */
+    {SYS_read, ANY},
+    {SYS_write, ANY},
+    {SYS_readv, ANY},
+    {SYS_writev, ANY},
+    {SYS_pread64, ANY},
+    {SYS_pwrite64, ANY},
+    {SYS_lseek, ANY},
+    {SYS_fstat, ANY},
+    {SYS_fsync, ANY},
+    {SYS_fdatasync, ANY},
+    {SYS_ftruncate, ANY},
+    {SYS_fallocate, ANY},
+    {SYS_fadvise64, ANY},
+    {SYS_fchmod, ANY},
+    {SYS_dup, ANY},
+    {SYS_close, ANY},
+    /* isatty; no other ioctl: one puts text into the input of the terminal */
+    {SYS_ioctl, 1, TCGETS},
+    {SYS_ioctl, 1, TCGETS2},
+    /* names of files */
+    {SYS_openat, ANY},
+    {SYS_openat2, ANY},
+    {SYS_newfstatat, ANY},
+    {SYS_statx, ANY},
+    {SYS_renameat2, ANY},
+    {SYS_renameat, ANY},
+    {SYS_linkat, ANY},
+    {SYS_unlinkat, ANY},
+#ifdef SYS_open /* old names of the same, which newer architectures lack */
+    {SYS_open, ANY},
+    {SYS_stat, ANY},
+    {SYS_rename, ANY},
+    {SYS_link, ANY},
+    {SYS_unlink, ANY},
+    {SYS_pause, ANY},
+#endif
+    /* memory and threads */
+    {SYS_brk, ANY},
+    {SYS_mmap, ANY},
+    {SYS_mremap, ANY},
+    {SYS_munmap, ANY},
+    {SYS_mprotect, ANY},
+    {SYS_madvise, ANY},
+    {SYS_clone, ANY},
+    {SYS_clone3, ANY},
+    {SYS_set_robust_list, ANY},
+    {SYS_rseq, ANY},
+    {SYS_futex, ANY},
+    {SYS_sched_getaffinity, ANY},
+    {SYS_sched_yield, ANY},
+    {SYS_exit, ANY},
+    {SYS_exit_group, ANY},
+    /* signals, and what glibc asks now and then */
+    {SYS_rt_sigaction, ANY},
+    {SYS_rt_sigprocmask, ANY},
+    {SYS_rt_sigreturn, ANY},
+    {SYS_restart_syscall, ANY},
+    {SYS_ppoll, ANY},
+    {SYS_getpid, ANY},
+    {SYS_gettid, ANY},
+    {SYS_getrandom, ANY},
+    {SYS_clock_gettime, ANY},
+    {SYS_sysinfo, ANY},
+    {SYS_prlimit64, 0, 0}, /* of this process */
 };
 
-enum { N_REFUSED = sizeof refused / sizeof *refused };
+enum { N_CALLS = sizeof allowed / sizeof *allowed, MOST_STEPS = 5, HEAD = 4 };
 
-/* Calls of another architecture (32 bits) have other numbers, and so have those of x32, from 2^30 on. */
+struct program {
+    struct sock_filter steps[HEAD + N_CALLS * MOST_STEPS + MOST_STEPS + 1];
+    unsigned short length;
+};
+
+static void step(struct program *program, struct sock_filter filter)
+{
+    program->steps[program->length++] = filter;
+}
+
+static const struct sock_filter load_number =
+                                    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                                allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+
+/* The number of the call is loaded, before and after. */
+static void allow_call(struct program *program, const struct call *call)
+{
+    bool any = call->argument == ANY;
+    step(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call->number, 0,
+                                               any ? 1 : MOST_STEPS - 1));
+    if (!any) {
+        size_t low = offsetof(struct seccomp_data, args) + (size_t)call->argument * sizeof(uint64_t);
+        step(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)low));
+        step(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call->value, 0, 1));
+    }
+    step(program, allow);
+    if (!any)
+        step(program, load_number);
+}
+
+/* Calls of another architecture (32 bits) have other numbers. */
 static bool filter_calls(void)
 {
-    enum { HEAD = 5, X32 = 1 << 30 };
-    struct sock_filter program[HEAD + N_REFUSED + 2] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, N_REFUSED + 1, 0),
+    struct program program = {
+        .steps = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS), load_number},
+        .length = HEAD,
     };
-    for (unsigned i = 0; i < N_REFUSED; i++)
-        program[HEAD + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)refused[i],
-                                                         (unsigned char)(N_REFUSED - i), 0);
-    program[HEAD + N_REFUSED] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    program[HEAD + N_REFUSED + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-    struct sock_fprog filter = {sizeof program / sizeof *program, program};
+    for (size_t i = 0; i < N_CALLS; i++)
+        allow_call(&program, &allowed[i]);
+    /* raise and abort */
+    allow_call(&program, &(struct call){SYS_tgkill, 0, (unsigned)getpid()});
+    step(&program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
+    struct sock_fprog filter = {program.length, program.steps};
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Gives up what the process will not need, so that a bug in a parser opens nothing else: other files
- * (Landlock, Linux 5.13), new programs, other processes and the network (seccomp). What the kernel does not
- * have is left out.
+ * (Landlock, Linux 5.13), and all system calls but those that read files, compute in threads and write files
+ * (seccomp), thus new programs, other processes and the network. What the kernel does not have is left out.
  *
  *   begin → allow … → enter
  */
