@@ -5,6 +5,8 @@
 
 #include "int4q/arena.h"
 
+#include <stdint.h>
+
 struct i4q_table_slot {
     const char *key; /* NULL: free */
     void *value;
@@ -22,6 +24,10 @@ void i4q_table_init(struct i4q_table *table, struct i4q_arena *arena);
 /* The place of the value for `key`, made (NULL) when it is new; NULL when memory runs out. Valid until the
  * next call that adds a key. */
 void **i4q_table_at(struct i4q_table *table, const char *key) I4Q_MUST_CHECK;
+
+/* SipHash-1-3 (Aumasson, Bernstein 2012): who does not know the seed cannot make keys that meet in one slot.
+ */
+uint64_t i4q_table_hash(const char *key, const uint64_t seed[2]);
 
 /* The value for `key`, or NULL. */
 void *i4q_table_get(const struct i4q_table *table, const char *key);
