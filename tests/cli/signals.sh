@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$TESTS/functions.sh"
 # A signal ends the program as shells expect, and leaves no temporary file.
-for signal in INT TERM HUP; do
+for signal in INT TERM HUP QUIT; do
     mkfifo pipe
     env --default-signal="$signal" int4q rewrite pipe -o out.onnx & # the shell ignores INT for it
     pid=$!
@@ -15,3 +15,13 @@ for signal in INT TERM HUP; do
     rm pipe
     ls -A
 done
+# A pipe that nobody reads any more: by the signal, or where it is ignored, with a message.
+model good-detector
+mkfifo pipe
+exec 3<>pipe
+exec 4>pipe
+exec 3>&-
+env --default-signal=PIPE int4q rewrite good-detector.onnx -q -o - >&4
+echo "PIPE $(kill -l $?)"
+env --ignore-signal=PIPE int4q rewrite good-detector.onnx -q -o - >&4
+echo "status $?"
