@@ -242,6 +242,8 @@ ARANGE = numpy_helper.from_array(np.arange(4, dtype=np.float32).reshape(1, 4, 1,
     weight_computed=lambda: make_model([helper.make_node("Mul", ["w", "w"], ["v"]), conv("v")], [W], outputs=Y),
     weight_computed__input=lambda: make_model([helper.make_node("Relu", ["p"], ["v"]), conv("v")],
                                               inputs=[value("x", 1, 3, 6, 6), value("p", 3, 3, 3, 3)], outputs=Y),
+    weight_computed__65_identities=lambda: make_model(
+        [helper.make_node("Identity", [f"i{i}" if i else "w"], [f"i{i + 1}"]) for i in range(65)] + [conv("i65")], [W], outputs=Y),
     weight_computed__decoder_of_two=lambda: make_model(
         [CAST[0], helper.make_node("Mul", ["d", "s"], ["f", "e"]), conv("e")], CODES, outputs=Y),
     weight_computed__two_constants=lambda: make_model([helper.make_node("Constant", [], ["c", "d"], value=W), conv("d")], outputs=Y),

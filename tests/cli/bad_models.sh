@@ -14,6 +14,9 @@ int4q inspect bad-short-payload.onnx
 echo "status $?"
 int4q inspect bad-overflowing-dims.onnx
 echo "status $?"
+truncate -s 2G large.onnx # without taking any space
+fails 3 int4q inspect large.onnx
+rm large.onnx
 fails 1 int4q rewrite missing.onnx
 fails 1 int4q inspect missing.onnx
 fails 1 int4q rewrite .

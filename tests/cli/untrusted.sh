@@ -23,6 +23,10 @@ topk_text '{"model.0.conv": 1, "model.0.conv": 2}'
 topk_text $'{"model.0.conv\xff": 1}'
 topk_text '{"\u001b[31m\u202e": 1}'
 topk_text '{"model.0.conv\u0000": 1}'
+# names of any length
+topk_text "{\"$(repeat m 5000)\": 1}"
+printf '{"model.0.conv": 1, "%s": 2}' "$(repeat m 5000)" >file
+int4q rewrite -n good-detector.onnx --topk file | grep -o 'no Conv: m*' | wc -c
 patterns() {
     fails "$1" int4q rewrite good-detector.onnx --exclude-from file
 }
