@@ -91,13 +91,37 @@ static bool is_other_file(void *context, const struct named_file *named)
                     named->option ? "--" : "", named->option ? named->option->name : "MODEL");
 }
 
+/* Whether it is one of the links in /dev and /proc that stand for descriptors, and leads to a file: then that
+ * link would be replaced, by whoever may, rather than the file written to. */
+static bool is_descriptor(const char *path)
+{
+    struct stat link, file;
+    char *copy = strdup(path), *folder = copy ? realpath(dirname(copy), NULL) : NULL;
+    bool is = folder && (strcmp(folder, "/dev") == 0 || strncmp(folder, "/proc/", 6) == 0) &&
+              lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && stat(path, &file) == 0 &&
+              S_ISREG(file.st_mode);
+    free(folder);
+    free(copy);
+    return is;
+}
+
+static bool check_output(struct check *check, const struct named_file *named)
+{
+    check->output = named;
+    if (is_dash(named->path))
+        return true;
+    if (is_descriptor(named->path))
+        return i4q_fail(check->error, I4Q_USAGE,
+                        "--%s %s leads to a file that is open already; '-' is standard output",
+                        named->option->name, named->path);
+    return each_file(check->command, check->arguments, is_other_file, check);
+}
+
 static bool check_file(void *context, const struct named_file *named)
 {
     struct check *check = context;
-    if (named->file == I4Q_FILE_OUTPUT) {
-        check->output = named;
-        return is_dash(named->path) || each_file(check->command, check->arguments, is_other_file, check);
-    }
+    if (named->file == I4Q_FILE_OUTPUT)
+        return check_output(check, named);
     check->dashes += is_dash(named->path);
     return check->dashes < 2 || i4q_fail(check->error, I4Q_USAGE, "standard input can be read only once");
 }

@@ -95,7 +95,8 @@ bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, voi
                    struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Whether the files of the arguments can all be used: no output is a file that is read, but for a model that
- * is rewritten in place, or another output; standard input is read once. Part of i4q_cli_parse. */
+ * is rewritten in place, or another output, or a link to an open file; standard input is read once. Part of
+ * i4q_cli_parse. */
 bool i4q_cli_check_files(const struct i4q_command *command, const void *arguments,
                          struct i4q_error *error) I4Q_MUST_CHECK;
 

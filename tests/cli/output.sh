@@ -12,6 +12,12 @@ fails 1 int4q rewrite good-detector.onnx -o missing/out.onnx
 fails 1 int4q rewrite -q good-detector.onnx -f -o .
 fails 1 int4q rewrite good-detector.onnx -f -o /dev/full
 int4q rewrite -q good-detector.onnx -o /dev/null
+# what stands for a descriptor is not replaced
+fails 2 int4q rewrite -q good-detector.onnx -f -o /dev/stdout >redirected
+fails 2 int4q inspect good-detector.onnx --json /proc/self/fd/1 >redirected
+int4q inspect -q good-detector.onnx --json /dev/stdout | head -c 1
+echo
+rm redirected
 # over the input itself
 cp good-detector.onnx again.onnx
 int4q rewrite -q again.onnx -o again.onnx -f
