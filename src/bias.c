@@ -48,7 +48,13 @@ static double element(const struct i4q_view *payload, bool half, size_t i)
     return (double)(half ? i4q_half_to_float(narrow) : wide);
 }
 
-/* A tensor `name` with the corrected values; those before count as 0 where there is no `payload`. */
+static float narrowed(double value, bool half)
+{
+    return half ? i4q_half_to_float(i4q_half_from_float((float)value)) : (float)value;
+}
+
+/* A tensor `name` with the corrected values, where the type can hold them; those before count as 0 where
+ * there is no `payload`. */
 static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_weight *weight,
                                     const char *name, const struct i4q_view *payload)
 {
@@ -59,7 +65,8 @@ static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_we
         i4q_edit_tensor(model, name, weight->tensor.type, dims, 1, NULL, job->channels * size);
     for (size_t i = 0; made && i < job->channels; i++) {
         double old = payload ? element(payload, job->half, i) : 0;
-        float value = (float)(isfinite(job->bias[i]) ? old + job->bias[i] : old);
+        float value = narrowed(old + job->bias[i], job->half);
+        value = isfinite(value) ? value : (float)old;
         uint16_t narrow = i4q_half_from_float(value);
         memcpy(made->raw_data.data + i * size, job->half ? (const void *)&narrow : &value, size);
     }

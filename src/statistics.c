@@ -4,6 +4,7 @@
 #include "int4q/checked.h"
 #include "int4q/json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,8 +37,9 @@ static bool parse_metadata(struct i4q_statistics *statistics, struct i4q_error *
     const json_t *metadata = json_object_get(statistics->header, "__metadata__");
     const char *images = json_string_value(json_object_get(metadata, "images"));
     char *end = NULL;
+    errno = 0;
     long count = images ? strtol(images, &end, 10) : 0;
-    if (!images || *end || count <= 0)
+    if (!images || *end || errno || count <= 0)
         return i4q_fail(error, I4Q_MODEL, "not calibration statistics: no number of images in the metadata");
     statistics->images = (size_t)count;
     return true;
