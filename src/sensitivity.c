@@ -16,6 +16,14 @@ static const char EXPECTED[] = "expected {\"layer_sensitivity\": [...] or {...}}
                                "or \"excluded_layers\": [...]}, "
                                "{NAME: NUMBER, ...} or [{\"layer\": NAME, \"sensitivity\": X}, ...]";
 
+/* The measurement of all Convs that have one name. */
+struct named {
+    const struct i4q_name_hit *hits;
+    struct i4q_measurement measurement;
+    double bits;
+    struct named *next;
+};
+
 struct reader {
     struct i4q_arena *arena;
     const struct i4q_name_index *index;
@@ -23,6 +31,8 @@ struct reader {
     struct i4q_sensitivity *result;
     double *bits; /* of the measurement that each Conv has so far */
     struct i4q_error *error;
+    struct i4q_table by_name; /* struct named; the names are borrowed from the document */
+    struct named *named;
 };
 
 /* One measurement as it stands in the file. */
@@ -68,15 +78,44 @@ static bool fail_ambiguous(struct reader *reader, const struct entry *entry, con
 }
 
 /* Of two measurements of one Conv, the one with fewer bits counts; with as many, the worse. */
-static void measure(struct reader *reader, const struct entry *entry, size_t conv)
+static bool replaces(const struct i4q_measurement *known, double known_bits,
+                     const struct i4q_measurement *other, double bits)
 {
-    struct i4q_measurement *measurement = &reader->result->convs[conv];
-    bool replaces = !measurement->present || entry->bits < reader->bits[conv] ||
-                    (entry->bits == reader->bits[conv] && entry->worse > measurement->worse);
-    if (!replaces)
-        return;
-    *measurement = (struct i4q_measurement){.present = true, .score = entry->score, .worse = entry->worse};
-    reader->bits[conv] = entry->bits;
+    return !known->present || bits < known_bits || (bits == known_bits && other->worse > known->worse);
+}
+
+/* A name may come very often, and very many Convs may have it: each goes through the others once. */
+static void measure_convs(struct reader *reader)
+{
+    for (const struct named *named = reader->named; named; named = named->next)
+        for (const struct i4q_name_hit *hit = named->hits; hit; hit = hit->next) {
+            struct i4q_measurement *known = &reader->result->convs[hit->conv];
+            if (!replaces(known, reader->bits[hit->conv], &named->measurement, named->bits))
+                continue;
+            *known = named->measurement;
+            reader->bits[hit->conv] = named->bits;
+        }
+}
+
+/* What is known of the name; NULL with an error. */
+static struct named *find_named(struct reader *reader, const struct entry *entry,
+                                const struct i4q_name_hit *hits)
+{
+    void **slot = i4q_table_at(&reader->by_name, entry->name);
+    if (slot && *slot)
+        return *slot;
+    if (is_ambiguous(reader, hits)) {
+        fail_ambiguous(reader, entry, hits);
+        return NULL;
+    }
+    struct named *named = slot ? i4q_arena_alloc(reader->arena, 1, sizeof *named) : NULL;
+    if (!named) {
+        i4q_fail_memory(reader->error);
+        return NULL;
+    }
+    *named = (struct named){.hits = hits, .next = reader->named};
+    *slot = reader->named = named;
+    return named;
 }
 
 static bool add(struct reader *reader, const struct entry *entry)
@@ -88,11 +127,13 @@ static bool add(struct reader *reader, const struct entry *entry)
         return (name && i4q_patterns_add(reader->arena, &reader->result->unmatched, name)) ||
                i4q_fail_memory(reader->error);
     }
-    if (is_ambiguous(reader, hit))
-        return fail_ambiguous(reader, entry, hit);
-    for (; hit; hit = hit->next)
-        measure(reader, entry, hit->conv);
-    return true;
+    struct named *named = find_named(reader, entry, hit);
+    const struct i4q_measurement measurement = {true, entry->score, entry->worse};
+    if (named && replaces(&named->measurement, named->bits, &measurement, entry->bits)) {
+        named->measurement = measurement;
+        named->bits = entry->bits;
+    }
+    return named != NULL;
 }
 
 /* ---- values */
@@ -402,14 +443,19 @@ static bool read_document(struct reader *reader, json_t *root)
     if (!shape)
         return i4q_fail(reader->error, I4Q_MODEL, "not a sensitivity file: %s", EXPECTED);
     reader->result->scored = shape->scored;
-    return shape->read(reader, root) && check_matches(reader);
+    if (!shape->read(reader, root))
+        return false;
+    measure_convs(reader);
+    return check_matches(reader);
 }
 
 bool i4q_sensitivity_read(struct i4q_arena *arena, struct i4q_view json, const struct i4q_name_index *index,
                           const void *const *weights, struct i4q_sensitivity *sensitivity,
                           struct i4q_error *error)
 {
-    struct reader reader = {arena, index, weights, sensitivity, NULL, error};
+    struct reader reader = {
+        .arena = arena, .index = index, .weights = weights, .result = sensitivity, .error = error};
+    i4q_table_init(&reader.by_name, arena);
     *sensitivity = (struct i4q_sensitivity){0};
     sensitivity->convs = i4q_arena_alloc(arena, index->count, sizeof *sensitivity->convs);
     reader.bits = i4q_arena_alloc(arena, index->count, sizeof *reader.bits);

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What very many nodes share is looked at once: a small file must not keep the tool busy for hours, nor fill memory."""
+import json
+
 import numpy as np
 import onnx
-from helpers import make_model, run_int4q, value
+from helpers import make_model, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 
 SCALE = numpy_helper.from_array(np.float32(0.5), "s")
@@ -41,11 +43,20 @@ def test_weight_that_many_convs_share(tmp_path):
 
 def test_scale_that_many_decoders_share(tmp_path):
     nodes, weights = [], [SCALE]
-    for i in range(100000):
+    for i in range(40000):
         nodes += [node("DequantizeLinear", [f"q{i}", "s"], f"w{i}"), node("Conv", ["x", f"w{i}"], f"y{i}", f"c{i}")]
         weights.append(codes(f"q{i}", 1, 2, 1, 1))
     save(tmp_path / "shared.onnx", nodes, weights)
     run_int4q("restore", tmp_path / "shared.onnx", "-q", "-o", tmp_path / "out.onnx")
     restored = onnx.load(tmp_path / "out.onnx").graph
-    assert len(restored.node) == 100000 and len(restored.initializer) == 100000
+    assert len(restored.node) == 40000 and len(restored.initializer) == 40000
     np.testing.assert_array_equal(numpy_helper.to_array(restored.initializer[-1]).ravel(), np.float32([0.5, 1]))
+
+
+def test_name_that_many_convs_and_entries_share(tmp_path):
+    nodes = [node("Conv", ["x", "w"], f"y{i}", "c") for i in range(20000)]
+    save(tmp_path / "shared.onnx", nodes, [tensor("w", 4, 3, 3, 3)])
+    rows = [{"layer": "c", "sensitivity": i} for i in range(100000)]
+    (tmp_path / "sens.json").write_text(json.dumps({"layer_sensitivity": rows, "k": 0}))
+    run_int4q("rewrite", tmp_path / "shared.onnx", "-q", "-n", "--topk", tmp_path / "sens.json", "--json", tmp_path / "report.json")
+    assert {c["sensitivity"] for c in json.loads((tmp_path / "report.json").read_text())["convs"]} == {99999}
