@@ -145,7 +145,7 @@ int stat(const char *path, struct stat *status)
 
 void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
 {
-    bool fault = fd >= 0 && fails("mmap");
+    bool fault = fails(fd >= 0 ? "mmap" : "malloc"); /* memory, where it belongs to no file */
     if (fault && how == FAIL)
         return MAP_FAILED;
     void *mapped = REAL(mmap)(address, size, protection, flags, fd, offset);
