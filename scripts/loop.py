@@ -137,7 +137,9 @@ class Journal:
 
 # ---- Workers
 
-MODULES = ("detectors", "focus", "patches", "calibrate", "bench", "parts", "eval_coco")  # that tasks need where another machine runs them
+# Modules that tasks need where another machine runs them.
+MODULES = ("detectors", "parts", "patches", "focus", "loop", "sequential", "calibrate", "eval_coco")
+SETTINGS = {"distributed.scheduler.allowed-failures": 10, "distributed.admin.large-graph-warning-threshold": "2GB"}
 
 
 def add_worker_options(parser):
@@ -146,27 +148,54 @@ def add_worker_options(parser):
                         help="processes on this machine, of one thread each (one a processor)")
 
 
+def own_cluster(args):
+    import distributed
+    return distributed.LocalCluster(n_workers=args.workers, threads_per_worker=1, processes=True, dashboard_address=":0",
+                                    memory_limit=0, silence_logs=logging.CRITICAL)
+
+
+def forget(modules):
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+def join_cluster(address):
+    """A client of the user's scheduler, which with all its workers, those that come later included, has our modules.
+
+    They are sent without being imported, since a worker that comes later takes them in any order.
+    """
+    import distributed
+    try:
+        client = distributed.Client(address, timeout=20)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise Error(f"{address}: no Dask scheduler: {one_line(error)}") from error
+    for module in MODULES:
+        client.upload_file(os.path.join(SCRIPTS, f"{module}.py"), load=False)
+    client.run(forget, MODULES)  # what an earlier client sent
+    client.run_on_scheduler(forget, MODULES)
+    if not client.scheduler_info(n_workers=-1)["workers"]:
+        print(f"{address}: no workers yet; waiting for one", file=sys.stderr)
+    return client
+
+
 @contextlib.contextmanager
 def workers(args):
     """A Dask client: of the scheduler that the user names, or of processes of our own. Its tasks survive their worker."""
     import dask
     import distributed  # takes a second, and most calls of the scripts need none of it
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for handler in logging.getLogger("distributed").handlers:
+        handler.setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 10}))
+        stack.enter_context(dask.config.set(SETTINGS))
         if args.scheduler:
-            try:
-                client = stack.enter_context(distributed.Client(args.scheduler, timeout=20))
-            except (OSError, ValueError, TimeoutError) as error:
-                raise Error(f"{args.scheduler}: no Dask scheduler: {one_line(error)}") from error
-            for module in MODULES:
-                client.upload_file(os.path.join(SCRIPTS, f"{module}.py"))
+            yield stack.enter_context(join_cluster(args.scheduler))
         else:
-            cluster = stack.enter_context(distributed.LocalCluster(
-                n_workers=args.workers, threads_per_worker=1, processes=True, dashboard_address=":0",
-                memory_limit=0, silence_logs=logging.CRITICAL))
-            client = stack.enter_context(distributed.Client(cluster))
-        yield client
+            yield stack.enter_context(distributed.Client(stack.enter_context(own_cluster(args))))
+
+
+def given(value):
+    """As a task it is a value that survives every worker, since the scheduler has it; what is scattered does not."""
+    return value
 
 
 def finished(futures):
@@ -175,7 +204,7 @@ def finished(futures):
     for future in distributed.as_completed(futures):
         try:
             yield future, future.result()
-        except Error:
-            raise
         except distributed.KilledWorker as error:
             raise Error(f"workers die of it: {one_line(error)}") from error
+        except distributed.client.FutureCancelledError as error:
+            raise Error(f"Dask lost a task: {one_line(error)}") from error

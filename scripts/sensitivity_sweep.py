@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 from loop import (TMP, Journal, add_tool_option, add_worker_options, call_int4q, digest, find_int4q, finished,
-                   make_folder, tool_version, user_errors, workers, write_json, write_whole)
+                   given, make_folder, tool_version, user_errors, workers, write_json, write_whole)
 from calibrate import file_sha256
 from detectors import (Detector, Error, add_family_options, family_help, load_model, one_line, read_picture,
                        sample_pictures)
@@ -208,8 +208,7 @@ def run_tasks(client, detector, outputs, data, groups, states, truth, journal):
     """Submit everything that has no result yet, and store results as they come."""
     done = {row["layer"] for row in journal.rows}
     total = sum(len(part) for _, part in groups)
-    data, detector, truth = client.scatter([data, detector, truth], broadcast=True, hash=False)
-    states = [client.scatter(states, hash=False)]
+    data, detector, truth, *states = (client.submit(given, v, pure=False) for v in (data, detector, truth, states))
     cuts = [cut for cut, _ in groups]
     for first, last in zip([0, *cuts], cuts):
         states.append(client.submit(advance, data, outputs, first, last, states[-1], pure=False))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import distributed
 import numpy as np
 import onnx
 import pytest
@@ -197,21 +198,29 @@ def test_map(yolo, tmp_path):
     assert all(r["sensitivity"] == r["map_drop"] and abs(r["map_drop"]) <= 100 for r in found["layer_sensitivity"])
 
 
-def wait_for_rows(work, count, process=None):
-    end = time.monotonic() + 120
-    while len(journal(work)) < count:
-        assert time.monotonic() < end and (process is None or process.poll() is None), "no results"
+def wait_for(done, folder, process=None, seconds=300):
+    """Until done() is true; what the processes said, if it never is."""
+    end = time.monotonic() + seconds
+    while not done():
+        said = {log.name: log.read_text()[-1000:] for log in folder.glob("*.log")}
+        assert time.monotonic() < end and (process is None or process.poll() is None), f"no results: {said}"
         time.sleep(0.01)
 
 
-def start(*args, **more):
-    return subprocess.Popen([sys.executable, *map(str, args)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
+def wait_for_rows(work, count, process=None):
+    wait_for(lambda: len(journal(work)) >= count, work, process)
+
+
+def start(folder, name, *args, **more):
+    """A Python process; what it says goes to folder/name.log."""
+    with open(folder / f"{name}.log", "wb") as log:
+        return subprocess.Popen([sys.executable, *map(str, args)], stdout=log, stderr=log, **more)
 
 
 def test_killed_sweep(yolo, swept, tmp_path):
     """Killed with its workers in the middle: what was stored is kept as it is, and only the rest is done."""
     args = options(yolo, tmp_path, "-j", "2", "--group", "7")
-    process = start(os.path.join(SCRIPTS, "sensitivity_sweep.py"), *args, start_new_session=True)
+    process = start(tmp_path, "sweep", os.path.join(SCRIPTS, "sensitivity_sweep.py"), *args, start_new_session=True)
     wait_for_rows(tmp_path, 5, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -223,31 +232,75 @@ def test_killed_sweep(yolo, swept, tmp_path):
     assert result(tmp_path)["layer_sensitivity"] == result(swept)["layer_sensitivity"]
 
 
-def test_killed_worker(yolo, swept, tmp_path):
-    """Two workers at a scheduler of their own, without our scripts in their path; one is killed in the middle."""
-    file, quiet = tmp_path / "scheduler.json", ["--no-dashboard"]
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    started = [start("-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", file,
-                     *quiet, cwd=tmp_path, env=environment)]
-    started += [start("-m", "distributed.cli.dask_worker", "--scheduler-file", file, "--nthreads", "1", "--no-nanny",
-                      "--local-directory", tmp_path, *quiet, cwd=tmp_path, env=environment) for _ in range(2)]
-    try:
-        end = time.monotonic() + 60
-        while not file.exists() and time.monotonic() < end:
-            time.sleep(0.05)
-        address = json.loads(file.read_text())["address"]
-        args = options(yolo, tmp_path, "--scheduler", address, "--group", "7")
-        process = start(os.path.join(SCRIPTS, "sensitivity_sweep.py"), *args)
-        started.append(process)
-        wait_for_rows(tmp_path, 5, process)
-        started[1].kill()
-        assert process.wait(120) == 0
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+class Cluster:
+    """A Dask scheduler and workers as on other machines: our scripts are not in their path."""
+
+    def __init__(self, folder):
+        self.folder, self.processes = folder, []
+        self.environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        self.file = folder / "scheduler.json"
+        self.start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        wait_for(self.file.exists, folder, self.processes[0])
+        self.address = json.loads(self.file.read_text())["address"]
+
+    def start(self, kind, *args):
+        process = start(self.folder, f"{kind}{len(self.processes)}", "-m", f"distributed.cli.dask_{kind}", "--scheduler-file",
+                        self.file, "--no-dashboard", *args, cwd=self.folder, env=self.environment)
+        self.processes.append(process)
+        return process
+
+    def start_worker(self):
+        return self.start("worker", "--nthreads", "1", "--no-nanny", "--local-directory", self.folder)
+
+    def workers(self):
+        with distributed.Client(self.address) as client:
+            return len(client.scheduler_info(n_workers=-1)["workers"])
+
+    def sweep(self, yolo):
+        process = start(self.folder, "sweep", os.path.join(SCRIPTS, "sensitivity_sweep.py"), *options(
+            yolo, self.folder, "--scheduler", self.address, "--group", "7"))
+        self.processes.append(process)
+        return process
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    made = Cluster(tmp_path)
+    yield made
+    for process in made.processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_killed_worker(yolo, swept, tmp_path, cluster, late):
+    """Of two workers one is killed in the middle; also when it was the only one until then, and so has everything."""
+    first = cluster.start_worker()
+    if not late:
+        cluster.start_worker()
+    process = cluster.sweep(yolo)
+    wait_for_rows(tmp_path, 5, process)
+    if late:
+        first.send_signal(signal.SIGSTOP)  # so that it does not end before the other one comes
+        cluster.start_worker()
+        wait_for(lambda: cluster.workers() == 2, tmp_path, process)
+    assert len(journal(tmp_path)) < COUNT
+    first.kill()
+    assert process.wait(300) == 0, (tmp_path / "sweep.log").read_text()
     assert len(journal(tmp_path)) == COUNT
     assert result(tmp_path)["layer_sensitivity"] == result(swept)["layer_sensitivity"]
+
+
+def test_killed_scheduler(yolo, tmp_path, cluster):
+    """One line of error; what is done is kept."""
+    cluster.start_worker()
+    process = cluster.sweep(yolo)
+    wait_for_rows(tmp_path, 3, process)
+    cluster.processes[0].kill()
+    assert process.wait(300) == 1
+    said = (tmp_path / "sweep.log").read_text().splitlines()
+    assert len(said) == 1 and said[0].startswith("sensitivity_sweep.py: Dask lost a task: "), said
+    assert len(journal(tmp_path)) >= 3
 
 
 def test_errors(yolo, tmp_path):
