@@ -31,14 +31,40 @@ COLUMNS = ("model", "family", "bytes", "images", "mAP", "mAP_low", "mAP_high", "
            "difference", "difference_low", "difference_high", "kl", "iou")
 
 
+def numbered(rows):
+    """{id: number} of images or categories: itself where all ids are numbers, else their places from 1."""
+    ids = [row["id"] for row in rows]
+    return {i: i if all(isinstance(i, int) for i in ids) else place for place, i in enumerate(ids, 1)}
+
+
+def complete(data):
+    """The annotations with what home-made files leave out, and with ids that pycocotools can count with.
+
+    It wants numbers, and takes an annotation of id 0 for none at all.
+    """
+    images, categories = numbered(data["images"]), numbered(data["categories"])
+    for rows, numbers in ((data["images"], images), (data["categories"], categories)):
+        for row in rows:
+            row["id"] = numbers[row["id"]]
+    for place, row in enumerate(data["annotations"], 1):
+        row.update(id=place, image_id=images.get(row["image_id"]), category_id=categories[row["category_id"]])
+        row.setdefault("iscrowd", 0)
+        row.setdefault("area", row["bbox"][2] * row["bbox"][3])
+    return data
+
+
 def read_annotations(path):
+    """COCO's index of a file of instances."""
+    coco = COCO()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            return COCO(path)
+        with open(path, encoding="utf-8") as file, contextlib.redirect_stdout(io.StringIO()):
+            coco.dataset = complete(json.load(file))
+            coco.createIndex()
     except OSError as error:
         raise Error(f"{path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise Error(f"{path}: no COCO annotations: {one_line(error)}") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Error(f"{path}: no COCO annotations: {type(error).__name__}: {one_line(error)}") from error
+    return coco
 
 
 def choose_images(coco, folder, limit):

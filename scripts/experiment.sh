@@ -8,12 +8,17 @@ set -eu -o pipefail
 # shellcheck source=scripts/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
+for path in "${@:1:4}"; do
+    [ -e "$path" ] || { echo "experiment.sh: $path: no such file or directory" >&2; exit 1; }
+done
 model=$(realpath "$1") calibration=$(realpath "$2") images=$(realpath "$3") annotations=$(realpath "$4")
 out=$(realpath -m "${5:-$root/tmp/experiment}")
 
-run() {
-    echo "+ $*"
+run() { # run SCRIPT [arguments]
+    local begin=$SECONDS
+    echo "+ scripts/$1.py ${*:2}"
     "$python" "$root/scripts/$1.py" "${@:2}"
+    echo "  ($((SECONDS - begin)) s)"
 }
 
 if [ -z "${INT4Q-}" ]; then
@@ -22,6 +27,9 @@ if [ -z "${INT4Q-}" ]; then
     export INT4Q=$root/build/release/int4q
 fi
 mkdir -p "$out"
+# What takes minutes should not end in a model that nobody knows, or in annotations of other pictures.
+"$python" "$root/scripts/eval_coco.py" "$model" --images "$images" --annotations "$annotations" --limit 1 --bootstrap 0 \
+    >/dev/null
 run sensitivity_sweep "$model" --images "$calibration" -o "$out/sens.json"
 run calibrate "$model" --images "$calibration" -o "$out/stats.safetensors"
 run int8_baseline "$model" --images "$calibration" -o "$out/int8"

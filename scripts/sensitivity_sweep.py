@@ -276,9 +276,11 @@ def write_results(args, result):
     write_json(args.output, result)
     plot = args.plot or os.path.splitext(args.output)[0] + ".svg"
     write_whole(plot, svg(sensitivity_bars(result["layer_sensitivity"], result["scheme"]["metric"])))
-    for row in result["layer_sensitivity"][:5]:
+    rows = result["layer_sensitivity"]
+    print(f"{result['scheme']['metric']}; the most sensitive of {len(rows)} Convs:")
+    for row in rows[:5]:
         print(f"{row['sensitivity']:12.6g}  {row['layer']}")
-    print(f"{args.output}, {plot}: {len(result['layer_sensitivity'])} Convs, most sensitive first")
+    print(f"{args.output}, {plot}")
 
 
 def parse(argv):

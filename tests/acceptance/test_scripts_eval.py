@@ -272,6 +272,35 @@ def test_limit_and_reference(tmp_path):
     assert rows[0]["mAP_low"] is None and rows[1]["difference"] == 100
 
 
+@pytest.mark.parametrize("first", [0, 1, 1000])
+def test_home_made_annotations(tmp_path, first):
+    """Ids that are texts, annotations counted from 0, without area and iscrowd: the figures of the complete file."""
+    options = write_scene(tmp_path, [[(20, 20, 40, 60, 7)], [(90, 90, 20, 20, 7)]])
+    model = constant_detector(tmp_path / "m.onnx", [[10, 10, 30, 40, 0.9, 1]])
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    for row in truth["images"] + truth["categories"]:
+        row["id"] = f"id {row['id']}"
+    for i, row in enumerate(truth["annotations"]):
+        row.update(id=first + i, image_id=f"id {row['image_id']}", category_id=f"id {row['category_id']}")
+        del row["area"], row["iscrowd"]
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    assert report(tmp_path, model, *options, "--bootstrap", "0")[0]["mAP"] == pytest.approx(100 * 51 / 101, abs=1e-3)
+
+
+def test_crowds_and_missing_images(tmp_path, capsys):
+    """What lies in a crowd is neither right nor wrong; annotated images that are not there do not count."""
+    options = write_scene(tmp_path, [[(20, 20, 40, 60, 7), (0, 0, 128, 128, 3)], [(90, 90, 20, 20, 7)]])
+    model = constant_detector(tmp_path / "m.onnx", [[10, 10, 30, 40, 0.5, 1], [2, 2, 60, 60, 0.9, 1]])
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    truth["annotations"][1].update(iscrowd=1, category_id=7)
+    truth["annotations"].append({**truth["annotations"][2], "image_id": 99})  # of no image
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    (tmp_path / "1.png").unlink()
+    rows = report(tmp_path, model, *options, "--bootstrap", "5")
+    assert rows[0]["mAP"] == 100 and rows[0]["images"] == 1
+    assert "1 of 2 annotated images are in" in capsys.readouterr().err
+
+
 def random_evaluation(images=12):
     """A COCOeval of random boxes, crowds among the annotations."""
     random = np.random.default_rng(3)
