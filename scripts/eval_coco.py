@@ -26,7 +26,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
-RECALLS, TINY, SEEN = 101, 2.0 ** -24, 0.1
+RECALLS, THRESHOLDS = np.linspace(0, 1, 101), 10  # of COCO's average precision; of IoU
+TINY, SEEN = 2.0 ** -24, 0.1
+TOGETHER = 1 << 22  # numbers of one array of the bootstrap
 COLUMNS = ("model", "family", "bytes", "images", "mAP", "mAP_low", "mAP_high", "mAP50", "mAP50_low", "mAP50_high",
            "difference", "difference_low", "difference_high", "kl", "iou")
 
@@ -181,37 +183,44 @@ def category_matches(evaluation):
 
 
 def weighted_precision(category, weights):
-    """Average precision [T] of one category if image i were there weights[i] times; None without annotations."""
+    """Average precision [R, T] of one category if image i were there weights[r, i] times; NaN without annotations.
+
+    Precision matters where recall grows, at the hits; there the envelope counts for each of the recalls just reached.
+    """
     hits, misses, index, wanted = category
-    total = wanted @ weights
-    if not total:
-        return None
-    if not index.size:
-        return np.zeros(len(hits))
-    times = weights[index]
-    right, wrong = np.cumsum(hits * times, 1), np.cumsum(misses * times, 1)
-    precision = right / np.maximum(right + wrong, np.spacing(1))
-    envelope = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
-    padded = np.concatenate([envelope, np.zeros((len(hits), 1))], 1)
-    recalls = np.linspace(0, 1, RECALLS)
-    places = [np.searchsorted(line / total, recalls, side="left") for line in right]
-    return np.stack([line[place] for line, place in zip(padded, places)]).mean(1)
+    total, times = weights @ wanted, weights[:, index]
+    found = np.full((len(weights), len(hits)), np.nan)
+    there = total > 0
+    for column, (hit, miss) in enumerate(zip(hits, misses)):
+        places = np.flatnonzero(hit)
+        right = np.cumsum(times[:, places], 1)[there]
+        wrong = np.cumsum(times * miss, 1)[there][:, places]
+        precision = right / np.maximum(right + wrong, np.spacing(1))
+        envelope = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
+        reached = np.searchsorted(RECALLS, right / total[there, None], side="right")
+        found[there, column] = (envelope * np.diff(reached, axis=1, prepend=0)).sum(1) / len(RECALLS)
+    return found
 
 
 def weighted_summary(categories, weights):
-    """(mAP50-95, mAP50) in percent of the images taken weights[i] times."""
-    found = [p for p in (weighted_precision(c, weights) for c in categories) if p is not None]
-    return (100 * np.mean(found), 100 * np.mean([p[0] for p in found])) if found else (0.0, 0.0)
+    """[R, 2]: mAP50-95 and mAP50 in percent of the images taken weights[r, i] times."""
+    table = np.array([weighted_precision(c, weights) for c in categories]).reshape(-1, len(weights), THRESHOLDS)
+    count = np.maximum(np.sum(~np.isnan(table[:, :, 0]), 0), 1)
+    means = 100 * np.nansum(table, 0) / count[:, None]
+    return np.stack([means.mean(1), means[:, 0]], 1)
 
 
 def bootstrap(evaluations, rounds, seed):
     """[rounds, models, 2]: mAP50-95 and mAP50 over images drawn with replacement, the same for all models."""
     images = len(evaluations[0].params.imgIds)
-    random, tables = np.random.default_rng(seed), [category_matches(e) for e in evaluations]
-    found = np.zeros((rounds, len(tables), 2))
-    for line in tqdm(found, unit="resample", disable=None, leave=False):
-        weights = np.bincount(random.integers(images, size=images), minlength=images).astype(np.float64)
-        line[:] = [weighted_summary(table, weights) for table in tables]
+    random, found = np.random.default_rng(seed), np.zeros((rounds, len(evaluations), 2))
+    drawn = [np.bincount(random.integers(images, size=images), minlength=images) for _ in range(rounds)]
+    for column, evaluation in enumerate(tqdm(evaluations, unit="model", desc="resample", disable=None, leave=False)):
+        categories = category_matches(evaluation)
+        together = max(1, TOGETHER // max([1, *(len(c[2]) for c in categories)]))
+        for start in range(0, rounds, together):
+            weights = np.array(drawn[start:start + together], np.float64)
+            found[start:start + together, column] = weighted_summary(categories, weights)
     return found
 
 

@@ -39,9 +39,9 @@ def load_yolo(weights):
 def export(args, folder):
     """Path of the model that ultralytics wrote, in this folder."""
     yolo = load_yolo(args.weights)
-    try:
+    try:  # nms=False: with the head that needs none, where the model has one; by default YOLOv10 loses it
         written = yolo.export(format="onnx", imgsz=args.size, opset=args.opset, simplify=args.simplify,
-                              dynamic=args.dynamic, device="cpu")
+                              dynamic=args.dynamic, nms=False, device="cpu")
         return shutil.move(written, os.path.join(folder, "exported.onnx"))
     except Exception as error:  # of ultralytics and torch
         raise Error(f"{args.weights}: export: {one_line(error)}") from error

@@ -45,6 +45,7 @@ def test_export(yolo, tmp_path, monkeypatch, capsys, head, family):
     monkeypatch.setitem(sys.modules, "ultralytics", SimpleNamespace(YOLO=Yolo))
     export_yolo.main(["n.pt", "-o", str(tmp_path / "out" / "m.onnx"), "--head", head, "--opset", "17", "--size", "64"])
     assert asked["opset"] == 17 and asked["imgsz"] == 64 and asked["format"] == "onnx" and asked["simplify"] is False
+    assert asked["nms"] is False  # by default version 8.4 exports the head of YOLOv10 that needs NMS
     assert "m.onnx: " in capsys.readouterr().out
     detector = detectors.Detector(tmp_path / "out" / "m.onnx")
     assert detector.name == family
