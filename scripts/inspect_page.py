@@ -12,12 +12,12 @@ import json
 import os
 import sys
 
-from loop import TMP, add_tool_option, call_int4q, find_int4q, tool_version, user_errors, write_whole
+from loop import TMP, add_tool_option, call_int4q, find_int4q, shown, tool_version, user_errors, write_whole
 from plots import conv_errors
 from report_page import inline, page
 
 HIGH = 18  # of a drawn histogram, in pixels
-HEAD = ("Conv", "shape", "stored as", "scales", "zero point", "bytes", "steps", "SQNR dB", "largest error", "codes")
+HEAD = ("Conv", "shape", "stored as", "scales", "zero point", "bytes", "SQNR dB", "largest error", "codes", "steps")
 
 
 def escape(value):
@@ -47,16 +47,15 @@ def codes(histogram):
 
 def conv_row(conv):
     scales = "" if conv["scale_min"] is None else f"{conv['scale_min']:.3g} .. {conv['scale_max']:.3g}"
-    block = f", block {conv['block']}" if conv["block"] else ""
-    cells = [escape(conv["node"]), "x".join(map(str, conv["shape"] or [])), escape(conv["storage"]),
-             escape(conv["granularity"]) + block, escape(conv["zero_point"]), escape(conv["bytes"]), scales,
-             "" if conv["sqnr_db"] is None else f"{conv['sqnr_db']:.2f}",
-             "" if conv["max_error"] is None else f"{conv['max_error']:.3g}", codes(conv["histogram"])]
+    block = f" {conv['block']}" if conv["block"] else ""
+    cells = [escape(conv["node"]).replace("/", "<wbr>/"), "x".join(map(str, conv["shape"] or [])), escape(conv["storage"]),
+             escape(conv["granularity"]) + block, escape(conv["zero_point"]), shown(conv["bytes"], ","),
+             shown(conv["sqnr_db"], ".2f"), shown(conv["max_error"], ".3g"), codes(conv["histogram"]), scales]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def conv_table(convs):
-    return ('<div class="wide"><table><tr>' + "".join(f"<th>{head}</th>" for head in HEAD) + "</tr>\n"
+    return ('<div class="wide"><table class="names"><tr>' + "".join(f"<th>{head}</th>" for head in HEAD) + "</tr>\n"
             + "\n".join(map(conv_row, convs)) + "</table></div>")
 
 

@@ -109,6 +109,11 @@ def read_json(path):
         raise Error(f"{path}: not JSON: {one_line(error)}") from error
 
 
+def shown(value, form=".2f"):
+    """A number as people read it; nothing where there is none."""
+    return "" if value is None else format(value, form)
+
+
 class Journal:
     """Finished results, a line of JSON each, on the disk as soon as they are known.
 

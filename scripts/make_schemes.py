@@ -22,6 +22,7 @@ import tempfile
 from loop import TMP, add_tool_option, call_int4q, find_int4q, read_json, tool_version, user_errors, write_json
 from calibrate import file_sha256
 from detectors import Error
+from tqdm import tqdm
 
 METHODS, FORMATS, ORDERS = ("absmax", "squant", "calibrated"), ("float", "int8"), ("loss", "byte")
 
@@ -96,7 +97,8 @@ def make_schemes(args):
         tables = {order: os.path.join(folder, f"{order}.json") for order in args.order}
         for order, path in tables.items():
             write_json(path, scores(rows, order))
-        for method, block, choice in itertools.product(args.method, args.block, choices(args)):
+        todo = list(itertools.product(args.method, args.block, choices(args)))
+        for method, block, choice in tqdm(todo, unit="scheme", disable=None):
             try:
                 scheme = make_scheme(args, tool, os.path.abspath(model), method, block, choice, tables)
             except Error as error:  # a size that cannot be met, nothing left to quantize

@@ -5,6 +5,7 @@ import itertools
 import textwrap
 
 import matplotlib
+import numpy
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402  (the backend comes first)
@@ -19,7 +20,7 @@ def svg(figure):
     """The text of a figure, which is closed."""
     text = io.StringIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     pyplot.close(figure)
     return text.getvalue()
 
@@ -58,7 +59,8 @@ def conv_errors(convs):
             axes.plot(i, conv["sqnr_db"], "o", color=colour, markersize=4)
         low = min(range(len(convs)), key=lambda i: convs[i]["sqnr_db"])
         axes.annotate(short(convs[low]["node"]), (low, convs[low]["sqnr_db"]), xytext=(0, -4), fontsize=7,
-                      textcoords="offset points", va="top", ha="right" if 2 * low > len(convs) else "left")
+                      textcoords="offset points", va="top", ha="right" if 2 * low > len(convs) else "left",
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})
         axes.set_ylabel("SQNR, dB")
         axes.set_xlabel("Conv")
         if len(kinds) > 1:
@@ -86,7 +88,7 @@ def pareto(rows, split=3.0, depth=12.0):
     of drawn.
     """
     floor = min(rows[i]["mAP"] for i in pareto_front([(row["bytes"], row["mAP"]) for row in rows])) - depth
-    below = ", ".join(f"{row['name']} {row['mAP']:.1f}" for row in rows if row["mAP"] < floor)
+    below = [f"{row['name']} {row['mAP']:.1f}" for row in rows if row["mAP"] < floor]
     rows = [row for row in rows if row["mAP"] >= floor]
     points = [(row["bytes"] / 1e6, row["mAP"]) for row in rows]
     front = pareto_front(points)
@@ -103,10 +105,16 @@ def pareto(rows, split=3.0, depth=12.0):
             axes.grid(color="#eeeeee")
         add_legend(figure, panels[0][0], rows)
         panels[0][0].set_ylabel("mAP50-95, percent")
-        named = "Pareto front: " + ", ".join(f"{n} {rows[i]['name']}" for n, i in enumerate(front, 1))
-        notes = [named + " (bars: 95 % of resamples of the pictures)", *(["below: " + below] if below else [])]
-        figure.supxlabel("megabytes\n" + "\n".join(line for note in notes for line in textwrap.wrap(note, 110, break_on_hyphens=False)), fontsize=9)
+        named = ["Pareto front:", *(f"{n} {rows[i]['name']}" for n, i in enumerate(front, 1))]
+        notes = [*wrapped(named), "bars: 95 % of resamples of the pictures", *(wrapped(["below:", *below]) if below else [])]
+        figure.supxlabel("\n".join(["megabytes", *notes]), fontsize=9)
     return figure
+
+
+def wrapped(items, width=100):
+    """Lines of a title and the items behind it, none of which is divided."""
+    text = items[0] + " " + ", ".join(item.replace(" ", "\u00a0") for item in items[1:])
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def draw_points(axes, rows, points, inside):
@@ -148,7 +156,7 @@ def weight_histograms(weights):
             flat = array.reshape(len(array), -1)
             step = abs(flat).max(1, keepdims=True) / 7
             step[step == 0] = 1
-            axes.hist((flat / step).ravel(), bins=151, range=(-7.55, 7.55), color=BLUE)
+            axes.stairs(*numpy.histogram(flat / step, bins=151, range=(-7.55, 7.55)), fill=True, color=BLUE)
             for code in range(-7, 8):
                 axes.axvline(code, color=ORANGE, linewidth=0.5)
             axes.set_title(short(title, 40), fontsize=7, loc="left")

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import onnx
-from loop import read_json, tool_version, write_whole
+from loop import read_json, shown, tool_version, write_whole
 from detectors import Detector, read_picture
 from onnx import numpy_helper
 from PIL import Image, ImageDraw
@@ -16,20 +16,17 @@ from plots import pareto, sensitivity_bars, svg, weight_histograms
 
 WIDTH, SURE = 460, 0.25  # of a drawn picture, in pixels; the least score that is drawn
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000", "#000075", "#e6007e")
-STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1080px;padding:0 1em;color:#222}
+STYLE = """:root{color-scheme:light}body{background:#fff;font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1080px;padding:0 1em;color:#222}
 h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;font-size:13px}
 td,th{padding:3px 9px;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
 td:first-child,th:first-child{text-align:left}
-tr.front{background:#fdf0ec}tr.failed{color:#888}svg{max-width:100%;height:auto}.wide{overflow-x:auto}
+tr.front{background:#fdf0ec}tr.failed{color:#888}.plot svg{width:100%;height:auto}.wide{overflow-x:auto}
+.names td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:11em}
 .pairs{display:grid;grid-template-columns:1fr 1fr;gap:8px}.pairs img{width:100%;height:auto}
 figure{margin:0}figcaption{font-size:12px;color:#555}p.note{color:#555;font-size:13px}code{font-size:12px}"""
 
 
 # ---- Table
-
-def number(value, digits=2):
-    return "" if value is None else f"{value:.{digits}f}"
-
 
 def interval(row, key):
     low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
@@ -40,10 +37,10 @@ def table_row(row):
     name = html.escape(row["name"])
     if row.get("mAP") is None:
         return f'<tr class="failed"><td>{name}</td><td colspan="10">{html.escape(row["smoke"])}</td></tr>'
-    cells = [name, f"{row['bytes']:,}".replace(",", " "), number(row["ratio"]), "" if row.get("kept") is None else row["kept"],
-             row.get("keep_format") or "", number(row["mAP"]) + interval(row, "mAP"), number(row["mAP50"]),
-             number(row["difference"]) + interval(row, "difference"), number(row["kl"]), number(row["iou"], 3),
-             number(row["ms_a_picture"], 1)]
+    cells = [name, f"{row['bytes']:,}", shown(row["ratio"]), "" if row.get("kept") is None else row["kept"],
+             row.get("keep_format") or "", shown(row["mAP"]) + interval(row, "mAP"), shown(row["mAP50"]),
+             shown(row["difference"]) + interval(row, "difference"), shown(row["kl"]), shown(row["iou"], ".3f"),
+             shown(row["ms_a_picture"], ".1f")]
     mark = ' class="front"' if row["pareto"] else ""
     return f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
@@ -59,21 +56,32 @@ def table(rows):
 # ---- Pictures
 
 def draw(picture, found, names):
-    """JPEG bytes of a picture with its boxes."""
+    """JPEG bytes of a picture with its boxes, labels over them, the best where they belong."""
     scale = WIDTH / picture.shape[1]
     image = Image.fromarray(picture).resize((WIDTH, round(picture.shape[0] * scale)))
-    pen, (boxes, scores, classes) = ImageDraw.Draw(image), found
-    for box, score, label in sorted(zip(boxes, scores, classes), key=lambda f: f[1]):
-        if score < SURE:
-            continue
-        colour, text = COLOURS[label % len(COLOURS)], f"{names.get(int(label), int(label))} {score:.2f}"
-        x, y = box[0] * scale, max(0, box[1] * scale - 11)
-        pen.rectangle([float(v) * scale for v in box], outline=colour, width=2)
-        pen.rectangle(pen.textbbox((x + 1, y), text), fill=colour)
-        pen.text((x + 1, y), text, fill="white")
+    pen, labels = ImageDraw.Draw(image), []
+    seen = sorted((f for f in zip(*found) if f[1] >= SURE), key=lambda f: f[1])
+    for box, _, label in seen:
+        pen.rectangle([float(v) * scale for v in box], outline=COLOURS[label % len(COLOURS)], width=2)
+    for box, score, label in reversed(seen):
+        text = f"{names.get(int(label), int(label))} {score:.2f}"
+        corner, frame = free_place(pen, text, box[0] * scale + 2, max(1, box[1] * scale - 12), labels)
+        labels.append(frame)
+        pen.rectangle(frame, fill=COLOURS[label % len(COLOURS)])
+        pen.text(corner, text, fill="white")
     out = io.BytesIO()
     image.save(out, "JPEG", quality=80)
     return out.getvalue()
+
+
+def free_place(pen, text, x, y, taken):
+    """(corner of a text, frame around it): at (x, y), or as much lower as it takes to cover no frame of `taken`."""
+    for corner in [(x, y + 3 * n) for n in range(20)]:
+        left, top, right, bottom = pen.textbbox(corner, text)
+        frame = left - 2, top - 1, right + 2, bottom + 1
+        if not any(frame[0] < t[2] and t[0] < frame[2] and frame[1] < t[3] and t[1] < frame[3] for t in taken):
+            break
+    return corner, frame
 
 
 def choose_shown(rows, wanted):
@@ -119,7 +127,7 @@ def inline(figure):
     inline.count += 1
     for name in sorted(set(re.findall(r'id="([^"]+)"', text)), key=len, reverse=True):
         text = re.sub(rf'(id="|#){re.escape(name)}(?=["\)])', rf"\g<1>f{inline.count}-{name}", text)
-    return text
+    return f'<div class="plot">{text}</div>'
 
 
 inline.count = 0

@@ -21,14 +21,14 @@ from types import SimpleNamespace
 
 import numpy as np
 from loop import (TMP, add_tool_option, add_worker_options, call_int4q, digest, find_int4q, finished, make_folder,
-                   read_json, tool_version, user_errors, versions, workers, write_json)
+                   read_json, shown, tool_version, user_errors, versions, workers, write_json)
 from calibrate import file_sha256
 from detectors import Detector, Error, add_family_options, family_help
 from eval_coco import COLUMNS, bootstrap, choose_images, match, read_annotations, report_rows, run_detectors
 from smoke_run import check_model, try_model
 from tqdm import tqdm
 
-TOGETHER = 4  # models of one piece: all of them are compared with one run of the float model
+TOGETHER = 8  # models of one piece: all of them are compared with one run of the float model
 PIECE_VERSION = 2  # of what a piece holds
 TABLE = ("name", "method", "kept", "keep_format", "bytes", "ratio", "mAP", "mAP_low", "mAP_high", "mAP50", "difference",
          "difference_low", "difference_high", "kl", "iou", "pareto", "ms_a_picture", "rewrite_s", "smoke", "sha256",
@@ -170,7 +170,7 @@ def evaluate(args, rows):
 # ---- Results
 
 def add_pareto(rows):
-    from plots import pareto_front
+    from plots import pareto_front  # matplotlib takes a second
     front = set(pareto_front([(row["bytes"], row["mAP"]) for row in rows]))
     for i, row in enumerate(rows):
         row["pareto"], row["ratio"] = i in front, round(rows[0]["bytes"] / row["bytes"], 2)
@@ -187,17 +187,16 @@ def write_tables(args, tool, plan, rows):
 
 
 def print_rows(rows):
-    print(f"{'model':28} {'bytes':>10}  {'mAP50-95':>8}  {'95 %':^15}  {'difference':>10}  {'KL':>8}  {'IoU':>5}")
+    wide = max(len(row["name"]) for row in rows)
+    print(f"{'model':{wide}} {'bytes':>10}  {'mAP50-95':>8}  {'95 %':^15}  {'difference':>10}  {'KL':>8}  {'IoU':>5}")
     for row in sorted(rows, key=lambda r: (r.get("mAP") is None, r["bytes"] or 0)):
         if row.get("mAP") is None:
-            print(f"{row['name']:28} {row['bytes'] or 0:10d}  failed")
+            print(f"{row['name']:{wide}} {row['bytes'] or 0:10d}  failed")
             continue
         spread = f"{row['mAP_low']:.2f} .. {row['mAP_high']:.2f}" if row["mAP_low"] is not None else ""
-        change = "" if row["difference"] is None else f"{row['difference']:.2f}"
-        kl = "" if row["kl"] is None else f"{row['kl']:.2f}"
-        iou = "" if row["iou"] is None else f"{row['iou']:.3f}"
-        line = f"{row['name']:28} {row['bytes']:10d}  {row['mAP']:8.2f}  {spread:^15}  {change:>10}  {kl:>8}  {iou:>5}"
-        print(line + ("  on the front" if row["pareto"] else ""))
+        change, kl, iou = (shown(row[key], form) for key, form in (("difference", ".2f"), ("kl", ".2f"), ("iou", ".3f")))
+        line = f"{row['name']:{wide}} {row['bytes']:10d}  {row['mAP']:8.2f}  {spread:^15}  {change:>10}  {kl:>8}  {iou:>5}"
+        print((line + ("  on the front" if row["pareto"] else "")).rstrip())
 
 
 def run_schemes(args):
@@ -212,7 +211,7 @@ def run_schemes(args):
     write_tables(args, tool, plan, rows)
     write_page(args, tool, plan, rows, images, coco)
     print_rows(rows)
-    print(os.path.join(args.output, "report.html"))
+    print(f"look at {os.path.join(args.output, 'report.html')}")
     return len(good) == len(rows)
 
 

@@ -2,6 +2,7 @@
 """scripts/make_schemes.py and run_schemes.py: from sensitivities to schemes, a table and a page."""
 import csv
 import html.parser
+import io
 import json
 import os
 import subprocess
@@ -17,7 +18,9 @@ import eval_coco  # noqa: E402
 import inspect_page  # noqa: E402
 import make_schemes  # noqa: E402
 import plots  # noqa: E402
+import report_page  # noqa: E402
 import run_schemes  # noqa: E402
+from PIL import Image, ImageDraw  # noqa: E402
 
 TOOL = ["--int4q", INT4Q]
 
@@ -171,6 +174,15 @@ def test_nothing_twice(experiment, monkeypatch):
         assert {k: v for k, v in a.items() if k != "ms_a_picture"} == {k: v for k, v in b.items() if k != "ms_a_picture"}
 
 
+def test_columns(capsys):
+    """The longest name decides where the figures stand; what failed is last."""
+    row = {"bytes": 1489397, "mAP": 37.03, "mAP_low": None, "difference": None, "kl": 7.1, "iou": 0.944, "pareto": False}
+    run_schemes.print_rows([{"name": "x" * 40, "bytes": None}, {**row, "name": "a"}, {**row, "name": "b" * 31, "kl": None}])
+    lines = capsys.readouterr().out.splitlines()
+    assert len({line.index("1489397") for line in lines[1:3]}) == 1 and lines[0].index("bytes") + 5 == lines[1].index("97 ") + 2
+    assert lines[3].endswith("0  failed") and all(line == line.rstrip() for line in lines)
+
+
 def test_failing_model(yolo, experiment, tmp_path, capsys):
     """It is named and left out; the others are measured, and the exit status is 1."""
     folder, args = experiment
@@ -209,12 +221,26 @@ def test_plots():
     assert plots.svg(plots.pareto(rows[:1])).startswith("<?xml")
     low = [{**rows[0], "mAP": 1.0, "name": "lost"}, {**rows[1], "bytes": 10 ** 6, "mAP": 30.0, "name": "good"}]
     def notes(figure):
-        return figure.get_supxlabel()
+        return figure.get_supxlabel().replace("\u00a0", " ")
     assert "below: lost 1.0" in notes(plots.pareto(low)) and "1 good" in notes(plots.pareto(low))
     assert "below" not in notes(plots.pareto(low, depth=40)) and "1 lost, 2 good" in notes(
         plots.pareto([{**low[0]}, {**low[1], "bytes": 2 * 10 ** 6}], depth=40))
     assert plots.svg(plots.weight_histograms([("zeros", np.zeros((2, 3, 1, 1), np.float32))])).startswith("<?xml")
     assert plots.short("a" * 50) == "…" + "a" * 43
+    assert plots.wrapped(["front:", "1 a-b", "2 c"], 12) == ["front:", "1\u00a0a-b, 2\u00a0c"]
+    assert "://creativecommons" not in plots.svg(plots.pareto(rows))
+
+
+def test_labels():
+    """One place for two labels: the second goes below the first; where there is no end of them, the last place is taken."""
+    pen, taken = ImageDraw.Draw(Image.new("RGB", (200, 100))), []
+    for _ in range(3):
+        taken.append(report_page.free_place(pen, "person 0.50", 10, 10, taken)[1])
+    assert taken[0][3] <= taken[1][1] and taken[1][3] <= taken[2][1] and taken[0][0] == taken[2][0]
+    assert report_page.free_place(pen, "cup", 10, 10, [(0, 0, 200, 999)])[0] == (10, 67)
+    found = np.array([[0, 0, 150, 90], [1, 1, 9, 9.0]]), np.array([0.9, 0.1]), np.array([3, 5])
+    drawn = report_page.draw(np.zeros((100, 200, 3), np.uint8), found, {3: "dog"})
+    assert Image.open(io.BytesIO(drawn)).size == (report_page.WIDTH, report_page.WIDTH // 2)
 
 
 # ---- The page of one model
@@ -224,7 +250,7 @@ def test_inspect_page(yolo, experiment, tmp_path):
     folder, _ = experiment
     made, out = folder / "out" / "models" / "squant-keep3-int8.onnx", tmp_path / "page.html"
     inspect_page.main([str(made), "--reference", str(yolo / "n.onnx"), "-o", str(out), *TOOL])
-    text, page = out.read_text(), Page(out.read_text())
+    text, page = out.read_text().replace("<wbr>", ""), Page(out.read_text())
     report = json.loads(run_int4q("inspect", made, "--reference", yolo / "n.onnx", "--json", "-").stdout)
     assert all(f"<td>{c['node']}</td>" in text for c in report["convs"]) and len(report["convs"]) == 83
     assert all(c["sqnr_db"] is None or f"<td>{c['sqnr_db']:.2f}</td>" in text for c in report["convs"])
