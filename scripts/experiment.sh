@@ -11,8 +11,7 @@ set -eu -o pipefail
 for path in "${@:1:4}"; do
     [ -e "$path" ] || { echo "experiment.sh: $path: no such file or directory" >&2; exit 1; }
 done
-model=$(realpath "$1") calibration=$(realpath "$2") images=$(realpath "$3") annotations=$(realpath "$4")
-out=$(realpath -m "${5:-$root/tmp/experiment}")
+model=$1 calibration=$2 images=$3 annotations=$4 out=${5:-$(realpath -m --relative-to=. "$root/tmp/experiment")}
 
 run() { # run SCRIPT [arguments]
     local begin=$SECONDS
