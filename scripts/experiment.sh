@@ -5,12 +5,12 @@
 # after another with their defaults. Stopped or killed, it goes on where it was.
 set -eu -o pipefail
 [ $# -ge 4 ] || { sed -n '3,5s/^# //p' "$0" >&2; exit 2; }
-# shellcheck source=scripts/setup.sh
-. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-
 for path in "${@:1:4}"; do
     [ -e "$path" ] || { echo "experiment.sh: $path: no such file or directory" >&2; exit 1; }
 done
+# shellcheck source=scripts/setup.sh
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
 model=$1 calibration=$2 images=$3 annotations=$4 out=${5:-$(realpath -m --relative-to=. "$root/tmp/experiment")}
 
 run() { # run SCRIPT [arguments]

@@ -270,6 +270,17 @@ def test_inspect_page_errors(tmp_path):
 
 # ---- All of the loop
 
+def test_experiment_errors(yolo):
+    """It says what it takes, and what is not there, before it installs, builds or computes anything."""
+    def refused(*args):
+        return subprocess.run([os.path.join(SCRIPTS, "experiment.sh"), *map(str, args)], capture_output=True, text=True,
+                              check=False)
+    assert refused().returncode == 2 and refused().stderr.startswith("experiment.sh MODEL CALIBRATION_IMAGES")
+    done = refused(yolo / "n.onnx", yolo / "images", yolo / "images", yolo / "none.json")
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr == f"experiment.sh: {yolo / 'none.json'}: no such file or directory\n"
+
+
 @pytest.mark.parametrize("name", ["sensitivity_sweep", "make_schemes", "run_schemes", "smoke_run", "inspect_page"])
 def test_help(name):
     done = subprocess.run([sys.executable, os.path.join(SCRIPTS, f"{name}.py"), "--help"], capture_output=True, text=True,
