@@ -143,7 +143,7 @@ class Journal:
 # ---- Workers
 
 # Modules that tasks need where another machine runs them.
-MODULES = ("detectors", "parts", "patches", "focus", "loop", "sequential", "calibrate", "eval_coco")
+MODULES = ("detectors", "parts", "eval_coco", "loop")
 SETTINGS = {"distributed.scheduler.allowed-failures": 10, "distributed.admin.large-graph-warning-threshold": "2GB"}
 
 
