@@ -2,7 +2,7 @@
 #include "int4q/choose.h"
 
 #include "int4q/checked.h"
-#include "int4q/grid.h"
+#include "int4q/fit.h"
 #include "int4q/pool.h"
 
 #include <math.h>
@@ -19,7 +19,8 @@ bool i4q_choose_by_moments(const struct i4q_quantize_job *job)
 
 bool i4q_choose_by_rows(const struct i4q_quantize_job *job)
 {
-    bool plain = job->method->rounding == I4Q_ROUND_NEAREST && job->method->scale != I4Q_SCALE_RANGE;
+    bool plain = job->method->rounding == I4Q_ROUND_NEAREST && !job->method->asymmetric &&
+                 !i4q_method_searches(job->method);
     return job->outer == 1 && (!plain || job->bias);
 }
 
@@ -88,11 +89,9 @@ bool i4q_chooser_load(struct i4q_chooser *chooser, size_t channel)
         return false;
     for (size_t first = 0, b = 0; first < row->count; first += row->block, b++) {
         size_t n = row->count - first < row->block ? row->count - first : row->block;
-        struct i4q_extent extent = {.absmax = chooser->kernels->absmax(row->weights + first, n)};
-        if (!isfinite(extent.absmax))
+        if (!i4q_fit_grid(chooser->kernels, job->format, job->method, job->half, row->weights + first, n,
+                          &chooser->grids[b]))
             return false;
-        chooser->kernels->range(row->weights + first, n, &extent.min, &extent.max);
-        chooser->grids[b] = i4q_grid_choose(job->format, job->method, job->half, &extent);
     }
     return true;
 }

@@ -24,25 +24,20 @@ static float sound_scale(float scale, bool half, float absmax)
 static float raw_scale(const struct i4q_format *format, const struct i4q_method *method,
                        const struct i4q_extent *extent)
 {
-    float qmax = (float)format->qmax;
-    switch (method->scale) {
-    case I4Q_SCALE_ABSMAX:
-        break;
-    case I4Q_SCALE_SIGNED:
+    float qmax = (float)format->qmax, steps = (float)(format->code_max - format->code_min);
+    if (method->scale == I4Q_SCALE_ABSMAX)
+        return extent->absmax / qmax;
+    if (!method->asymmetric)
         return fmaxf(extent->max / qmax, -extent->min / (qmax + 1));
-    case I4Q_SCALE_RANGE: {
-        float steps = (float)(format->code_max - format->code_min), span = extent->max - extent->min;
-        return isfinite(span) ? span / steps : extent->max / steps - extent->min / steps;
-    }
-    }
-    return extent->absmax / qmax;
+    float span = extent->max - extent->min;
+    return isfinite(span) ? span / steps : extent->max / steps - extent->min / steps;
 }
 
 /* The code of 0: the one that the smallest weight is -min / scale steps below. */
 static int zero_point(const struct i4q_format *format, const struct i4q_method *method, float min,
                       float scale)
 {
-    if (method->scale != I4Q_SCALE_RANGE)
+    if (!method->asymmetric)
         return format->zero;
     int steps = format->code_max - format->code_min, zero = (int)rintf(fminf(-min / scale, (float)steps));
     return format->code_min + zero;
@@ -64,4 +59,15 @@ struct i4q_grid i4q_grid_choose(const struct i4q_format *format, const struct i4
 {
     float scale = sound_scale(raw_scale(format, method, extent), half, extent->absmax);
     return i4q_grid_make(format, method, scale, zero_point(format, method, extent->min, scale));
+}
+
+size_t i4q_grid_clipped(const struct i4q_grid *grid, const float *weights, size_t n)
+{
+    float low = (float)(grid->low - grid->zero) - 0.5f, high = (float)(grid->high - grid->zero) + 0.5f;
+    size_t clipped = 0;
+    for (size_t i = 0; i < n; i++) {
+        float steps = weights[i] / grid->scale;
+        clipped += steps < low || steps > high;
+    }
+    return clipped;
 }

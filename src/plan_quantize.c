@@ -89,10 +89,10 @@ static bool make_job(struct i4q_model *model, const struct i4q_plan *plan, struc
         job->method = &plan->target.method;
     job->scales = i4q_arena_alloc(&model->arena, channels * i4q_quantize_blocks(job),
                                   half ? sizeof(uint16_t) : sizeof(float));
-    if (job->method->scale == I4Q_SCALE_RANGE)
+    if (job->method->asymmetric)
         job->zero_points = i4q_arena_alloc(
             &model->arena, i4q_format_bytes(job->format, channels * i4q_quantize_blocks(job)), 1);
-    return job->scales && (job->zero_points || job->method->scale != I4Q_SCALE_RANGE);
+    return job->scales && (job->zero_points || !job->method->asymmetric);
 }
 
 static size_t code_bytes(const struct i4q_quantize_job *job)

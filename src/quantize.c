@@ -3,7 +3,7 @@
 
 #include "int4q/checked.h"
 #include "int4q/choose.h"
-#include "int4q/grid.h"
+#include "int4q/fit.h"
 #include "int4q/half.h"
 #include "int4q/pool.h"
 #include "int4q/scattered.h"
@@ -211,18 +211,6 @@ static double mean_of(const struct i4q_quantize_job *job, size_t channel, size_t
     return (double)i4q_moments_mean(job->moments, group, i);
 }
 
-/* Weights that lie more than half a step beyond the grid. */
-static size_t count_clipped(const float *weights, size_t n, const struct i4q_grid *grid)
-{
-    float low = (float)(grid->low - grid->zero) - 0.5f, high = (float)(grid->high - grid->zero) + 0.5f;
-    size_t clipped = 0;
-    for (size_t i = 0; i < n; i++) {
-        float steps = weights[i] / grid->scale;
-        clipped += steps < low || steps > high;
-    }
-    return clipped;
-}
-
 /* Writes n chosen codes that share a grid. What they do to the mean of the output, against what they were to
  * come near, goes to the bias; the errors that are told are those of the weights. */
 static void emit_tile(struct bench *bench, const struct i4q_row *row, size_t channel, size_t start, size_t n,
@@ -256,7 +244,7 @@ static void emit_row(struct bench *bench, const struct i4q_row *row, size_t chan
         i4q_quantize_store_grid(bench->job, index, grid);
         for (size_t start = first; start < end; start += TILE)
             emit_tile(bench, row, channel, start, end - start < TILE ? end - start : TILE, &sums);
-        chunk->clipped += count_clipped(row->weights + first, end - first, grid);
+        chunk->clipped += i4q_grid_clipped(grid, row->weights + first, end - first);
         drift += sums.drift / (double)grid->scale;
         i4q_error_add(&chunk->sums, &sums);
     }

@@ -63,9 +63,12 @@ const struct i4q_option i4q_rewrite_options[] = {
      I4Q_FILE_INPUT},
     {0, "scale", "S", I4Q_OPTION_WORD, FIELD(scale),
      "the scale, in place of the method's own: absmax (largest magnitude), signed (the same, with code -8 "
-     "used) or range (smallest to largest, with a zero point)",
-     I4Q_FILE_NONE, "absmax signed range"},
-    {0, "asymmetric", NULL, I4Q_OPTION_FLAG, FIELD(asymmetric), "the same as --scale range"},
+     "used), range (smallest to largest, with a zero point), mse (least squared error of the weights) or "
+     "l2.4 "
+     "(least sum of |error|^2.4)",
+     I4Q_FILE_NONE, "absmax signed range mse l2.4"},
+    {0, "asymmetric", NULL, I4Q_OPTION_FLAG, FIELD(asymmetric),
+     "with a zero point: --scale range, or with it --scale mse or l2.4"},
     {0, "rounding", "R", I4Q_OPTION_WORD, FIELD(rounding),
      "the rounding, in place of the method's own: nearest, squant, descent or gptq; the last two need "
      "--calibration",
@@ -131,16 +134,28 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_e
     return true;
 }
 
+/* --scale tells of the zero point too, which --asymmetric adds where there is a choice. */
+static bool override_scale(const struct i4q_rewrite_arguments *a, struct i4q_method *method,
+                           struct i4q_error *error)
+{
+    enum i4q_scale_choice chosen = (enum i4q_scale_choice)a->scale.index;
+    if (!a->scale.word && !a->asymmetric)
+        return true;
+    if (a->scale.word && a->asymmetric && chosen < I4Q_SCALE_RANGE)
+        return i4q_fail(error, I4Q_USAGE,
+                        "--scale %s has no zero point: --asymmetric goes with range, mse and l2.4",
+                        a->scale.word);
+    method->scale = a->scale.word ? chosen : I4Q_SCALE_RANGE;
+    method->asymmetric = a->asymmetric || method->scale == I4Q_SCALE_RANGE;
+    return true;
+}
+
 /* Single choices of the method, made by hand. */
 static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
                             struct i4q_error *error)
 {
-    if (a->scale.word && a->asymmetric)
-        return i4q_fail(error, I4Q_USAGE, "--scale and --asymmetric exclude each other");
-    if (a->scale.word)
-        target->method.scale = (enum i4q_scale_choice)a->scale.index;
-    if (a->asymmetric)
-        target->method.scale = I4Q_SCALE_RANGE;
+    if (!override_scale(a, &target->method, error))
+        return false;
     if (a->rounding.word)
         target->method.rounding = (enum i4q_rounding)a->rounding.index;
     bool plain = target->method.scale == I4Q_SCALE_ABSMAX && target->method.rounding == I4Q_ROUND_NEAREST;

@@ -4,7 +4,7 @@
 #include "int4q/scattered.h"
 
 #include "int4q/checked.h"
-#include "int4q/grid.h"
+#include "int4q/fit.h"
 #include "int4q/half.h"
 #include "int4q/pool.h"
 
@@ -27,7 +27,8 @@ struct tile {
 
 struct chunk {
     struct i4q_error_sums sums;
-    bool finite;
+    size_t clipped;
+    bool finite, failed; /* failed: for want of memory */
 };
 
 struct work {
@@ -119,6 +120,29 @@ static bool find_scales(const struct work *work, struct tile tile)
     return finite;
 }
 
+/* The scale of one channel by a search, which needs all its elements at once. */
+static bool search_scale(const struct work *work, size_t channel, struct chunk *chunk)
+{
+    const struct i4q_quantize_job *job = work->job;
+    const struct i4q_kernels *kernels = work->options->kernels;
+    float *run = calloc(job->outer * job->inner, sizeof *run);
+    struct i4q_grid grid;
+    struct tile tile;
+    size_t n = 0;
+    chunk->failed |= !run;
+    for (size_t start = 0; run && start < job->inner; start += tile.n)
+        for (size_t row = 0; row < job->outer; row += tile.rows) {
+            tile = tile_at(job, row, job->outer - row, channel, 1, start);
+            gather(kernels, job, &tile, run + n);
+            n += tile.rows * tile.n;
+        }
+    bool finite = run && i4q_fit_grid(kernels, job->format, job->method, job->half, run, n, &grid);
+    if (finite)
+        i4q_quantize_store_grid(work->job, channel, &grid);
+    free(run);
+    return finite;
+}
+
 static void scale_chunk(void *context, size_t index)
 {
     const struct work *work = context;
@@ -128,8 +152,9 @@ static void scale_chunk(void *context, size_t index)
     chunk->finite = true;
     for (size_t c = index * CHANNELS; c < end && chunk->finite;) {
         struct tile tile = tile_at(job, 0, job->outer, c, end - c, 0);
-        chunk->finite = find_scales(work, tile);
-        c += tile.channels;
+        bool search = i4q_method_searches(job->method);
+        chunk->finite = search ? search_scale(work, c, chunk) : find_scales(work, tile);
+        c += search ? 1 : tile.channels;
     }
 }
 
@@ -166,7 +191,7 @@ static void quantize_run(const struct i4q_kernels *kernels, const struct i4q_qua
     kernels->measure(run, decoded, n, i4q_error_unit(grid->scale * (float)(grid->high - grid->low)), sums);
 }
 
-static void code_tile(const struct work *work, const struct tile *tile, struct i4q_error_sums *sums)
+static void code_tile(const struct work *work, const struct tile *tile, struct chunk *chunk)
 {
     const struct i4q_kernels *kernels = work->options->kernels;
     float runs[TILE];
@@ -175,7 +200,9 @@ static void code_tile(const struct work *work, const struct tile *tile, struct i
     gather(kernels, work->job, tile, runs);
     for (size_t c = 0; c < tile->channels; c++) {
         struct i4q_grid grid = i4q_quantize_load_grid(work->job, tile->channel + c);
-        quantize_run(kernels, work->job, &grid, runs + c * run, run, codes + c * run, sums);
+        quantize_run(kernels, work->job, &grid, runs + c * run, run, codes + c * run, &chunk->sums);
+        if (i4q_method_searches(work->job->method))
+            chunk->clipped += i4q_grid_clipped(&grid, runs + c * run, run);
     }
     for (size_t row = 0; row < tile->rows; row++) {
         for (size_t c = 0; c < tile->channels; c++)
@@ -194,7 +221,7 @@ static void code_chunk(void *context, size_t index)
         for (size_t c = 0; c < job->channels; c += tile.channels)
             for (size_t start = 0; start < job->inner; start += tile.n) {
                 tile = tile_at(job, row, end - row, c, job->channels - c, start);
-                code_tile(work, &tile, &work->codes[index].sums);
+                code_tile(work, &tile, &work->codes[index]);
             }
     if (work->options->done)
         work->options->done(work->options->context, (end - index * work->rows) * job->channels * job->inner *
@@ -207,8 +234,10 @@ static void finish(struct i4q_quantize_job *job, const struct chunk *codes, size
 {
     struct i4q_error_sums sums = {0};
     size_t count = job->outer * job->channels * job->inner;
-    for (size_t i = 0; i < n_codes; i++)
+    for (size_t i = 0; i < n_codes; i++) {
         i4q_error_add(&sums, &codes[i].sums);
+        job->clipped += codes[i].clipped;
+    }
     if (job->format->bits == 4 && count % 2)
         job->codes[count / 2] &= 15;
     job->drift = NAN; /* nobody adds it up */
@@ -237,13 +266,16 @@ bool i4q_quantize_scattered(const struct i4q_quantize_options *options, struct i
     work.scales = chunks;
     work.codes = chunks + n_scales;
     i4q_parallel_for(options->threads, n_scales, scale_chunk, &work);
+    bool failed = false;
     job->finite = true;
-    for (size_t i = 0; i < n_scales; i++)
+    for (size_t i = 0; i < n_scales; i++) {
         job->finite &= work.scales[i].finite;
+        failed |= work.scales[i].failed;
+    }
     if (job->finite) {
         i4q_parallel_for(options->threads, n_codes, code_chunk, &work);
         finish(job, work.codes, n_codes);
     }
     free(chunks);
-    return true;
+    return !failed || i4q_fail_memory(error);
 }

@@ -157,8 +157,15 @@ static const struct shape {
 
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-static uint8_t *outputs(const char *set, unsigned threads, const void *weights,
-                        struct i4q_quantize_job jobs[SHAPES])
+static const struct i4q_method methods[] = {
+    {"absmax", I4Q_SCALE_ABSMAX, false, I4Q_ROUND_NEAREST, false},
+    {"range", I4Q_SCALE_RANGE, true, I4Q_ROUND_NEAREST, false},
+    {"mse", I4Q_SCALE_MSE, false, I4Q_ROUND_NEAREST, false},
+    {"l2.4", I4Q_SCALE_L24, true, I4Q_ROUND_SQUANT, false},
+};
+
+static uint8_t *outputs(const char *set, unsigned threads, const struct i4q_method *method,
+                        const void *weights, struct i4q_quantize_job jobs[SHAPES])
 {
     uint8_t *bytes = calloc(MAX_BYTES, 1), *at = bytes;
     for (size_t i = 0; i < SHAPES; i++) {
@@ -170,41 +177,51 @@ static uint8_t *outputs(const char *set, unsigned threads, const void *weights,
                                             .channels = shape->rows,
                                             .inner = shape->columns,
                                             .format = i4q_formats,
-                                            .method = i4q_methods,
+                                            .method = method,
                                             .codes = at,
                                             .scales = at + codes};
         at += codes + shape->rows * (shape->half ? 2 : 4);
+        if (method->asymmetric)
+            jobs[i].zero_points = at;
+        at += (shape->rows + 1) / 2;
     }
     assert_true(at < bytes + MAX_BYTES);
     run(set, threads, jobs, SHAPES);
     return bytes;
 }
 
+static void threads_and_kernels_change_nothing_by(const struct i4q_method *method, const void *weights)
+{
+    static const unsigned threads[] = {1, 2, 5};
+    struct i4q_quantize_job expected[SHAPES], jobs[SHAPES];
+    uint8_t *reference = outputs("scalar", 1, method, weights, expected);
+    for (const struct i4q_kernels *const *set = i4q_kernel_sets; *set; set++) {
+        for (size_t t = 0; t < sizeof threads / sizeof *threads && i4q_kernels_supported(*set); t++) {
+            uint8_t *bytes = outputs((*set)->name, threads[t], method, weights, jobs);
+            assert_memory_equal(bytes, reference, MAX_BYTES);
+            for (size_t i = 0; i < SHAPES; i++) {
+                assert_true(jobs[i].finite && expected[i].finite);
+                assert_memory_equal(&jobs[i].sqnr_db, &expected[i].sqnr_db, sizeof jobs[i].sqnr_db);
+                assert_true(jobs[i].max_error == expected[i].max_error);
+                assert_int_equal(jobs[i].clipped, expected[i].clipped);
+            }
+            free(bytes);
+        }
+    }
+    free(reference);
+}
+
 static void threads_and_kernels_change_nothing(void **state)
 {
     (void)state;
-    static const unsigned threads[] = {1, 2, 5};
     static uint8_t weights[4 * 100003 + 8];
     uint32_t seed = 7;
     for (size_t i = 0; i < sizeof weights; i++) {
         seed = seed * 1664525 + 1013904223;
         weights[i] = (uint8_t)(seed >> 24 & 0x3f); /* exponents that keep FLOAT and FLOAT16 finite */
     }
-    struct i4q_quantize_job expected[SHAPES], jobs[SHAPES];
-    uint8_t *reference = outputs("scalar", 1, weights, expected);
-    for (const struct i4q_kernels *const *set = i4q_kernel_sets; *set; set++) {
-        for (size_t t = 0; t < sizeof threads / sizeof *threads && i4q_kernels_supported(*set); t++) {
-            uint8_t *bytes = outputs((*set)->name, threads[t], weights, jobs);
-            assert_memory_equal(bytes, reference, MAX_BYTES);
-            for (size_t i = 0; i < SHAPES; i++) {
-                assert_true(jobs[i].finite && expected[i].finite);
-                assert_memory_equal(&jobs[i].sqnr_db, &expected[i].sqnr_db, sizeof jobs[i].sqnr_db);
-                assert_true(jobs[i].max_error == expected[i].max_error);
-            }
-            free(bytes);
-        }
-    }
-    free(reference);
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        threads_and_kernels_change_nothing_by(&methods[i], weights);
 }
 
 /* Scattered channels get the scales and codes that they get when they lie together. */

@@ -10,7 +10,9 @@
 enum i4q_scale_choice {
     I4Q_SCALE_ABSMAX, /* max |w| / qmax: codes -qmax to qmax */
     I4Q_SCALE_SIGNED, /* max(max w / qmax, -min w / (qmax + 1)): the lowest code is used too */
-    I4Q_SCALE_RANGE,  /* (max w - min w) / number of steps, and a zero point a channel */
+    I4Q_SCALE_RANGE,  /* (max w - min w) / number of steps, with a zero point */
+    I4Q_SCALE_MSE,    /* as SIGNED or RANGE, shrunk to where sum |w - decoded|^2 is least */
+    I4Q_SCALE_L24,    /* the same with |w - decoded|^2.4 */
 };
 
 /* How the code of each weight is chosen, given the scales. */
@@ -25,6 +27,7 @@ enum i4q_rounding {
 struct i4q_method {
     const char *name;
     enum i4q_scale_choice scale;
+    bool asymmetric; /* a zero point for each scale; always with RANGE, never with ABSMAX and SIGNED */
     enum i4q_rounding rounding;
     bool propagate; /* without statistics, biases are corrected by means that the graph itself tells */
 };
@@ -32,6 +35,9 @@ struct i4q_method {
 /* The rows, in the order of the words of --method; ends with one whose name is NULL. The first is the
  * default. */
 extern const struct i4q_method i4q_methods[];
+
+/* Whether the scale comes from a search over the errors. */
+bool i4q_method_searches(const struct i4q_method *method);
 
 /* Whether a method works on calibration statistics. */
 bool i4q_method_needs_statistics(const struct i4q_method *method);

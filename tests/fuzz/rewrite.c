@@ -55,6 +55,9 @@ static struct i4q_method take_method(uint64_t *bits, const struct i4q_format *fo
     method.scale = (enum i4q_scale_choice)(take(bits, 2) % 3);
     method.rounding = take(bits, 1) ? I4Q_ROUND_SQUANT : I4Q_ROUND_NEAREST;
     method.propagate = take(bits, 1);
+    if (take(bits, 1))
+        method.scale = take(bits, 1) ? I4Q_SCALE_MSE : I4Q_SCALE_L24;
+    method.asymmetric = method.scale == I4Q_SCALE_RANGE || (i4q_method_searches(&method) && take(bits, 1));
     return method;
 }
 
