@@ -45,7 +45,8 @@ while read -r name options; do
 done <<<"$recipes"
 if [ -n "${OTHERS-yes}" ]; then
     install_requirements "$root/build/bench-venv" requirements-bench.txt
-    mapfile -t others < <("$root/build/bench-venv/bin/python" "$root/scripts/other_tools.py" "$model" -o "$out")
+    python=$root/build/bench-venv/bin/python # it has MNN, which runs the models of MNN
+    mapfile -t others < <("$python" "$root/scripts/other_tools.py" "$model" -o "$out")
     models+=("${others[@]}")
 fi
 "$python" "$root/scripts/eval_coco.py" "$model" "${models[@]}" --images "$images" --annotations "$annotations" \

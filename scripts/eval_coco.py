@@ -11,6 +11,7 @@ from those of the reference, a mean image; and IoU, the mean overlap of an ancho
 same anchor, over the anchors to which the reference gives more than 0.1, weighted by that probability.
 KL and IoU are the steadier ones: on few images mAP is mostly noise.
 The reference is the first model, or --reference, which is then evaluated as well.
+A model whose name ends in .mnn is one that MNN made of the reference, and is run by MNN, a Python package.
 """
 import argparse
 import contextlib
@@ -117,6 +118,39 @@ def coco_rows(image, detections, categories, path):
     sides = boxes[:, 2:] - boxes[:, :2]
     labels = np.array(categories)[classes] if classes.size else classes
     return np.column_stack([np.full(len(boxes), image), boxes[:, :2], sides, scores, labels]).astype(np.float64)
+
+
+class MnnDetector(Detector):
+    """What MNN made of the model of another detector, which says all that only an ONNX graph tells."""
+
+    def __init__(self, path, origin, threads):
+        self.__setstate__({**origin.__getstate__(), "path": path})
+        try:
+            from MNN import expr, nn
+        except ImportError as error:
+            raise Error(f"{path}: the Python package MNN is not installed") from error
+        names = [[v.name for v in part] for part in (origin.session.get_inputs(), origin.session.get_outputs())]
+        try:
+            manager = nn.create_runtime_manager(({"numThread": threads},))
+            self.expr, self.module = expr, nn.load_module_from_file(path, *names, runtime_manager=manager)
+        except (SystemError, RuntimeError) as error:
+            raise Error(f"{path}: MNN: no model with {', '.join(names[0] + names[1])}") from error
+
+    def run(self, values):
+        found = self.module.forward([self.expr.const(values, list(values.shape), self.expr.NCHW)])
+        if not found:
+            raise Error(f"{self.path}: MNN cannot run it")
+        return [self.expr.convert(value, self.expr.NCHW).read().copy() for value in found]
+
+
+def open_detectors(args):
+    """The reference first."""
+    first = [args.reference] if args.reference else []
+    found = []
+    for path in first + [m for m in args.models if m not in first]:
+        found.append(MnnDetector(path, found[0], args.threads) if found and path.endswith(".mnn") else
+                     Detector(path, args.family, args.size, args.threads, probabilities=True))
+    return found
 
 
 def run_detectors(detectors, images, categories):
@@ -302,7 +336,7 @@ def parse(argv):
     parser.add_argument("--seed", type=int, default=0, help="of the resamples")
     parser.add_argument("--csv", metavar="FILE")
     parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime (1)")
+    parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime, or MNN (1)")
     args = parser.parse_args(argv)
     if args.limit is not None and args.limit < 1 or args.bootstrap < 0 or args.threads < 1:
         parser.error("--limit and --threads are at least 1, --bootstrap at least 0")
@@ -313,9 +347,7 @@ def evaluate(args):
     """Rows for the report, the reference first."""
     coco = read_annotations(args.annotations)
     images = choose_images(coco, args.images, args.limit)
-    first = [args.reference] if args.reference else []
-    detectors = [Detector(path, args.family, args.size, args.threads, probabilities=True)
-                 for path in first + [m for m in args.models if m not in first]]
+    detectors = open_detectors(args)
     rows, compared = run_detectors(detectors, images, sorted(coco.getCatIds()))
     evaluations = [match(coco, r, [i for i, _ in images]) for r in rows]
     return report_rows(detectors, evaluations, bootstrap(evaluations, args.bootstrap, args.seed), compared)
