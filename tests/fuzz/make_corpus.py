@@ -193,6 +193,11 @@ def silu_net():
 STRUCTURES["means-mobile"] = with_options(mobile_net(), SQUANT)
 STRUCTURES["means-silu"] = with_options(silu_net(), SQUANT)
 
+# ---- scales by search: the least squared error, and in blocks of 3 with zero points the norm 2.4
+
+STRUCTURES["option-mse"] = with_options(conv(tensor("w", 3, 5, 1, 1)), 1 << 22 | 1 << 23)
+STRUCTURES["option-l24"] = with_options(conv(tensor("w", 3, 5, 1, 1)), 1 << 22 | 1 << 24 | 2 << 4)
+
 # ---- what the tool makes: bits of model_version as rewrite.c takes them, and the options that give the same
 
 FORMS = {
