@@ -156,7 +156,7 @@ char *i4q_arena_format(struct i4q_arena *arena, const char *format, ...)
 
 static void *protobuf_alloc(void *arena, size_t size)
 {
-    return i4q_arena_alloc(arena, size, 1);
+    return i4q_arena_alloc(arena, 1, size);
 }
 
 static void protobuf_free(void *arena, void *pointer)

@@ -170,7 +170,7 @@ static void put_codes(const struct i4q_kernels *kernels, const struct i4q_quanti
         return;
     }
     if (first % 2 && n) {
-        *to = (uint8_t)((*to & 15) | codes[0] << 4);
+        *to = (uint8_t)((*to & 15) | (codes[0] & 15) << 4);
         to++, codes++, n--;
     }
     kernels->pack4(codes, n - n % 2, to);

@@ -73,6 +73,18 @@ static void only_large_allocations_are_given_back(void **state)
     i4q_arena_free(&arena);
 }
 
+static void messages_are_aligned_behind_strings(void **state)
+{
+    (void)state;
+    struct i4q_arena arena;
+    i4q_arena_init(&arena, 1 << 20);
+    ProtobufCAllocator allocator = i4q_arena_protobuf(&arena);
+    assert_non_null(allocator.alloc(allocator.allocator_data, 3));
+    assert_int_equal(
+        (uintptr_t)allocator.alloc(allocator.allocator_data, 3 * sizeof(void *)) % alignof(void *), 0);
+    i4q_arena_free(&arena);
+}
+
 static void format_makes_strings(void **state)
 {
     (void)state;
@@ -89,6 +101,7 @@ int main(void)
         cmocka_unit_test(limit_and_overflow_fail),
         cmocka_unit_test(large_allocation_leaves_the_block_in_use),
         cmocka_unit_test(only_large_allocations_are_given_back),
+        cmocka_unit_test(messages_are_aligned_behind_strings),
         cmocka_unit_test(format_makes_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
