@@ -34,6 +34,7 @@ struct chunk {
 struct work {
     const struct i4q_quantize_options *options;
     struct i4q_quantize_job *job;
+    size_t tile_rows, tile_channels;
     size_t rows;          /* of a chunk of codes */
     struct chunk *scales; /* CHANNELS channels each */
     struct chunk *codes;
@@ -46,18 +47,16 @@ static size_t at_most(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* The largest tile from this element on, within `rows` rows and `channels` channels. How many of them it has
- * does not depend on `start`. */
-static struct tile tile_at(const struct i4q_quantize_job *job, size_t row, size_t rows, size_t channel,
-                           size_t channels, size_t start)
+/* The tile from this element on, within `rows` rows and `channels` channels. */
+static struct tile tile_at(const struct work *work, size_t row, size_t rows, size_t channel, size_t channels,
+                           size_t start)
 {
-    size_t most = at_most(job->inner, RUN);
     return (struct tile){.row = row,
-                         .rows = at_most(rows, RUN / most),
+                         .rows = at_most(rows, work->tile_rows),
                          .channel = channel,
-                         .channels = at_most(channels, most < LINE ? LINE / most : 1),
+                         .channels = at_most(channels, work->tile_channels),
                          .start = start,
-                         .n = at_most(job->inner - start, RUN)};
+                         .n = at_most(work->job->inner - start, RUN)};
 }
 
 static size_t element(const struct i4q_quantize_job *job, const struct tile *tile, size_t row, size_t channel)
@@ -97,25 +96,25 @@ static bool extend(const struct i4q_kernels *kernels, const struct i4q_quantize_
     return isfinite(absmax);
 }
 
-/* The scales of the channels of a tile, from all its rows and elements. */
-static bool find_scales(const struct work *work, struct tile tile)
+/* The scales of the channels of one tile, from all rows and elements. */
+static bool find_scales(const struct work *work, size_t channel, size_t channels)
 {
     struct i4q_quantize_job *job = work->job;
     const struct i4q_kernels *kernels = work->options->kernels;
     struct i4q_extent extents[LINE] = {{0}};
     float runs[TILE];
     bool finite = true;
-    for (size_t start = 0; start < job->inner; start += tile.n)
-        for (size_t row = 0; row < job->outer; row += tile.rows) {
-            tile = tile_at(job, row, job->outer - row, tile.channel, tile.channels, start);
-            gather(kernels, job, &tile, runs);
+    for (size_t row = 0; row < job->outer; row += work->tile_rows)
+        for (size_t start = 0; start < job->inner; start += RUN) {
+            struct tile tile = tile_at(work, row, job->outer - row, channel, channels, start);
             size_t n = tile.rows * tile.n;
+            gather(kernels, job, &tile, runs);
             for (size_t c = 0; c < tile.channels; c++)
                 finite &= extend(kernels, job, runs + c * n, n, &extents[c]);
         }
-    for (size_t c = 0; finite && c < tile.channels; c++) {
+    for (size_t c = 0; finite && c < channels; c++) {
         struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extents[c]);
-        i4q_quantize_store_grid(job, tile.channel + c, &grid);
+        i4q_quantize_store_grid(job, channel + c, &grid);
     }
     return finite;
 }
@@ -123,22 +122,18 @@ static bool find_scales(const struct work *work, struct tile tile)
 /* The scale of one channel by a search, which needs all its elements at once. */
 static bool search_scale(const struct work *work, size_t channel, struct chunk *chunk)
 {
-    const struct i4q_quantize_job *job = work->job;
+    struct i4q_quantize_job *job = work->job;
     const struct i4q_kernels *kernels = work->options->kernels;
-    float *run = calloc(job->outer * job->inner, sizeof *run);
+    const struct tile whole = {.rows = job->outer, .channel = channel, .channels = 1, .n = job->inner};
+    size_t n = job->outer * job->inner;
+    float *run = calloc(n, sizeof *run);
     struct i4q_grid grid;
-    struct tile tile;
-    size_t n = 0;
     chunk->failed |= !run;
-    for (size_t start = 0; run && start < job->inner; start += tile.n)
-        for (size_t row = 0; row < job->outer; row += tile.rows) {
-            tile = tile_at(job, row, job->outer - row, channel, 1, start);
-            gather(kernels, job, &tile, run + n);
-            n += tile.rows * tile.n;
-        }
+    if (run)
+        gather(kernels, job, &whole, run);
     bool finite = run && i4q_fit_grid(kernels, job->format, job->method, job->half, run, n, &grid);
     if (finite)
-        i4q_quantize_store_grid(work->job, channel, &grid);
+        i4q_quantize_store_grid(job, channel, &grid);
     free(run);
     return finite;
 }
@@ -146,16 +141,15 @@ static bool search_scale(const struct work *work, size_t channel, struct chunk *
 static void scale_chunk(void *context, size_t index)
 {
     const struct work *work = context;
-    const struct i4q_quantize_job *job = work->job;
-    size_t end = at_most((index + 1) * CHANNELS, job->channels);
+    size_t end = at_most((index + 1) * CHANNELS, work->job->channels), step = work->tile_channels;
     struct chunk *chunk = &work->scales[index];
     chunk->finite = true;
-    for (size_t c = index * CHANNELS; c < end && chunk->finite;) {
-        struct tile tile = tile_at(job, 0, job->outer, c, end - c, 0);
-        bool search = i4q_method_searches(job->method);
-        chunk->finite = search ? search_scale(work, c, chunk) : find_scales(work, tile);
-        c += search ? 1 : tile.channels;
-    }
+    if (i4q_method_searches(work->job->method))
+        for (size_t c = index * CHANNELS; c < end && chunk->finite; c++)
+            chunk->finite = search_scale(work, c, chunk);
+    else
+        for (size_t c = index * CHANNELS; c < end && chunk->finite; c += step)
+            chunk->finite = find_scales(work, c, at_most(end - c, step));
 }
 
 /* ---- codes */
@@ -216,11 +210,10 @@ static void code_chunk(void *context, size_t index)
     const struct work *work = context;
     const struct i4q_quantize_job *job = work->job;
     size_t end = at_most((index + 1) * work->rows, job->outer);
-    struct tile tile;
-    for (size_t row = index * work->rows; row < end; row += tile.rows)
-        for (size_t c = 0; c < job->channels; c += tile.channels)
-            for (size_t start = 0; start < job->inner; start += tile.n) {
-                tile = tile_at(job, row, end - row, c, job->channels - c, start);
+    for (size_t row = index * work->rows; row < end; row += work->tile_rows)
+        for (size_t c = 0; c < job->channels; c += work->tile_channels)
+            for (size_t start = 0; start < job->inner; start += RUN) {
+                struct tile tile = tile_at(work, row, end - row, c, job->channels - c, start);
                 code_tile(work, &tile, &work->codes[index]);
             }
     if (work->options->done)
@@ -247,18 +240,22 @@ static void finish(struct i4q_quantize_job *job, const struct chunk *codes, size
     job->sqnr_db = i4q_error_sqnr(&sums);
 }
 
-/* Enough for whole tiles and for a thread's while; even, since two codes share a byte. */
-static size_t rows_of_chunk(const struct i4q_quantize_job *job)
+static struct work make_work(const struct i4q_quantize_options *options, struct i4q_quantize_job *job)
 {
-    size_t tile = RUN / at_most(job->inner, RUN), rows = CHUNK_CODES / (job->channels * job->inner) + 1;
-    rows = rows < tile ? tile : rows;
-    return rows + rows % 2;
+    size_t inner = at_most(job->inner, RUN), rows = CHUNK_CODES / (job->channels * job->inner) + 1;
+    struct work work = {.options = options,
+                        .job = job,
+                        .tile_rows = RUN / inner,
+                        .tile_channels = inner < LINE ? LINE / inner : 1};
+    work.rows = rows < work.tile_rows ? work.tile_rows : rows;
+    work.rows += work.rows % 2; /* two codes share a byte */
+    return work;
 }
 
 bool i4q_quantize_scattered(const struct i4q_quantize_options *options, struct i4q_quantize_job *job,
                             struct i4q_error *error)
 {
-    struct work work = {.options = options, .job = job, .rows = rows_of_chunk(job)};
+    struct work work = make_work(options, job);
     size_t n_scales = i4q_div_up(job->channels, CHANNELS), n_codes = i4q_div_up(job->outer, work.rows);
     struct chunk *chunks = calloc(n_scales + n_codes, sizeof *chunks);
     if (!chunks)
