@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from cluster import fixture_cluster, wait_for  # noqa: F401  (a fixture)
 from helpers import INT4Q, ROOT, run_int4q, yolo_scene
 
 SCRIPTS = os.path.join(ROOT, "scripts")
@@ -181,6 +182,19 @@ def test_columns(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len({line.index("1489397") for line in lines[1:3]}) == 1 and lines[0].index("bytes") + 5 == lines[1].index("97 ") + 2
     assert lines[3].endswith("0  failed") and all(line == line.rstrip() for line in lines)
+
+
+def test_cluster(experiment, tmp_path, cluster):
+    """On workers that have none of our files: the same figures, also when the only one dies after its first piece."""
+    folder, args = experiment
+    first = cluster.start_worker()
+    process = cluster.run("run_schemes", *args, "-o", tmp_path / "out")
+    wait_for(lambda: list((tmp_path / "out").glob("pieces/*")), tmp_path, process)
+    first.kill()
+    cluster.start_worker()
+    assert process.wait(300) == 0, (tmp_path / "run_schemes.log").read_text()
+    wanted, got = (json.loads((f / "results.json").read_text())["models"] for f in (folder / "out", tmp_path / "out"))
+    assert [(r["name"], r["kl"], r["mAP"]) for r in got] == [(r["name"], r["kl"], r["mAP"]) for r in wanted]
 
 
 def test_failing_model(yolo, experiment, tmp_path, capsys):

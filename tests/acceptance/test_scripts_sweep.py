@@ -4,14 +4,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 
-import distributed
 import numpy as np
 import onnx
 import pytest
+from cluster import fixture_cluster, start, wait_for  # noqa: F401  (a fixture)
 from helpers import INT4Q, ROOT, make_model, run, run_int4q, shared_data, tensor, value, yolo_scene
 from onnx import helper, numpy_helper
 
@@ -198,23 +196,8 @@ def test_map(yolo, tmp_path):
     assert all(r["sensitivity"] == r["map_drop"] and abs(r["map_drop"]) <= 100 for r in found["layer_sensitivity"])
 
 
-def wait_for(done, folder, process=None, seconds=300):
-    """Until done() is true; what the processes said, if it never is."""
-    end = time.monotonic() + seconds
-    while not done():
-        said = {log.name: log.read_text()[-1000:] for log in folder.glob("*.log")}
-        assert time.monotonic() < end and (process is None or process.poll() is None), f"no results: {said}"
-        time.sleep(0.01)
-
-
 def wait_for_rows(work, count, process=None):
     wait_for(lambda: len(journal(work)) >= count, work, process)
-
-
-def start(folder, name, *args, **more):
-    """A Python process; what it says goes to folder/name.log."""
-    with open(folder / f"{name}.log", "wb") as log:
-        return subprocess.Popen([sys.executable, *map(str, args)], stdout=log, stderr=log, **more)
 
 
 def test_killed_sweep(yolo, swept, tmp_path):
@@ -232,53 +215,13 @@ def test_killed_sweep(yolo, swept, tmp_path):
     assert result(tmp_path)["layer_sensitivity"] == result(swept)["layer_sensitivity"]
 
 
-class Cluster:
-    """A Dask scheduler and workers as on other machines: our scripts are not in their path."""
-
-    def __init__(self, folder):
-        self.folder, self.processes = folder, []
-        self.environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        self.file = folder / "scheduler.json"
-        self.start("scheduler", "--host", "127.0.0.1", "--port", "0")
-        wait_for(self.file.exists, folder, self.processes[0])
-        self.address = json.loads(self.file.read_text())["address"]
-
-    def start(self, kind, *args):
-        process = start(self.folder, f"{kind}{len(self.processes)}", "-m", f"distributed.cli.dask_{kind}", "--scheduler-file",
-                        self.file, "--no-dashboard", *args, cwd=self.folder, env=self.environment)
-        self.processes.append(process)
-        return process
-
-    def start_worker(self):
-        return self.start("worker", "--nthreads", "1", "--no-nanny", "--local-directory", self.folder)
-
-    def workers(self):
-        with distributed.Client(self.address) as client:
-            return len(client.scheduler_info(n_workers=-1)["workers"])
-
-    def sweep(self, yolo):
-        process = start(self.folder, "sweep", os.path.join(SCRIPTS, "sensitivity_sweep.py"), *options(
-            yolo, self.folder, "--scheduler", self.address, "--group", "7"))
-        self.processes.append(process)
-        return process
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    made = Cluster(tmp_path)
-    yield made
-    for process in made.processes:
-        process.kill()
-        process.wait()
-
-
 @pytest.mark.parametrize("late", [False, True])
 def test_killed_worker(yolo, swept, tmp_path, cluster, late):
     """Of two workers one is killed in the middle; also when it was the only one until then, and so has everything."""
     first = cluster.start_worker()
     if not late:
         cluster.start_worker()
-    process = cluster.sweep(yolo)
+    process = cluster.run("sensitivity_sweep", *options(yolo, tmp_path, "--group", "7"))
     wait_for_rows(tmp_path, 5, process)
     if late:
         first.send_signal(signal.SIGSTOP)  # so that it does not end before the other one comes
@@ -286,7 +229,7 @@ def test_killed_worker(yolo, swept, tmp_path, cluster, late):
         wait_for(lambda: cluster.workers() == 2, tmp_path, process)
     assert len(journal(tmp_path)) < COUNT
     first.kill()
-    assert process.wait(300) == 0, (tmp_path / "sweep.log").read_text()
+    assert process.wait(300) == 0, (tmp_path / "sensitivity_sweep.log").read_text()
     assert len(journal(tmp_path)) == COUNT
     assert result(tmp_path)["layer_sensitivity"] == result(swept)["layer_sensitivity"]
 
@@ -294,11 +237,11 @@ def test_killed_worker(yolo, swept, tmp_path, cluster, late):
 def test_killed_scheduler(yolo, tmp_path, cluster):
     """One line of error; what is done is kept."""
     cluster.start_worker()
-    process = cluster.sweep(yolo)
+    process = cluster.run("sensitivity_sweep", *options(yolo, tmp_path, "--group", "7"))
     wait_for_rows(tmp_path, 3, process)
     cluster.processes[0].kill()
     assert process.wait(300) == 1
-    said = (tmp_path / "sweep.log").read_text().splitlines()
+    said = (tmp_path / "sensitivity_sweep.log").read_text().splitlines()
     assert len(said) == 1 and said[0].startswith("sensitivity_sweep.py: Dask lost a task: "), said
     assert len(journal(tmp_path)) >= 3
 
