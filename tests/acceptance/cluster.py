@@ -7,7 +7,6 @@ import sys
 import time
 
 import distributed
-import pytest
 from helpers import ROOT
 
 SCRIPTS = os.path.join(ROOT, "scripts")
@@ -58,11 +57,7 @@ class Cluster:
         self.processes.append(process)
         return process
 
-
-@pytest.fixture(name="cluster")
-def fixture_cluster(tmp_path):
-    made = Cluster(tmp_path)
-    yield made
-    for process in made.processes:
-        process.kill()
-        process.wait()
+    def stop(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from cluster import fixture_cluster, wait_for  # noqa: F401  (a fixture)
+from cluster import wait_for
 from helpers import INT4Q, ROOT, run_int4q, yolo_scene
 
 SCRIPTS = os.path.join(ROOT, "scripts")

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from cluster import fixture_cluster, start, wait_for  # noqa: F401  (a fixture)
+from cluster import start, wait_for
 from helpers import INT4Q, ROOT, make_model, run, run_int4q, shared_data, tensor, value, yolo_scene
 from onnx import helper, numpy_helper
 
