@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,19 +58,20 @@ static bool has_dot_dot(const char *path)
 /* Component by component, none of which may be a link; for kernels before 5.6. */
 static int open_stepwise(int directory, const char *location)
 {
+    bool too_long = strlen(location) >= PATH_MAX; /* for the kernel as well, in one piece */
     int at = dup(directory);
     for (const char *from = location; at >= 0;) {
-        char component[256];
+        char component[NAME_MAX + 1];
         size_t length = strcspn(from, "/");
         const char *rest = from + length + strspn(from + length, "/");
-        if (length >= sizeof component) {
+        int flags = *rest ? O_PATH | O_DIRECTORY | O_CLOEXEC : OPEN_FLAGS | (from[length] ? O_DIRECTORY : 0);
+        if (too_long || length > NAME_MAX) {
             errno = ENAMETOOLONG;
             break;
         }
         memcpy(component, from, length);
         component[length] = '\0';
-        int next =
-            openat(at, component, O_NOFOLLOW | (*rest ? O_PATH | O_DIRECTORY | O_CLOEXEC : OPEN_FLAGS));
+        int next = openat(at, component, O_NOFOLLOW | flags);
         close(at);
         if (!*rest)
             return next;

@@ -81,6 +81,7 @@ static void rules(void **state)
     assert_reads("data", 10, 0, false, "");
     assert_reads("sub//data", 7, SIZE_MAX, false, "789");
     assert_reads("./data", 0, 1, false, "0");
+    assert_refuses("data/", 0, 1, false, "Not a directory");
     assert_refuses("data", 11, SIZE_MAX, false, "pass the end");
     assert_refuses("data", 5, 6, false, "pass the end");
     assert_refuses("data", UINT64_MAX, 2, false, "pass the end");
