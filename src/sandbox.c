@@ -111,6 +111,8 @@ static const struct call {
     {SYS_fchmod, ANY},
     {SYS_dup, ANY},
     {SYS_close, ANY},
+    {SYS_fcntl, 1, F_GETFD}, /* asked by libraries that are put before libc */
+    {SYS_fcntl, 1, F_GETFL},
     /* isatty; no other ioctl: one puts text into the input of the terminal */
     {SYS_ioctl, 1, TCGETS},
     {SYS_ioctl, 1, TCGETS2},
