@@ -102,13 +102,14 @@ static struct named *find_named(struct reader *reader, const struct entry *entry
                                 const struct i4q_name_hit *hits)
 {
     void **slot = i4q_table_at(&reader->by_name, entry->name);
-    if (slot && *slot)
-        return *slot;
+    struct named *named = slot ? *slot : NULL;
+    if (named)
+        return named;
     if (is_ambiguous(reader, hits)) {
         fail_ambiguous(reader, entry, hits);
         return NULL;
     }
-    struct named *named = slot ? i4q_arena_alloc(reader->arena, 1, sizeof *named) : NULL;
+    named = slot ? i4q_arena_alloc(reader->arena, 1, sizeof *named) : NULL;
     if (!named) {
         i4q_fail_memory(reader->error);
         return NULL;
