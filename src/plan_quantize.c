@@ -10,6 +10,9 @@
 
 #include <stdatomic.h>
 
+/* Targets up to here have scales that their type can hold. */
+static const float MOST_HALF = 65504, MOST_FLOAT = 0x1p100f;
+
 /* ---- what the Convs that read a weight want of it */
 
 struct claims {
@@ -160,8 +163,8 @@ static bool add_moments(struct i4q_model *model, const struct i4q_plan *plan, co
         return i4q_fail_memory(error);
     if (!plan->statistics)
         *moments = (struct i4q_moments){.mean = means, .k = job->inner, .groups = i4q_weight_groups(weight)};
-    else if (!i4q_statistics_find(plan->statistics, weight->value->name, job->channels, job->inner, moments,
-                                  error))
+    else if (!i4q_statistics_find(plan->statistics, weight->value->name, job->channels, job->inner,
+                                  job->half ? MOST_HALF : MOST_FLOAT, moments, error))
         return false;
     if (!moments->mean)
         return true;

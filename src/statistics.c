@@ -132,12 +132,12 @@ static bool find(const struct i4q_statistics *statistics, const char *name, size
            i4q_fail(error, I4Q_MODEL, "'%s' does not lie within the file", name);
 }
 
-static bool are_finite(const void *data, size_t count)
+static bool are_within(const void *data, size_t count, float limit)
 {
     for (size_t i = 0; data && i < count; i++) {
         float number;
         memcpy(&number, (const char *)data + i * sizeof number, sizeof number);
-        if (!isfinite(number))
+        if (!(fabsf(number) <= limit))
             return false;
     }
     return true;
@@ -154,21 +154,22 @@ static bool find_named(const struct i4q_statistics *statistics, const char *weig
     return ok;
 }
 
-/* The target and the shift, of finite numbers. */
+/* The target and the shift, of numbers that can be computed with. */
 static bool find_aim(const struct i4q_statistics *statistics, const char *weight, size_t channels, size_t k,
-                     struct i4q_moments *moments, struct i4q_error *error)
+                     float limit, struct i4q_moments *moments, struct i4q_error *error)
 {
     size_t rows = channels, one = 1;
     if (!find_named(statistics, weight, "target", k, 1, &rows, &moments->target, error) ||
         !find_named(statistics, weight, "shift", channels, 1, &one, &moments->shift, error))
         return false;
-    if (!are_finite(moments->target, channels * k) || !are_finite(moments->shift, channels))
-        return i4q_fail(error, I4Q_MODEL, "'%s|target' or its shift has a number that is not finite", weight);
+    if (!are_within(moments->target, channels * k, limit) || !are_within(moments->shift, channels, limit))
+        return i4q_fail(error, I4Q_MODEL, "'%s|target' or its shift has a number beyond %g", weight,
+                        (double)limit);
     return true;
 }
 
 static bool find_moments(const struct i4q_statistics *statistics, const char *weight, size_t channels,
-                         size_t k, struct i4q_moments *moments, struct i4q_error *error)
+                         size_t k, float limit, struct i4q_moments *moments, struct i4q_error *error)
 {
     size_t groups = 0;
     *moments = (struct i4q_moments){.k = k};
@@ -180,13 +181,13 @@ static bool find_moments(const struct i4q_statistics *statistics, const char *we
     if (channels % moments->groups)
         return i4q_fail(error, I4Q_MODEL, "'%s|mu' has %zu groups, which do not divide %zu channels", weight,
                         groups, channels);
-    return !moments->mean || find_aim(statistics, weight, channels, k, moments, error);
+    return !moments->mean || find_aim(statistics, weight, channels, k, limit, moments, error);
 }
 
 bool i4q_statistics_find(const struct i4q_statistics *statistics, const char *weight, size_t channels,
-                         size_t k, struct i4q_moments *moments, struct i4q_error *error)
+                         size_t k, float limit, struct i4q_moments *moments, struct i4q_error *error)
 {
-    if (find_moments(statistics, weight, channels, k, moments, error))
+    if (find_moments(statistics, weight, channels, k, limit, moments, error))
         return true;
     if (error->code == I4Q_MODEL)
         error->file = statistics->path;

@@ -33,8 +33,10 @@ bool i4q_statistics_read(struct i4q_statistics *statistics, struct i4q_view byte
 void i4q_statistics_close(struct i4q_statistics *statistics);
 
 /* The moments for a weight [channels, k]; moments->mean stays NULL where the file has none. They borrow from
- * the file. I4Q_MODEL, about the file: they do not fit the weight, or lie outside the file. */
+ * the file. I4Q_MODEL, about the file: they do not fit the weight, or lie outside the file, or the target or
+ * the shift has a number of a magnitude beyond `limit`. */
 bool i4q_statistics_find(const struct i4q_statistics *statistics, const char *weight, size_t channels,
-                         size_t k, struct i4q_moments *moments, struct i4q_error *error) I4Q_MUST_CHECK;
+                         size_t k, float limit, struct i4q_moments *moments,
+                         struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

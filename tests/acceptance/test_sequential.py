@@ -100,7 +100,8 @@ def test_weights_that_are_not_finite_stay(tmp_path):
 @pytest.mark.parametrize("key, change, words", [
     ("w|target", lambda a: a[:-1], "not F32 of a shape"), ("w|target", lambda a: a[:, :-1], "not F32 of a shape"),
     ("w|target", lambda a: a.astype(np.float64), "not F32"), ("w|shift", lambda a: a[1:], "not F32 of a shape"),
-    ("w|target", lambda a: a * np.float32(np.nan), "not finite"), ("w|shift", lambda a: a / np.float32(0), "not finite")])
+    ("w|target", lambda a: a * np.float32(np.nan), "beyond"), ("w|shift", lambda a: a / np.float32(0), "beyond"),
+    ("w|target", lambda a: a * np.float32(1e37), "beyond 1.26765e+30")])
 def test_damaged_targets_are_refused(tmp_path, key, change, words):
     model = detector()
     found = {**moments_of(model)[0], **made_up_targets(model, ["w"])}
@@ -110,6 +111,14 @@ def test_damaged_targets_are_refused(tmp_path, key, change, words):
     done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "--method", "calibrated", "--calibration",
                      save(tmp_path, found), status=3)
     assert words in done.stderr and not (tmp_path / "out.onnx").exists()
+
+
+def test_targets_that_float16_cannot_hold_are_refused(tmp_path):
+    onnx.save(chain(np.float16), tmp_path / "in.onnx")
+    found = {"w|mu": np.zeros(27, np.float32), "w|H": np.eye(27, dtype=np.float32), "w|target": np.full((8, 27), 1e5, np.float32)}
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "--method", "calibrated", "--calibration",
+                     save(tmp_path, found), status=3)
+    assert "beyond 65504" in done.stderr
 
 
 # ---- The script

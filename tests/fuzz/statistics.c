@@ -53,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
         struct i4q_moments moments;
         struct i4q_error cause = {0};
-        if (!i4q_statistics_find(&statistics, "w", weights[i].channels, weights[i].k, &moments, &cause)) {
+        if (!i4q_statistics_find(&statistics, "w", weights[i].channels, weights[i].k, 0x1p100f, &moments,
+                                 &cause)) {
             REQUIRE_OK(cause.code == I4Q_MODEL && *cause.message, cause);
         } else if (moments.mean) {
             moments.shrinkage = i4q_moments_shrinkage(statistics.images, i % 2);
