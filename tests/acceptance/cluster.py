@@ -35,8 +35,15 @@ class Cluster:
         self.environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         self.file = folder / "scheduler.json"
         self.start("scheduler", "--host", "127.0.0.1", "--port", "0")
-        wait_for(self.file.exists, folder, self.processes[0])
-        self.address = json.loads(self.file.read_text())["address"]
+        wait_for(lambda: self.address, folder, self.processes[0])
+
+    @property
+    def address(self):
+        """None until the scheduler has written all of its file."""
+        try:
+            return json.loads(self.file.read_text())["address"]
+        except (OSError, ValueError):
+            return None
 
     def start(self, kind, *args):
         process = start(self.folder, f"{kind}{len(self.processes)}", "-m", f"distributed.cli.dask_{kind}", "--scheduler-file",
