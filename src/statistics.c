@@ -126,7 +126,8 @@ static bool find(const struct i4q_statistics *statistics, const char *name, size
     for (size_t i = 0; fits && i < rank; i++)
         fits = i4q_mul_size(bytes, dims[i], &bytes);
     if (!fits || (*groups && *groups != found))
-        return i4q_fail(error, I4Q_MODEL, "'%s' is not F32 of a shape that fits its weight", name);
+        return i4q_fail(error, I4Q_MODEL, "'%s' is not F32 of a shape that fits, whose last dimension is %zu",
+                        name, k);
     *groups = found;
     return read_span(statistics, entry, bytes, data) ||
            i4q_fail(error, I4Q_MODEL, "'%s' does not lie within the file", name);
