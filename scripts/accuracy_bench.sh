@@ -12,20 +12,27 @@ set -eu -o pipefail
 
 model=$(realpath "$1") calibration=$(realpath "$2") images=$(realpath "$3") annotations=$(realpath "$4")
 out=$(realpath -m "${5:-$root/tmp/accuracy}")
-statistics=$out/stats.safetensors
+statistics=$out/stats.safetensors sequential=$out/sequential.safetensors
 
 # name of the model written, then options of `int4q rewrite`
 recipes="
 absmax
 signed                  --scale signed
+mse                     --scale mse
+l2.4                    --scale l2.4
 asymmetric              --asymmetric
+asymmetric-mse          --asymmetric --scale mse
+asymmetric-l2.4         --asymmetric --scale l2.4
 squant                  --method squant
 squant-block32          --method squant --block 32
 squant-10-int8          --method squant --rank weights --keep 10 --keep-format int8
+squant-19-percent       --method squant --rank weights --keep-format int8 --target-size 19%
 calibrated              --method calibrated --calibration $statistics
 calibrated-descent      --method calibrated --rounding descent --calibration $statistics
+calibrated-sequential   --method calibrated --calibration $sequential
 calibrated-block32      --method calibrated --block 32 --calibration $statistics
 calibrated-10-int8      --method calibrated --rank stats --keep 10 --keep-format int8 --calibration $statistics
+calibrated-19-percent   --method calibrated --rank stats --keep-format int8 --target-size 19% --calibration $statistics
 int8                    --format int8
 "
 
@@ -35,7 +42,9 @@ if [ -z "${INT4Q-}" ]; then
     INT4Q=$root/build/release/int4q
 fi
 mkdir -p "$out"
-"$python" "$root/scripts/calibrate.py" "$model" --images "$calibration" -n "${NUMBER:-16}" -o "$statistics"
+calibrate=("$python" "$root/scripts/calibrate.py" "$model" --images "$calibration" -n "${NUMBER:-16}" --int4q "$INT4Q")
+"${calibrate[@]}" -o "$statistics"
+"${calibrate[@]}" --sequential -o "$sequential"
 models=()
 while read -r name options; do
     [ -n "$name" ] || continue
