@@ -5,7 +5,6 @@
 #include "int4q/model.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The repeated field that holds elements when raw_data does not. */
@@ -48,15 +47,6 @@ static const struct type_row *find_type(int32_t type)
         if (type_table[i].type == type)
             return &type_table[i];
     return NULL;
-}
-
-const char *i4q_tensor_type_name(int32_t type, char buffer[static 16])
-{
-    const struct type_row *row = find_type(type);
-    if (row)
-        return row->name;
-    snprintf(buffer, 16, "type %" PRId32, type);
-    return buffer;
 }
 
 /* ---- shape */

@@ -31,7 +31,4 @@ bool i4q_tensor_payload(struct i4q_arena *arena, const Onnx__TensorProto *proto,
 /* Bytes of the payload, 0 when the shape is not sound or the type has no fixed size. */
 size_t i4q_tensor_size(const Onnx__TensorProto *proto);
 
-/* "FLOAT", "INT4", ... or "type 99". */
-const char *i4q_tensor_type_name(int32_t type, char buffer[static 16]);
-
 #endif

@@ -57,6 +57,21 @@ def typed(kind, field=None):
     return conv(made)
 
 
+def misfit(dims=SHAPE, **fields):
+    """A weight with something that cannot be."""
+    made = conv(tensor("w", *SHAPE))
+    made.graph.initializer[0].MergeFrom(TensorProto(**fields))
+    made.graph.initializer[0].dims[:] = dims
+    return made
+
+
+def reshaped():
+    """The shape in int64_data."""
+    shape = helper.make_tensor("shape", TensorProto.INT64, [4], SHAPE)
+    nodes = [node("DequantizeLinear", ["q", "s"], ["d"], axis=0), node("Reshape", ["d", "shape"], ["w"])]
+    return conv(codes(TensorProto.INT8, 3, 8), tensor("s", 3), shape, nodes=nodes, opset=21)
+
+
 def external(location, offset=None, length=None):
     made = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=SHAPE, data_location=TensorProto.EXTERNAL)
     for key, text in (("location", location), ("offset", offset), ("length", length)):
@@ -137,6 +152,8 @@ STRUCTURES = {
     "listed-3": listed(3), "listed-8": listed(8),
     "float16": typed(TensorProto.FLOAT16), "float16-field": typed(TensorProto.FLOAT16, True),
     "float-field": typed(TensorProto.FLOAT, True), "double": typed(TensorProto.DOUBLE),
+    "double-field": typed(TensorProto.DOUBLE, True), "int64-field": reshaped(), "negative": misfit(dims=[2, -3, 2, 2]),
+    "overflow": misfit(dims=[2 ** 62, 2 ** 62, 1, 1]), "segment": misfit(segment=TensorProto.Segment(end=8)), "two-fields": misfit(int32_data=[1]),
     "bfloat16": typed(TensorProto.BFLOAT16, True), "odd": conv(tensor("w", 3, 1, 3, 1)),
     "vector": conv(tensor("w", 4)), "scalar": conv(tensor("w")), "empty-weight": conv(tensor("w", 0, 2, 1)),
     "external": external("w.bin", 16, 96), "external-rest": external("sub/w.bin"), "external-link": external("link"),
