@@ -163,7 +163,7 @@ static bool compare_weights(struct comparer *comparer)
         if (!slot || !mark_weight(comparer, OURS, row->conv))
             return i4q_fail_memory(comparer->error);
         const struct counterpart *other = *slot;
-        if (!other)
+        if (!other || !*i4q_node_label(row->conv->node->proto)) /* without a name, and without outputs */
             continue;
         *slot = other->next;
         if (!compare_weight(comparer, row, other->conv))
