@@ -14,8 +14,8 @@ for every Conv of the main graph with a constant weight; WEIGHT is the name of i
 Convs gets the moments of all their patches.  Metadata: images (number), positions (JSON, weight -> number of
 patches), focus, sequential, model_sha256, int4q_statistics (version of this format, 1).  Equal input gives equal bytes.
 
-Most of a picture is background, and what goes wrong there costs a detector little.  So with --images a position counts
-1 - F + F a, where a says how much of what the float model finds lies there (mean 1 over a picture) and F is --focus.
+Most of a picture is background, and what goes wrong there costs a detector little.  With --focus F a position counts
+1 - F + F a, where a says how much of what the float model finds lies there (mean 1 over a picture).
 
 With --sequential each Conv is quantized as soon as it is measured, and those behind it are measured behind what has been
 quantized.  mu and H are those of what the Conv sees then, and there are
@@ -274,8 +274,8 @@ def parse(argv):
     parser.add_argument("-n", "--number", type=int, default=16, metavar="N", help="pictures, chosen by --seed (16)")
     parser.add_argument("--seed", type=int, default=0)
     add_family_options(parser)
-    parser.add_argument("--focus", type=float, default=.3, metavar="F",
-                        help="how much more a position of a picture counts where the model finds something, 0 to 1 (0.3)")
+    parser.add_argument("--focus", type=float, default=0, metavar="F",
+                        help="how much more a position of a picture counts where the model finds something, 0 to 1 (0)")
     parser.add_argument("--sequential", action="store_true", help="measure each Conv behind those that are quantized already")
     parser.add_argument("--rewrite", default="", metavar="OPTIONS",
                         help="options of int4q rewrite that will be used, for --sequential, as '--block 32'")

@@ -272,8 +272,8 @@ def test_errors(tmp_path):
     assert "no Conv with a constant weight" in refused(tmp_path, model, "--inputs", array)
 
 
-def test_pictures(tmp_path):
-    """Pictures, prepared for the family; --seed chooses."""
+def test_pictures(tmp_path, capsys):
+    """Pictures, prepared for the family; --seed chooses. This model does not tell what it finds where."""
     from PIL import Image
     model = make_model([conv(source="x", output="c", pads=[1] * 4, strides=[8, 8])], [tensor("w", 6, 3, 3, 3)],
                        inputs=[value("x", 1, 3, 32, 32)])
@@ -288,6 +288,10 @@ def test_pictures(tmp_path):
         calibrate.main([str(tmp_path / "m.onnx"), "--images", str(tmp_path), "-n", "2", "--family", "yolov10", "-o",
                         str(file), "--seed", seed])
     assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
+    calibrate.main([str(tmp_path / "m.onnx"), "--images", str(tmp_path), "-n", "2", "--family", "yolov10", "-o",
+                    str(tmp_path / "focus"), "--seed", "1", "--focus", "0.3"])
+    assert (tmp_path / "focus").read_bytes() == files[0].read_bytes()
+    assert "does not tell what it finds where; all positions count the same" in capsys.readouterr().err
     found, metadata = read(files[0])
     assert metadata["images"] == "2" and json.loads(metadata["positions"]) == {"w": 32}
     assert 0.3 < found["w|mu"].reshape(3, 3, 3)[:, 2, 2].mean() < 0.7
@@ -344,7 +348,7 @@ def test_position_weights():
 
 
 def test_focus(tmp_path):
-    """Where a detector finds something counts more, unless --focus 0; what it finds is not told by every model."""
+    """Where a detector finds something counts more, if asked for."""
     model, pictures = shared_data("models", "nanodet_m_320.onnx"), shared_data("coco-mini", "calib")
     files = {f: tmp_path / f"{f}" for f in ("0", "0.3", "1")}
     for f, file in files.items():
