@@ -32,6 +32,7 @@ from detectors import Error, add_family_options, family_help, load_model, one_li
 from tqdm import tqdm
 
 KINDS = ("ort", "int4q", "modelopt")
+OPSET = 13  # the first whose DequantizeLinear has an axis
 
 
 class Feeds:
@@ -49,13 +50,34 @@ def conv_names(path):
     return [n.name for n in load_model(path).graph.node if n.op_type == "Conv"]
 
 
+def with_opset(args, folder):
+    """Path of the model, raised to the opset that has DequantizeLinear with an axis.
+
+    int4q raises it as it rewrites and restores; then each weight takes its own value again.
+    """
+    model = onnx.load(args.model)
+    if max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0) >= OPSET:
+        return args.model
+    tool, rewritten, raised = find_int4q(args.int4q), *(os.path.join(folder, n) for n in ("int8.onnx", "raised.onnx"))
+    call_int4q(tool, "rewrite", args.model, "--format", "int8", "--opset", OPSET, "-q", "-o", rewritten)
+    call_int4q(tool, "restore", rewritten, "-q", "-o", raised)
+    own, found = {t.name: t for t in model.graph.initializer}, onnx.load(raised)
+    own.update((n.output[0], n.attribute[0].t) for n in model.graph.node if n.op_type == "Constant" and n.attribute)
+    for tensor in found.graph.initializer:
+        name = tensor.name
+        tensor.CopyFrom(own.get(name, tensor))
+        tensor.name = name
+    onnx.save(found, raised)
+    return raised
+
+
 def make_ort(args, target):
     from onnxruntime import quantization
     if not all(conv_names(args.model)):
         raise Error(f"{args.model}: ONNX Runtime's quantizer needs a name for every Conv")
     with tempfile.TemporaryDirectory() as folder, quiet():
         ready = os.path.join(folder, "ready.onnx")
-        quantization.shape_inference.quant_pre_process(args.model, ready, skip_symbolic_shape=True)
+        quantization.shape_inference.quant_pre_process(with_opset(args, folder), ready, skip_symbolic_shape=True)
         quantization.quantize_static(
             ready, target, Feeds(picture_feeds(args.model, args)), quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"], per_channel=True, activation_type=quantization.QuantType.QUInt8,

@@ -4,9 +4,14 @@ import json
 import os
 import sys
 
+from types import SimpleNamespace
+
+import numpy as np
 import onnx
 import pytest
-from helpers import INT4Q, ROOT, run_int4q, yolo_scene
+from helpers import INT4Q, ROOT, assert_equal_outputs, make_model, run_int4q, tensor, value, yolo_scene
+from onnx import helper, numpy_helper
+from PIL import Image
 
 SCRIPTS = os.path.join(ROOT, "scripts")
 sys.path.insert(0, SCRIPTS)
@@ -38,6 +43,26 @@ def test_int8(yolo, tmp_path, capsys):
     assert os.stat(tmp_path / "ort-w8a8.onnx").st_mtime_ns != before
     with pytest.raises(SystemExit, match="none.onnx: No such file"):
         int8_baseline.main([str(tmp_path / "none.onnx"), *args[1:]])
+
+
+def test_old_opset(tmp_path):
+    """A model of an opset without DequantizeLinear for channels is raised to one; its weights stay what they are."""
+    nodes = [helper.make_node("Constant", [], ["v"], value=tensor("v", 6, 3, 1, 1)),
+             helper.make_node("Conv", ["x", "w"], ["c"], name="first", pads=[1] * 4),
+             helper.make_node("Split", ["c"], ["l", "r"], axis=1, split=[3, 3]),
+             helper.make_node("Conv", ["l", "v"], ["d"], name="second", strides=[8, 8]),
+             helper.make_node("Reshape", ["d", "shape"], ["y"])]
+    stored = [tensor("w", 6, 3, 3, 3), numpy_helper.from_array(np.array([1, -1, 6]), "shape")]
+    model = make_model(nodes, stored, [value("x", 1, 3, 32, 32)], [value("y", 1, 16, 6)], opset=11)
+    onnx.save(model, tmp_path / "m.onnx")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)).save(tmp_path / "p.png")
+    int8_baseline.main([str(tmp_path / "m.onnx"), "--images", str(tmp_path), "-n", "1", "--family", "yolov10", "--kind", "ort",
+                        "-o", str(tmp_path / "out"), *TOOL])
+    assert onnx.load(tmp_path / "out" / "ort-w8a8.onnx").opset_import[0].version >= 13
+    args = SimpleNamespace(model=str(tmp_path / "m.onnx"), int4q=INT4Q)
+    raised = onnx.load(int8_baseline.with_opset(args, str(tmp_path)))
+    assert raised.opset_import[0].version == 13 and [t.name for t in raised.graph.initializer if t.name in "wv"] == ["w", "v"]
+    assert_equal_outputs(model, raised)
 
 
 def test_no_modelopt(yolo, tmp_path, monkeypatch):
