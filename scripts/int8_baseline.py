@@ -29,6 +29,8 @@ from loop import (TMP, add_tool_option, call_int4q, digest, find_int4q, make_fol
                    user_errors, write_json)
 from calibrate import file_sha256, picture_feeds
 from detectors import Error, add_family_options, family_help, load_model, one_line
+from onnx import numpy_helper
+from parts import stored
 from tqdm import tqdm
 
 KINDS = ("ort", "int4q", "modelopt")
@@ -61,12 +63,10 @@ def with_opset(args, folder):
     tool, rewritten, raised = find_int4q(args.int4q), *(os.path.join(folder, n) for n in ("int8.onnx", "raised.onnx"))
     call_int4q(tool, "rewrite", args.model, "--format", "int8", "--opset", OPSET, "-q", "-o", rewritten)
     call_int4q(tool, "restore", rewritten, "-q", "-o", raised)
-    own, found = {t.name: t for t in model.graph.initializer}, onnx.load(raised)
-    own.update((n.output[0], n.attribute[0].t) for n in model.graph.node if n.op_type == "Constant" and n.attribute)
+    own, found = stored(model), onnx.load(raised)
     for tensor in found.graph.initializer:
-        name = tensor.name
-        tensor.CopyFrom(own.get(name, tensor))
-        tensor.name = name
+        if tensor.name in own:
+            tensor.CopyFrom(numpy_helper.from_array(own[tensor.name], tensor.name))
     onnx.save(found, raised)
     return raised
 

@@ -20,6 +20,13 @@ def constants(graph):
     return known
 
 
+def stored(model):
+    """{name: array} of the initializers and the Constant nodes."""
+    found = {t.name: t for t in model.graph.initializer}
+    found.update((n.output[0], n.attribute[0].t) for n in model.graph.node if n.op_type == "Constant" and n.attribute)
+    return {name: numpy_helper.to_array(t) for name, t in found.items() if t.data_type}
+
+
 def used_by(node):
     """Names that a node reads, those in its bodies included."""
     names = [n for n in node.input if n]

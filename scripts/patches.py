@@ -61,6 +61,22 @@ def patch_blocks(conv, view):
         yield np.ascontiguousarray(part, np.float32).reshape(conv.groups, rows, -1)
 
 
+def weighed_blocks(conv, image, weigh=None):
+    """(patch_blocks of one image, the weights of their positions), one after the other.
+
+    `weigh` gives float32 weights, one a position, for the sides of the output; without it the weights are None.
+    """
+    view, done = windows(conv, image), 0
+    weights = weigh(view.shape[1:1 + len(conv.kernel)]) if weigh else None
+    for block in patch_blocks(conv, view):
+        yield block, None if weights is None else weights[done:done + block.shape[2]]
+        done += block.shape[2]
+
+
+def counted(block, weights):
+    return block if weights is None else block * weights
+
+
 class Moments:
     """Sums over patches in float64, each counted by its weight: first [G, K], second [G, K, K] or None."""
 
@@ -68,24 +84,16 @@ class Moments:
         self.positions, self.total, self.first, self.second = 0, 0.0, 0.0, None
 
     def add(self, conv, values, mean_only=False, weigh=None):
-        """Add the patches of the input [N, C, sides ...] of a Conv.
-
-        `weigh` gives float32 weights, one a position, for the sides of the output; None: all count 1.
-        """
+        """Add the patches of the input [N, C, sides ...] of a Conv; `weigh` as for weighed_blocks."""
         for image in values:
-            view, done = windows(conv, image), 0
-            places = view.shape[1:1 + len(conv.kernel)]
-            weights = weigh(places) if weigh else None
-            self.positions += math.prod(places)
-            self.total += math.prod(places) if weights is None else weights.sum(dtype=np.float64)
-            for block in patch_blocks(conv, view):
-                self.add_block(block, None if weights is None else weights[done:done + block.shape[2]], mean_only)
-                done += block.shape[2]
+            for block, weights in weighed_blocks(conv, image, weigh):
+                self.add_block(block, weights, mean_only)
 
-    def add_block(self, block, weights, mean_only):
+    def add_block(self, block, weights, mean_only=False):
         """Patches [G, K, positions]. One group after the other: a matrix times its own transpose costs half as much."""
-        counted = block if weights is None else block * weights
-        self.first = self.first + counted.sum(2, dtype=np.float64)
+        self.positions += block.shape[2]
+        self.total += block.shape[2] if weights is None else weights.sum(dtype=np.float64)
+        self.first = self.first + counted(block, weights).sum(2, dtype=np.float64)
         if mean_only:
             return
         if self.second is None:

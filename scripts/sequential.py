@@ -19,8 +19,8 @@ import onnx
 from detectors import Error
 from loop import call_int4q, find_int4q
 from onnx import numpy_helper
-from parts import Graph
-from patches import Moments, patch_blocks, windows, write_safetensors
+from parts import Graph, stored
+from patches import Moments, counted, patch_blocks, weighed_blocks, windows, write_safetensors
 from tqdm import tqdm
 
 GAIN, SHRINKAGE, DAMPING = .5, .5, 1e-4
@@ -53,15 +53,13 @@ class Pair(Moments):
 
     def add_pair(self, values, wanted, weigh):
         """Add an input [N, C, sides ...] beside the one of the float model."""
-        self.add(self.conv, values, weigh=weigh)
         for image, original in zip(values, wanted):
-            views, done = [windows(self.conv, i) for i in (image, original)], 0
-            weights = weigh(views[0].shape[1:1 + len(self.conv.kernel)]) if weigh else None
-            for block, before in zip(*(patch_blocks(self.conv, view) for view in views)):
-                counted = before if weights is None else before * weights[done:done + before.shape[2]]
-                self.origin = self.origin + counted.sum(2, dtype=np.float64)
-                self.cross = self.cross + np.stack([a @ b.T for a, b in zip(counted, block)]).astype(np.float64)
-                done += before.shape[2]
+            originals = patch_blocks(self.conv, windows(self.conv, original))
+            for (block, weights), before in zip(weighed_blocks(self.conv, image, weigh), originals):
+                self.add_block(block, weights)
+                before = counted(before, weights)
+                self.origin = self.origin + before.sum(2, dtype=np.float64)
+                self.cross = self.cross + np.stack([a @ b.T for a, b in zip(before, block)]).astype(np.float64)
 
     def aim(self):
         """(target [O, K], shift [O])."""
@@ -83,13 +81,6 @@ class Pair(Moments):
                 raise Error(f"{name}: a target that is not finite")
             found.update({f"{name}|target": target, f"{name}|shift": shift})
         return found
-
-
-def stored(model):
-    """{name: array} of the initializers and the Constant nodes."""
-    found = {t.name: t for t in model.graph.initializer}
-    found.update((n.output[0], n.attribute[0].t) for n in model.graph.node if n.op_type == "Constant" and n.attribute)
-    return {name: numpy_helper.to_array(t) for name, t in found.items() if t.data_type}
 
 
 class Quantizer:
