@@ -18,7 +18,7 @@ done
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$root"
 
-mapfile -t sources < <(git ls-files 'src/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
+mapfile -t sources < <(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]')
 mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
 
 tree() { # tree NAME [cmake options]
@@ -37,7 +37,7 @@ format() { clang-format --dry-run -Werror "${sources[@]}"; }
 shell() { shellcheck -x -e SC1091 "${scripts[@]}"; }
 cppcheck() {
     command cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --std=c11 -j2 \
-        -DINT4Q_VERSION='""' -DI4Q_HAS_SANDBOX=1 -D_GNU_SOURCE --suppress=missingIncludeSystem --suppress=invalidPointerCast -Iinclude src
+        -DINT4Q_VERSION='""' -DI4Q_HAS_SANDBOX=1 -D_GNU_SOURCE --suppress=missingIncludeSystem --suppress=invalidPointerCast -Isrc src
 }
 tidy() { # without checks of style, and without those that see mistakes where there are none
     local checks='-*,clang-analyzer-*,-clang-analyzer-optin.performance.Padding,-clang-analyzer-valist.Uninitialized'
@@ -48,7 +48,7 @@ tidy() { # without checks of style, and without those that see mistakes where th
     checks+=',-bugprone-assignment-in-if-condition,-bugprone-implicit-widening-of-multiplication-result'
     checks+=',-bugprone-sizeof-expression'
     tree gcc_debug -DCMAKE_BUILD_TYPE=Debug
-    git ls-files 'src/*.c' | grep -v kernels_neon |
+    git ls-files 'src/*.c' | grep -v quantize_neon |
         xargs -P2 -n4 clang-tidy -p build/check/gcc_debug --quiet --warnings-as-errors='*' \
             --checks="$checks"
 }
@@ -65,7 +65,7 @@ threads() { tree tsan -DCMAKE_BUILD_TYPE=Debug -DINT4Q_SANITIZE=thread && tests 
 # MemorySanitizer knows nothing of what uninstrumented libraries write: the modules that use none.
 memory() {
     tree msan -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug -DINT4Q_SANITIZE=memory
-    tests msan -R '^unit\.(arena|half|kernels|pool|size|squant)$|^fuzz\.kernels$'
+    tests msan -R '^unit\.(base\.(arena|half|size)|kernels\.kernels|platform\.threads|quantize\.squant)$|^fuzz\.kernels$'
 }
 valgrind() {
     tree gcc_debug -DCMAKE_BUILD_TYPE=Debug

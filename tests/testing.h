@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "int4q/error.h"
-#include "int4q/view.h"
+#include "base/error.h"
+#include "base/view.h"
 
 /* A string literal as a view, without its terminator. */
 #define VIEW(text) ((struct i4q_view){(const uint8_t *)(text), sizeof(text) - 1})

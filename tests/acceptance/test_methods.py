@@ -132,7 +132,7 @@ def test_every_form_has_zero_points(tmp_path, form, kind):
 
 
 def covariance(found, name, group, kernel, images, blocks=False):
-    """The matrix of the definition in int4q/moments.h."""
+    """The matrix of the definition in src/quantize/moments.h."""
     mean, second = (found[f"{name}|{what}"].astype(np.float64) for what in ("mu", "H"))
     if mean.ndim > 1:
         mean, second = mean[group], second[group]

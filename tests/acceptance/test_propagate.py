@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """--method squant corrects biases by means that it passes through the graph: against the formulas of
-int4q/propagate.h in numpy."""
+src/plan/means/propagate.h in numpy."""
 import resource
 import subprocess
 

@@ -3,7 +3,7 @@
  * openat2 and, as on kernels before 5.6, without. */
 #include "fuzz.h"
 
-#include "int4q/external.h"
+#include "platform/beneath.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,8 +3,8 @@
  * reports can be read. */
 #include "model_target.h"
 
-#include "int4q/comparison.h"
-#include "int4q/report_inspect.h"
+#include "inspect/comparison.h"
+#include "report/inspect_report.h"
 
 #include <math.h>
 #include <string.h>

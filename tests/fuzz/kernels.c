@@ -3,7 +3,7 @@
  * how the rest, the elements, is placed in memory and what is done with it. */
 #include "fuzz.h"
 
-#include "int4q/kernels.h"
+#include "kernels/sets.h"
 
 #include <math.h>
 #include <string.h>

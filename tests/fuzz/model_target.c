@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_target.h"
 
-#include "int4q/layout.h"
+#include "onnx/save.h"
 
 #include <fcntl.h>
 #include <ftw.h>

@@ -6,8 +6,8 @@
 
 #include "fuzz.h"
 
-#include "int4q/inspection.h"
-#include "int4q/model.h"
+#include "inspect/inspection.h"
+#include "onnx/model.h"
 
 #include <jansson.h>
 

@@ -2,7 +2,7 @@
 /* Mutations of ONNX models at the level of protobuf fields, for libFuzzer: bytes changed blindly rarely get
  * past the framing. A model is parsed into a flat list of fields; each mutation replaces one range of bytes,
  * and then the lengths of the messages around it are set right. */
-#include "int4q/tensor.h"
+#include "onnx/tensor.h"
 #include "onnx.pb-c.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * node name that an export gives it. */
 #include "fuzz.h"
 
-#include "int4q/names.h"
+#include "onnx/names.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * and escapes match as a matcher of ten lines does, and none takes long. */
 #include "fuzz.h"
 
-#include "int4q/selection.h"
+#include "plan/patterns.h"
 
 #include <string.h>
 #include <time.h>

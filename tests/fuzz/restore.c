@@ -2,7 +2,7 @@
 /* restore: what comes out loads, has no problems that were not there before, and nothing left to restore. */
 #include "model_target.h"
 
-#include "int4q/restore.h"
+#include "rewrite/restore.h"
 
 static bool restore(struct i4q_model *model, struct i4q_restoration *restoration)
 {

@@ -7,10 +7,10 @@
  * The tool reads none of these fields. */
 #include "model_target.h"
 
-#include "int4q/comparison.h"
-#include "int4q/report.h"
-#include "int4q/restore.h"
-#include "int4q/rewrite.h"
+#include "inspect/comparison.h"
+#include "report/rewrite_report.h"
+#include "rewrite/restore.h"
+#include "rewrite/rewrite.h"
 
 #include <string.h>
 

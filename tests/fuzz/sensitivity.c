@@ -3,7 +3,7 @@
  * is wrong. */
 #include "fuzz.h"
 
-#include "int4q/sensitivity.h"
+#include "plan/sensitivity.h"
 
 #include <math.h>
 #include <string.h>

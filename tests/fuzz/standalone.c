@@ -3,7 +3,7 @@
  * corpus is a test like others, with any compiler. */
 #include "fuzz.h"
 
-#include "int4q/input.h"
+#include "platform/file.h"
 
 #include <dirent.h>
 #include <string.h>

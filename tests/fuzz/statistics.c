@@ -3,7 +3,7 @@
  * or one line says what is wrong. */
 #include "fuzz.h"
 
-#include "int4q/statistics.h"
+#include "plan/statistics.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
  * says. */
 #include "fuzz.h"
 
-#include "int4q/wire.h"
+#include "onnx/wire.h"
 #include "onnx.pb-c.h"
 
 static const struct i4q_wire_payload RAW_DATA = {&onnx__tensor_proto__descriptor, 9};

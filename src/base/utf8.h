@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Names come as any bytes; what reads them next may want UTF-8. */
+#ifndef INT4Q_BASE_UTF8_H
+#define INT4Q_BASE_UTF8_H
+
+#include <stddef.h>
+
+/* Bytes of the UTF-8 sequence at `text`, which ends with a NUL; 0 where there is none. */
+size_t i4q_utf8_length(const char *text);
+
+#endif

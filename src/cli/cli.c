@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/cli.h"
+
+#include "platform/terminal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- values */
+
+bool i4q_cli_number(const char *what, const char *text, size_t *value, struct i4q_error *error)
+{
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    /* strtoull would take a sign and blanks as well. */
+    if (!isdigit((unsigned char)*text) || *end || errno || number > SIZE_MAX / 2)
+        return i4q_fail(error, I4Q_USAGE, "%s: '%s' is not a whole number", what, text);
+    *value = (size_t)number;
+    return true;
+}
+
+/* One of the words; the error lists them. */
+static bool set_word(const struct i4q_option *option, struct i4q_word *chosen, const char *value,
+                     struct i4q_error *error)
+{
+    char list[128] = "";
+    size_t length = strlen(value), used = 0, index = 0;
+    for (const char *word = option->words; *word; index++) {
+        size_t n = strcspn(word, " ");
+        if (n == length && memcmp(word, value, n) == 0) {
+            *chosen = (struct i4q_word){value, index};
+            return true;
+        }
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%.*s", index ? ", " : "", (int)n, word);
+        word += n + (word[n] == ' ');
+    }
+    return i4q_fail(error, I4Q_USAGE, "--%s: '%s' is none of %s", option->name, value, list);
+}
+
+static bool set_option(const struct i4q_option *option, void *arguments, const char *value,
+                       struct i4q_error *error)
+{
+    void *field = (char *)arguments + option->offset;
+    struct i4q_number *number = field;
+    char what[64];
+    switch (option->kind) {
+    case I4Q_OPTION_FLAG:
+        *(bool *)field = true;
+        return true;
+    case I4Q_OPTION_STRING:
+        *(const char **)field = value;
+        return true;
+    case I4Q_OPTION_NUMBER:
+        snprintf(what, sizeof what, "--%s", option->name);
+        number->given = true;
+        return i4q_cli_number(what, value, &number->value, error);
+    case I4Q_OPTION_LIST:
+        return i4q_patterns_add(((struct i4q_common *)arguments)->arena, field, value) ||
+               i4q_fail_memory(error);
+    case I4Q_OPTION_WORD:
+        return set_word(option, field, value, error);
+    }
+    return false;
+}
+
+/* ---- parsing */
+
+struct parser {
+    const struct i4q_command *command;
+    char **argv;
+    int argc, at;
+    void *arguments;
+    struct i4q_error *error;
+};
+
+static bool take_value(struct parser *parser, const struct i4q_option *option, const char *shown,
+                       const char *attached)
+{
+    if (!option->argument) {
+        if (attached)
+            return i4q_fail(parser->error, I4Q_USAGE, "option '%s' takes no value", shown);
+        return set_option(option, parser->arguments, "", parser->error);
+    }
+    if (!attached && parser->at == parser->argc)
+        return i4q_fail(parser->error, I4Q_USAGE, "option '%s' needs a value (%s)", shown, option->argument);
+    return set_option(option, parser->arguments, attached ? attached : parser->argv[parser->at++],
+                      parser->error);
+}
+
+/* --name, --name=value, --name value */
+static bool parse_long(struct parser *parser, const char *word)
+{
+    size_t length = strcspn(word + 2, "=");
+    const char *value = word[2 + length] ? word + 2 + length + 1 : NULL;
+    char shown[64];
+    snprintf(shown, sizeof shown, "--%.*s", (int)length, word + 2);
+    for (size_t i = 0; parser->command->options[i].name; i++) {
+        const struct i4q_option *option = &parser->command->options[i];
+        if (strlen(option->name) == length && memcmp(option->name, word + 2, length) == 0)
+            return take_value(parser, option, shown, value);
+    }
+    return i4q_fail(parser->error, I4Q_USAGE, "unknown option '%s'", shown);
+}
+
+/* -f, -fn, -oFILE, -o FILE */
+static bool parse_letters(struct parser *parser, const char *word)
+{
+    for (const char *letter = word + 1; *letter; letter++) {
+        const struct i4q_option *option = NULL;
+        const char shown[] = {'-', *letter, '\0'};
+        for (size_t i = 0; parser->command->options[i].name && !option; i++)
+            if (parser->command->options[i].letter == *letter)
+                option = &parser->command->options[i];
+        if (!option)
+            return i4q_fail(parser->error, I4Q_USAGE, "unknown option '%s'", shown);
+        const char *attached = option->argument && letter[1] ? letter + 1 : NULL;
+        if (!take_value(parser, option, shown, attached))
+            return false;
+        if (attached)
+            break;
+    }
+    return true;
+}
+
+static bool parse_operand(struct parser *parser, const char *word)
+{
+    struct i4q_common *common = parser->arguments;
+    if (common->model)
+        return i4q_fail(parser->error, I4Q_USAGE, "more than one MODEL: '%s' and '%s'", common->model, word);
+    common->model = word;
+    return true;
+}
+
+bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, void *arguments,
+                   struct i4q_error *error)
+{
+    struct parser parser = {command, argv, argc, 0, arguments, error};
+    struct i4q_common *common = arguments;
+    bool ended = false; /* by "--" */
+    while (parser.at < argc && !common->help) {
+        const char *word = argv[parser.at++];
+        bool ok = true;
+        if (!ended && strcmp(word, "--") == 0)
+            ended = true;
+        else if (ended || word[0] != '-' || !word[1])
+            ok = parse_operand(&parser, word);
+        else
+            ok = word[1] == '-' ? parse_long(&parser, word) : parse_letters(&parser, word);
+        if (!ok)
+            return false;
+    }
+    if (!common->model && !common->help)
+        return i4q_fail(error, I4Q_USAGE, "no MODEL given; 'int4q %s --help' tells how", command->name);
+    if (common->progress && common->no_progress)
+        return i4q_fail(error, I4Q_USAGE, "--progress and --no-progress exclude each other");
+    i4q_log_set_progress(common->progress      ? I4Q_PROGRESS_ON
+                         : common->no_progress ? I4Q_PROGRESS_OFF
+                                               : I4Q_PROGRESS_AUTO);
+    i4q_log_set_verbosity(common->quiet ? I4Q_QUIET : common->verbose ? I4Q_VERBOSE : I4Q_NORMAL);
+    return common->help || i4q_cli_check_files(command, arguments, error);
+}
+
+/* ---- help */
+
+enum { HELP_COLUMN = 28, HELP_WIDTH = 100 };
+
+/* The text, wrapped, from the column `indent` on; the cursor stands at `column`. */
+static void print_wrapped(const char *text, int indent, int column)
+{
+    if (column && column >= indent - 1) {
+        putchar('\n');
+        column = 0;
+    }
+    printf("%*s", indent - column, "");
+    column = indent;
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+        if (column > indent && column + length >= HELP_WIDTH) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        }
+        column += printf("%s%.*s", column > indent ? " " : "", length, text);
+        text += length + (text[length] == ' ');
+    }
+    putchar('\n');
+}
+
+unsigned i4q_cli_threads(const struct i4q_common *common)
+{
+    return common->threads.value > UINT_MAX ? UINT_MAX : (unsigned)common->threads.value;
+}
+
+void i4q_cli_help(const struct i4q_command *command)
+{
+    printf("usage: int4q %s MODEL [options]\n\n%s\nMODEL may be '-', standard input.\n\noptions:\n",
+           command->name, command->summary);
+    for (size_t i = 0; command->options[i].name; i++) {
+        const struct i4q_option *option = &command->options[i];
+        int column = option->letter ? printf("  -%c, ", option->letter) : printf("      ");
+        column += printf("--%s%s%s", option->name, option->argument ? " " : "",
+                         option->argument ? option->argument : "");
+        print_wrapped(option->help, HELP_COLUMN, column);
+    }
+    putchar('\n');
+    print_wrapped(command->description, 0, 0);
+    printf("\nexamples:\n");
+    for (size_t i = 0; command->examples[i]; i++)
+        printf("  %s\n", command->examples[i]);
+}
+
+/* ---- ending */
+
+int i4q_cli_fail(const char *subject, const struct i4q_error *error)
+{
+    i4q_log_error("%s: %s", error->file ? i4q_cli_input_name(error->file) : subject, error->message);
+    return (int)error->code;
+}
+
+const char *i4q_cli_input_name(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+const char *i4q_cli_output_name(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard output" : path;
+}
+
+int i4q_cli_finish(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    i4q_log_error("standard output: cannot write: %s", strerror(errno));
+    return status ? status : I4Q_FAILED;
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+/* int4q: the commands, and what is the same for all of them: signals, the environment, --help and --version.
+ */
+#include "cli/cli.h"
+#include "kernels/sets.h"
+#include "platform/output.h"
+#include "platform/terminal.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SIGNALED = 128 }; /* shells add the signal */
+
+/* Leaves no temporary file behind, then dies by the same signal, so that the shell sees the true cause. The
+ * handler was reset when it was called. */
+static void die(int signal_number)
+{
+    i4q_output_remove_temporaries();
+    raise(signal_number);
+    _exit(SIGNALED + signal_number); /* where a C library raises by a call that the sandbox lacks */
+}
+
+/* A page of a mapped file is gone. That is no bug of ours, so no core is dumped. Several threads may find out
+ * at once; one tells. */
+static void lose_input(int signal_number)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    static const char text[] =
+        "int4q: cannot read: a file became shorter while it was read, or its disk fails\n";
+    (void)signal_number;
+    while (atomic_flag_test_and_set(&told))
+        pause();
+    i4q_output_remove_temporaries();
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(I4Q_FAILED);
+}
+
+/* A signal that is ignored (nohup) stays so. */
+static void handle_signals(void)
+{
+    struct sigaction lost = {.sa_handler = lose_input};
+    sigaction(SIGBUS, &lost, NULL);
+    static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT};
+    struct sigaction action = {.sa_handler = die, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
+        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(deadly[i], &action, NULL);
+}
+
+static void print_terms(const char *title, const struct i4q_term *terms)
+{
+    printf("\n%s:\n", title);
+    for (; terms->name; terms++)
+        printf("  %-10s %s\n", terms->name, terms->meaning);
+}
+
+static void print_help(void)
+{
+    printf("usage: int4q COMMAND MODEL [options]\n\n"
+           "Stores the Conv weights of ONNX models in 4 bits, and says what it did.\n\ncommands:\n");
+    for (size_t i = 0; i4q_commands[i]; i++)
+        printf("  %-10s %s\n", i4q_commands[i]->name, i4q_commands[i]->summary);
+    print_terms("exit status", i4q_exit_statuses);
+    print_terms("environment", i4q_environment);
+    printf(
+        "\n'int4q COMMAND --help' tells the options of a command, 'int4q --version' version and kernels.\n");
+}
+
+static int print_version(void)
+{
+    struct i4q_error error = {0};
+    const struct i4q_kernels *chosen = i4q_kernels_choose(getenv("INT4Q_CPU"), &error);
+    if (!chosen)
+        return i4q_cli_fail("INT4Q_CPU", &error);
+    printf("int4q %s\nkernels:", INT4Q_VERSION);
+    for (const struct i4q_kernels *const *set = i4q_kernel_sets; *set; set++)
+        if (i4q_kernels_supported(*set))
+            printf(" %s", (*set)->name);
+    printf(" (using %s)\n", chosen->name);
+    return I4Q_OK;
+}
+
+static int run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i4q_commands[i]; i++)
+        if (strcmp(argv[1], i4q_commands[i]->name) == 0)
+            return i4q_commands[i]->run(i4q_commands[i], argc - 2, argv + 2);
+    i4q_log_error("unknown %s '%s'; 'int4q --help' lists the commands",
+                  *argv[1] == '-' ? "option" : "command", argv[1]);
+    return I4Q_USAGE;
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2) {
+        i4q_log_error("no command given; 'int4q --help' lists them");
+        return I4Q_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help();
+        return I4Q_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+        return print_version();
+    return run_command(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    handle_signals();
+    return i4q_cli_finish(run(argc, argv));
+}

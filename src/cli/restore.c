@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/* int4q restore: load → restore → write → report. */
+#include "cli/cli.h"
+#include "onnx/save.h"
+#include "platform/output.h"
+#include "platform/terminal.h"
+#include "report/text.h"
+#include "rewrite/restore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct arguments {
+    struct i4q_common common;
+    const char *output, *external;
+    bool force, follow_symlinks;
+};
+
+#define FIELD(name) offsetof(struct arguments, name)
+
+static const struct i4q_option options[] = {
+    {'o', "output", "FILE", I4Q_OPTION_STRING, FIELD(output),
+     "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)",
+     I4Q_FILE_OUTPUT},
+    {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
+    {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
+     "read external data through symbolic and hard links, also to outside the model's directory",
+     I4Q_FILE_EVERYWHERE},
+    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP, I4Q_FILE_NONE,
+     I4Q_EXTERNAL_DATA_WORDS},
+    I4Q_COMMON_OPTIONS,
+    {.name = NULL},
+};
+
+static const char description[] =
+    "Each weight that nodes decode from stored integers becomes a float initializer of exactly these values; "
+    "opset and IR version stay. For consumers that do not take 4-bit Convs, and as proof of what a file "
+    "holds.";
+
+static const char *const examples[] = {
+    "int4q restore out.onnx -o float.onnx",
+    NULL,
+};
+
+struct run {
+    struct arguments *arguments;
+    struct i4q_arena arena;
+    struct i4q_output output;
+    struct i4q_model model;
+    struct i4q_restoration restoration;
+    struct i4q_layout layout;
+    const char *subject; /* what an error is about */
+    struct i4q_error *error;
+};
+
+static bool restore(struct run *run)
+{
+    const struct arguments *a = run->arguments;
+    const struct i4q_kernels *kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), run->error);
+    if (!kernels)
+        return false;
+    if (strcmp(a->output, "-") == 0 && isatty(STDOUT_FILENO))
+        return i4q_fail(run->error, I4Q_USAGE, "a model is not written to a terminal");
+    if (!i4q_layout_check(a->output, a->external, run->error))
+        return false;
+    run->subject = i4q_cli_output_name(a->output);
+    if (!i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error))
+        return false;
+    run->subject = i4q_cli_input_name(a->common.model);
+    if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error) ||
+        !i4q_restore(&run->model, kernels, &run->restoration, run->error))
+        return false;
+    if (!run->restoration.n_weights)
+        return i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no weight is decoded from integers");
+    run->subject = i4q_cli_output_name(a->output);
+    return i4q_layout_make(&run->model, a->output, a->external, &run->layout, run->error) &&
+           i4q_layout_write(&run->model, &run->layout, &run->output, run->error);
+}
+
+static void report(const struct run *run)
+{
+    const struct arguments *a = run->arguments;
+    const struct i4q_restoration *restoration = &run->restoration;
+    FILE *stream = strcmp(a->output, "-") == 0 ? stderr : stdout;
+    char text[I4Q_TEXT_NAME];
+    if (i4q_log_verbosity() == I4Q_QUIET)
+        return;
+    for (size_t i = 0; i < restoration->n_weights; i++) {
+        const struct i4q_restored *restored = &restoration->weights[i];
+        fprintf(stream, "%-9s -> float  %10zu  %s\n", restored->storage, restored->count,
+                i4q_text_mask(restored->weight, text));
+    }
+    fprintf(stream, "\nweights    %zu restored\nfile       %zu -> %zu bytes\nwritten    %s\n",
+            restoration->n_weights, i4q_model_bytes(&run->model), i4q_layout_bytes(&run->layout),
+            i4q_text_mask(a->output, text));
+}
+
+static int run_restore(const struct i4q_command *command, int argc, char **argv)
+{
+    struct i4q_error error = {0};
+    struct arguments arguments = {.output = "out.onnx", .external = "auto"};
+    struct run run = {.arguments = &arguments, .subject = command->name, .error = &error};
+    i4q_arena_init(&run.arena, SIZE_MAX / 2);
+    arguments.common.arena = &run.arena;
+    bool ok = i4q_cli_parse(command, argc, argv, &arguments, &error);
+    if (ok && arguments.common.help) {
+        i4q_cli_help(command);
+    } else if (ok) {
+        i4q_cli_enter_sandbox(command, &arguments);
+        ok = restore(&run);
+        if (ok)
+            report(&run);
+    }
+    int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+    i4q_output_abort(&run.output);
+    i4q_model_free(&run.model);
+    i4q_arena_free(&run.arena);
+    return status;
+}
+
+const struct i4q_command i4q_cmd_restore = {
+    .name = "restore",
+    .summary = "fold quantized weights back into float initializers",
+    .options = options,
+    .description = description,
+    .examples = examples,
+    .run = run_restore,
+};

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+/* int4q rewrite: load → plan → quantize → rewrite → write → report. */
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/rewrite_options.h"
+#include "onnx/save.h"
+#include "plan/budget.h"
+#include "plan/plan.h"
+#include "plan/rank.h"
+#include "platform/output.h"
+#include "platform/terminal.h"
+#include "report/rewrite_report.h"
+#include "rewrite/rewrite.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Files beyond these are no such files. Every pattern is held against every name, and JSON takes up to 70
+ * times its size in memory. */
+enum { PATTERNS_LIMIT = 1 << 20, JSON_LIMIT = 16 << 20 };
+
+static const char description[] =
+    "By default the weights of all Convs become INT4 with one scale an output channel, and a "
+    "DequantizeLinear computes them before each Conv. Everything else in the model stays, but that the opset "
+    "is raised to 21 where the format needs it. A report tells for each Conv what it is stored as, or for "
+    "which reason it stays float. A pattern, or a sensitivity file, that matches no Conv is an error.";
+
+static const char *const examples[] = {
+    "int4q rewrite yolov10m.onnx --topk sens.json -o yolov10m-int4.onnx",
+    "int4q rewrite yolov10m.onnx --exclude 'model.23.*' --dry-run --json - | jq .totals",
+    "int4q rewrite yolov10m.onnx --method squant --rank weights --keep-format int8 --target-size 9M",
+    NULL,
+};
+
+/* Everything that one run owns. */
+struct run {
+    struct i4q_rewrite_arguments *arguments;
+    const struct i4q_kernels *kernels;
+    struct i4q_arena arena;
+    struct i4q_plan_options options;
+    struct i4q_input topk;
+    struct i4q_statistics statistics;
+    struct i4q_output output;
+    struct i4q_model model;
+    struct i4q_plan plan;
+    struct i4q_rewrite rewrite;
+    struct i4q_layout layout;
+    const char *subject; /* what an error is about */
+    struct i4q_error *error;
+};
+
+/* ---- the steps; each tells in run->subject what its errors are about */
+
+static bool read_pattern_files(struct run *run, const struct i4q_patterns *files,
+                               struct i4q_patterns *patterns)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        struct i4q_input input;
+        run->subject = i4q_cli_input_name(files->items[i]);
+        if (!i4q_input_open(&input, files->items[i], PATTERNS_LIMIT, run->error))
+            return false;
+        bool ok = i4q_patterns_add_lines(&run->arena, patterns, input.bytes, run->error);
+        i4q_input_close(&input);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool read_options(struct run *run)
+{
+    struct i4q_rewrite_arguments *a = run->arguments;
+    if (!i4q_rewrite_plan_options(a, &run->options, run->error) ||
+        !read_pattern_files(run, &a->include_from, &a->include) ||
+        !read_pattern_files(run, &a->exclude_from, &a->exclude))
+        return false;
+    run->options.include = a->include;
+    run->options.exclude = a->exclude;
+    /* An include file without a pattern in it includes nothing, rather than everything. */
+    run->options.only_included = a->include.count || a->include_from.count;
+    return true;
+}
+
+static bool open_statistics(struct run *run)
+{
+    const char *path = run->arguments->calibration;
+    if (!path)
+        return true;
+    run->subject = i4q_cli_input_name(path);
+    run->options.statistics = &run->statistics;
+    return i4q_statistics_open(&run->statistics, path, run->error);
+}
+
+static bool read_topk(struct run *run)
+{
+    if (!run->arguments->topk)
+        return true;
+    run->subject = i4q_cli_input_name(run->arguments->topk);
+    if (!i4q_input_open(&run->topk, run->arguments->topk, JSON_LIMIT, run->error))
+        return false;
+    run->options.topk_json = run->topk.bytes;
+    return true;
+}
+
+static bool open_output(struct run *run)
+{
+    const struct i4q_rewrite_arguments *a = run->arguments;
+    run->subject = i4q_cli_output_name(a->output);
+    return a->dry_run || i4q_output_open(&run->output, a->output,
+                                         a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error);
+}
+
+/* --rank stands in for a file of measurements. */
+static bool estimate_losses(struct run *run)
+{
+    const struct i4q_rewrite_arguments *a = run->arguments;
+    if (!a->rank.word)
+        return true;
+    const struct i4q_estimate estimate = {.model = &run->model,
+                                          .follow_symlinks = a->follow_symlinks,
+                                          .options = &run->options,
+                                          .kernels = run->kernels,
+                                          .threads = i4q_cli_threads(&a->common),
+                                          .by_outputs = i4q_rewrite_ranks_by_outputs(a)};
+    return i4q_estimate_losses(&estimate, &run->arena, &run->options.estimates, run->error);
+}
+
+/* --target-size comes down to a number of Convs to keep. */
+static bool fit_target_size(struct run *run)
+{
+    const struct i4q_rewrite_arguments *a = run->arguments;
+    if (!a->target_size)
+        return true;
+    struct i4q_target_size fit = {.model = &run->model,
+                                  .output_path = a->output,
+                                  .external = a->external,
+                                  .follow_symlinks = a->follow_symlinks,
+                                  .options = &run->options,
+                                  .opset = (int64_t)a->opset.value,
+                                  .kernels = run->kernels};
+    if (!i4q_target_size_parse(a->target_size, i4q_model_bytes(&run->model), &fit.limit, run->error) ||
+        !i4q_target_size_fit(&fit, run->error))
+        return false;
+    run->options.has_count = true;
+    run->options.rank = I4Q_RANK_KEEP;
+    run->options.count = fit.keep;
+    return true;
+}
+
+static bool decide(struct run *run)
+{
+    struct i4q_rewrite_arguments *a = run->arguments;
+    run->subject = i4q_cli_input_name(a->common.model);
+    if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error))
+        return false;
+    i4q_log_verbose("%s: loaded, %zu bytes", a->common.model, i4q_model_bytes(&run->model));
+    if (!estimate_losses(run) || !fit_target_size(run) ||
+        !i4q_plan_make(&run->model, &run->options, &run->plan, run->error) ||
+        !i4q_plan_quantize(&run->model, &run->plan, run->kernels, i4q_cli_threads(&a->common), run->error))
+        return false;
+    i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", a->common.model,
+                    run->plan.n_quantized, run->plan.n_rows, run->kernels->name);
+    return i4q_rewrite_apply(&run->model, &run->plan, (int64_t)a->opset.value, &run->rewrite, run->error) &&
+           (!run->plan.n_quantized ||
+            i4q_layout_make(&run->model, a->output, a->external, &run->layout, run->error));
+}
+
+static bool write_model(struct run *run)
+{
+    run->subject = i4q_cli_output_name(run->arguments->output);
+    if (!i4q_layout_write(&run->model, &run->layout, &run->output, run->error))
+        return false;
+    i4q_log_verbose("%s: written, %zu bytes", run->subject, i4q_layout_bytes(&run->layout));
+    return true;
+}
+
+static bool tell(struct run *run, bool written)
+{
+    const struct i4q_rewrite_arguments *a = run->arguments;
+    const struct i4q_report report = {
+        .model = &run->model,
+        .plan = &run->plan,
+        .rewrite = &run->rewrite,
+        .input_path = a->common.model,
+        .output_path = a->output,
+        .topk_path = a->topk,
+        .input_bytes = i4q_model_bytes(&run->model),
+        .output_bytes = i4q_layout_bytes(&run->layout),
+        .dry_run = a->dry_run,
+        .written = written,
+    };
+    if (a->json) {
+        run->subject = i4q_cli_output_name(a->json);
+        if (!i4q_json_write(i4q_report_json(&report), a->json, run->error))
+            return false;
+    }
+    if (!i4q_is_dash(a->json) && i4q_log_verbosity() > I4Q_QUIET)
+        i4q_report_text(&report, i4q_is_dash(a->output) ? stderr : stdout);
+    return true;
+}
+
+/* ---- what the plan came to */
+
+/* The first Conv that --strict does not let pass, or NULL. */
+static const struct i4q_plan_row *find_strict(const struct i4q_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_rows; i++)
+        if (i4q_reasons[plan->rows[i].reason].strict)
+            return &plan->rows[i];
+    return NULL;
+}
+
+/* Whether there is something to be written; if not, the error says why. */
+static bool check_outcome(const struct run *run, struct i4q_error *error)
+{
+    const struct i4q_plan_row *left = run->arguments->strict ? find_strict(&run->plan) : NULL;
+    if (left)
+        return i4q_fail(error, I4Q_MODEL, "--strict: node '%s' has to stay as it is: %s (%s)",
+                        i4q_node_label(left->conv->node->proto), i4q_reasons[left->reason].word,
+                        i4q_reasons[left->reason].meaning);
+    if (run->plan.n_quantized)
+        return true;
+    if (!run->plan.n_rows)
+        return i4q_fail(error, I4Q_UNMET, "nothing to quantize: the model has no Conv");
+    return i4q_fail(error, I4Q_UNMET, "nothing to quantize: all of its %zu Convs stay as they are",
+                    run->plan.n_rows);
+}
+
+/* The report is made also when there is nothing to write. */
+static bool finish(struct run *run)
+{
+    struct i4q_error outcome = {0};
+    bool sound = check_outcome(run, &outcome), write = sound && !run->arguments->dry_run;
+    if ((write && !write_model(run)) || !tell(run, write))
+        return false;
+    run->subject = i4q_cli_input_name(run->arguments->common.model);
+    return sound || i4q_fail(run->error, outcome.code, "%s", outcome.message);
+}
+
+static void free_run(struct run *run)
+{
+    i4q_output_abort(&run->output);
+    i4q_model_free(&run->model);
+    i4q_input_close(&run->topk);
+    i4q_statistics_close(&run->statistics);
+    i4q_arena_free(&run->arena);
+}
+
+static int run_rewrite(const struct i4q_command *command, int argc, char **argv)
+{
+    struct i4q_error error = {0};
+    struct i4q_rewrite_arguments arguments = {.output = "out.onnx", .external = "auto"};
+    struct run run = {.arguments = &arguments, .subject = command->name, .error = &error};
+    i4q_arena_init(&run.arena, SIZE_MAX / 2);
+    arguments.common.arena = &run.arena;
+    bool ok = i4q_cli_parse(command, argc, argv, &arguments, &error);
+    if (ok && arguments.common.help) {
+        i4q_cli_help(command);
+    } else if (ok) {
+        i4q_cli_enter_sandbox(command, &arguments);
+        run.kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), &error);
+        ok = run.kernels && i4q_rewrite_check_usage(&arguments, &error) && read_options(&run) &&
+             open_output(&run) && read_topk(&run) && open_statistics(&run) && decide(&run) && finish(&run);
+    }
+    /* Before what the error may speak of is freed. */
+    int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+    free_run(&run);
+    return status;
+}
+
+const struct i4q_command i4q_cmd_rewrite = {
+    .name = "rewrite",
+    .summary = "choose Convs, store their weights in 4 bits, write the model",
+    .options = i4q_rewrite_options,
+    .description = description,
+    .examples = examples,
+    .run = run_rewrite,
+};

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forms/reader.h"
+
+#include "base/checked.h"
+#include "base/half.h"
+
+#include <string.h>
+
+#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+enum { TILE = 4096 };
+
+static const struct i4q_number_type number_types[] = {
+    {"int4", TYPE(INT4), 4, false, true, 0},         {"uint4", TYPE(UINT4), 4, false, false, 8},
+    {"int8", TYPE(INT8), 8, false, true, 0},         {"uint8", TYPE(UINT8), 8, false, false, 128},
+    {"packed-u8", TYPE(UINT8), 4, false, false, 8},  {"other", TYPE(INT16), 16, false, true, 0},
+    {"float32", TYPE(FLOAT), 32, true, true, 0},     {"float16", TYPE(FLOAT16), 16, true, true, 0},
+    {"bfloat16", TYPE(BFLOAT16), 16, true, true, 0}, {"float64", TYPE(DOUBLE), 64, true, true, 0},
+};
+
+static const struct i4q_number_type *find_type(int32_t type, const char *storage)
+{
+    for (size_t i = 0; i < sizeof number_types / sizeof *number_types; i++)
+        if (number_types[i].type == type && (!storage || strcmp(number_types[i].storage, storage) == 0))
+            return &number_types[i];
+    return NULL;
+}
+
+/* ---- one tensor */
+
+static double float_number(const struct i4q_number_type *type, const uint8_t *data, size_t i)
+{
+    double wide = 0;
+    uint32_t bits = 0;
+    uint16_t half = 0;
+    float value;
+    memcpy(type->bits == 64   ? (void *)&wide
+           : type->bits == 32 ? (void *)&bits
+                              : &half,
+           data + i * (type->bits / 8), type->bits / 8);
+    if (type->bits == 64)
+        return wide;
+    if (type->type == TYPE(FLOAT16))
+        return i4q_half_to_float(half);
+    if (type->type == TYPE(BFLOAT16))
+        bits = (uint32_t)half << 16; /* the upper half of a FLOAT */
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static int code_number(const struct i4q_number_type *type, const uint8_t *data, size_t i)
+{
+    int16_t wide;
+    if (type->bits == 16) {
+        memcpy(&wide, data + i * sizeof wide, sizeof wide);
+        return wide;
+    }
+    if (type->bits == 8)
+        return type->is_signed ? (int8_t)data[i] : data[i];
+    int nibble = data[i / 2] >> 4 * (i % 2) & 15;
+    return type->is_signed ? (nibble ^ 8) - 8 : nibble;
+}
+
+double i4q_number(const struct i4q_numbers *numbers, size_t i)
+{
+    return numbers->type->is_float ? float_number(numbers->type, numbers->payload.data, i)
+                                   : code_number(numbers->type, numbers->payload.data, i);
+}
+
+static bool open_numbers(struct i4q_arena *arena, const Onnx__TensorProto *proto, const char *storage,
+                         struct i4q_numbers *numbers, struct i4q_error *error)
+{
+    struct i4q_tensor tensor;
+    *numbers = (struct i4q_numbers){0};
+    const struct i4q_number_type *type = proto ? find_type(proto->data_type, storage) : NULL;
+    if (!type)
+        return true;
+    if (!i4q_tensor_describe(proto, &tensor, error) ||
+        !i4q_tensor_payload(arena, proto, &numbers->payload, error))
+        return false;
+    numbers->type = type;
+    numbers->count = tensor.count;
+    return true;
+}
+
+/* ---- the layout of scales */
+
+static size_t product(const int64_t *dims, size_t from, size_t to)
+{
+    size_t result = 1;
+    for (size_t i = from; i < to; i++)
+        result *= (size_t)dims[i]; /* of a tensor whose size was checked */
+    return result;
+}
+
+static bool misfit(const struct i4q_storage *storage, const char *what, const Onnx__TensorProto *tensor,
+                   struct i4q_error *error)
+{
+    return i4q_fail(error, I4Q_MODEL, "%s '%s' does not fit the shape of '%s'", what, i4q_text(tensor->name),
+                    i4q_text(storage->codes->name));
+}
+
+/* Blocks of DequantizeLinear: the scale has the rank of the codes, and their dimensions but along the axis.
+ */
+static bool fit_blocks(const struct i4q_storage *storage, struct i4q_stored *stored, struct i4q_error *error)
+{
+    const Onnx__TensorProto *codes = storage->codes, *scale = storage->scale;
+    size_t axis = (size_t)storage->axis;
+    bool fits = scale->n_dims == codes->n_dims && axis < codes->n_dims;
+    for (size_t i = 0; fits && i < codes->n_dims; i++)
+        fits = i == axis || scale->dims[i] == codes->dims[i];
+    if (!fits || scale->dims[axis] == 0)
+        return misfit(storage, "scale", scale, error);
+    size_t dim = (size_t)codes->dims[axis], blocks = (size_t)scale->dims[axis];
+    size_t block = storage->block > 0 ? (size_t)storage->block : i4q_div_up(dim, blocks);
+    if (!block || i4q_div_up(dim, block) != blocks)
+        return misfit(storage, "scale", scale, error);
+    stored->channels = dim;
+    stored->inner = stored->step = product(codes->dims, axis + 1, codes->n_dims);
+    stored->block = block;
+    stored->blocks = blocks;
+    return true;
+}
+
+/* One scale for each index along the axis. */
+static bool fit_channels(const struct i4q_storage *storage, struct i4q_stored *stored,
+                         struct i4q_error *error)
+{
+    /* Packed codes have no shape of their own. */
+    bool packed = stored->codes.type->bits == 4 && stored->codes.type->type == TYPE(UINT8);
+    const int64_t *dims = packed ? storage->dims : storage->codes->dims;
+    size_t rank = packed ? storage->rank : storage->codes->n_dims, axis = (size_t)storage->axis;
+    if (axis >= rank || (size_t)dims[axis] != stored->scale.count)
+        return misfit(storage, "scale", storage->scale, error);
+    stored->channels = (size_t)dims[axis];
+    stored->inner = product(dims, axis + 1, rank);
+    stored->blocks = 0; /* outer dimensions do not matter */
+    return true;
+}
+
+/* [channels, blocks, 1] against [channels, blocks, block] */
+static bool fit_cube(const struct i4q_storage *storage, struct i4q_stored *stored, struct i4q_error *error)
+{
+    const int64_t *codes = storage->codes->dims, *scale = storage->scale->dims;
+    if (codes[0] != scale[0] || codes[1] != scale[1])
+        return misfit(storage, "scale", storage->scale, error);
+    stored->channels = stored->scale.count;
+    stored->inner = (size_t)codes[2];
+    stored->blocks = 0;
+    return true;
+}
+
+static bool fit_scale(const struct i4q_storage *storage, struct i4q_stored *stored, struct i4q_error *error)
+{
+    stored->channels = stored->block = stored->step = 1;
+    stored->inner = stored->codes.count;
+    if (!stored->scale.type || storage->granularity == I4Q_PER_TENSOR)
+        return true;
+    if (storage->axis < 0)
+        return misfit(storage, "scale", storage->scale, error);
+    if (storage->granularity == I4Q_PER_CHANNEL)
+        return fit_channels(storage, stored, error);
+    return storage->is_dequantize ? fit_blocks(storage, stored, error) : fit_cube(storage, stored, error);
+}
+
+static bool same_dims(const Onnx__TensorProto *a, const Onnx__TensorProto *b)
+{
+    return a->n_dims == b->n_dims &&
+           (!a->n_dims || memcmp(a->dims, b->dims, a->n_dims * sizeof *a->dims) == 0);
+}
+
+static bool fit_zero_point(const struct i4q_storage *storage, const struct i4q_stored *stored,
+                           struct i4q_error *error)
+{
+    const Onnx__TensorProto *zero = storage->zero_point;
+    if (!stored->zero_point.type || !stored->scale.type)
+        return true;
+    bool fits;
+    if (storage->is_dequantize)
+        fits =
+            stored->zero_point.count == stored->scale.count && zero->data_type == storage->codes->data_type;
+    else
+        fits = stored->zero_point.count == 1 || same_dims(zero, storage->scale);
+    return fits || misfit(storage, "zero point", zero, error);
+}
+
+bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage, struct i4q_stored *stored,
+                     struct i4q_error *error)
+{
+    *stored = (struct i4q_stored){0};
+    if (!open_numbers(arena, storage->codes, storage->name, &stored->codes, error) ||
+        !open_numbers(arena, storage->scale, NULL, &stored->scale, error) ||
+        !open_numbers(arena, storage->zero_point, NULL, &stored->zero_point, error))
+        return false;
+    if (!stored->codes.type)
+        return true;
+    if (storage->codes != NULL && stored->codes.type->bits == 4 && stored->codes.type->type == TYPE(UINT8)) {
+        if (i4q_div_up(storage->count, 2) != stored->codes.count)
+            return i4q_fail(error, I4Q_MODEL, "'%s' has %zu bytes, its %zu codes need %zu",
+                            i4q_text(storage->codes->name), stored->codes.count, storage->count,
+                            i4q_div_up(storage->count, 2));
+        stored->codes.count = storage->count;
+    }
+    if (stored->scale.type && !stored->scale.type->is_float)
+        return i4q_fail(error, I4Q_MODEL, "scale '%s' is not of a float type",
+                        i4q_text(storage->scale->name));
+    stored->half = stored->scale.type && stored->scale.type->type == TYPE(FLOAT16);
+    return fit_scale(storage, stored, error) && fit_zero_point(storage, stored, error);
+}
+
+static size_t scale_index(const struct i4q_stored *stored, size_t i)
+{
+    size_t outer = i / stored->inner / stored->channels, channel = i / stored->inner % stored->channels;
+    return (outer * stored->blocks + channel / stored->block) * stored->step +
+           i % stored->inner % stored->step;
+}
+
+/* ---- elements */
+
+double i4q_stored_zero(const struct i4q_stored *stored, size_t i)
+{
+    if (!stored->zero_point.type)
+        return 0;
+    return i4q_number(&stored->zero_point, stored->zero_point.count == 1 ? 0 : scale_index(stored, i));
+}
+
+/* How many elements from i on have its scale, as far as they follow each other. */
+static size_t run_length(const struct i4q_stored *stored, size_t i)
+{
+    if (stored->step > 1)
+        return 1;
+    if (stored->block == 1)
+        return stored->inner - i % stored->inner;
+    size_t channel = i / stored->inner % stored->channels, left = stored->channels - channel;
+    size_t block = stored->block - channel % stored->block;
+    return (left < block ? left : block) * stored->inner - i % stored->inner;
+}
+
+void i4q_stored_codes(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
+                      size_t n, int16_t *codes)
+{
+    const struct i4q_number_type *type = stored->codes.type;
+    int8_t tile[TILE];
+    if (type->bits == 16) {
+        memcpy(codes, stored->codes.payload.data + start * sizeof *codes, n * sizeof *codes);
+        return;
+    }
+    if (type->bits == 4)
+        kernels->unpack4(stored->codes.payload.data + start / 2, n, tile);
+    else
+        memcpy(tile, stored->codes.payload.data + start, n);
+    for (size_t i = 0; i < n; i++)
+        codes[i] = type->is_signed ? tile[i] : tile[i] & (type->bits == 4 ? 15 : 255);
+}
+
+static void widen(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start, size_t n,
+                  float *numbers)
+{
+    int16_t codes[TILE];
+    if (!stored->codes.type->is_float)
+        i4q_stored_codes(stored, kernels, start, n, codes);
+    for (size_t i = 0; i < n; i++)
+        numbers[i] = stored->codes.type->is_float ? (float)i4q_number(&stored->codes, start + i) : codes[i];
+}
+
+void i4q_stored_decode(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
+                       size_t n, float *weights)
+{
+    widen(stored, kernels, start, n, weights);
+    for (size_t i = 0, run; stored->scale.type && i < n; i += run) {
+        float scale = (float)i4q_number(&stored->scale, scale_index(stored, start + i));
+        float zero = (float)i4q_stored_zero(stored, start + i);
+        run = run_length(stored, start + i);
+        run = run < n - i ? run : n - i;
+        for (size_t k = i; k < i + run; k++)
+            weights[k] = (weights[k] - zero) * scale;
+    }
+    for (size_t i = 0; stored->half && i < n; i++)
+        weights[i] = i4q_half_to_float(i4q_half_from_float(weights[i]));
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The numbers of a stored weight: codes, scales, zero points, and the floats that they stand for. */
+#ifndef INT4Q_FORMS_READER_H
+#define INT4Q_FORMS_READER_H
+
+#include "forms/form.h"
+#include "kernels/sets.h"
+
+/* How the elements of a tensor are read. */
+struct i4q_number_type {
+    const char *storage; /* name of the storage that has such codes, NULL for none */
+    int32_t type;        /* TensorProto.DataType */
+    unsigned bits;
+    bool is_float, is_signed;
+    int centre; /* the code of 0 where codes are symmetric */
+};
+
+struct i4q_numbers {
+    const struct i4q_number_type *type; /* NULL: absent, or of a type that weights do not have */
+    struct i4q_view payload;
+    size_t count;
+};
+
+struct i4q_stored {
+    struct i4q_numbers codes, scale, zero_point;
+    /* Element i has scale ((i / (channels * inner)) * blocks + i / inner % channels / block) * step + i %
+     * inner % step; see scale_index in stored.c. */
+    size_t channels, inner, block, blocks, step;
+    bool half; /* decoded weights are FLOAT16 */
+};
+
+/* Reads the payloads of a weight whose codes are there. I4Q_MODEL: one that does not fit its shape, a scale
+ * or zero point that does not fit the codes. */
+bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage, struct i4q_stored *stored,
+                     struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Element i of any of the tensors. */
+double i4q_number(const struct i4q_numbers *numbers, size_t i);
+
+/* n <= 4096 decoded weights from element `start` on, start even: float(code - zero point) * scale in
+ * binary32, for FLOAT16 rounded to that; floats are widened. */
+void i4q_stored_decode(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
+                       size_t n, float *weights);
+
+/* The zero point of element i as a code; 0 without zero points. */
+double i4q_stored_zero(const struct i4q_stored *stored, size_t i);
+
+/* n <= 4096 codes from element `start` on, start even; only for integers. */
+void i4q_stored_codes(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
+                      size_t n, int16_t *codes);
+
+#endif

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forms/weight.h"
+
+#include "base/half.h"
+
+#include <string.h>
+
+enum {
+    DFL_MIN = 4,         /* shorter runs 0, 1, ... are no projection but chance */
+    MAX_IDENTITIES = 64, /* in a row; behind more, a weight counts as read by something else */
+};
+
+/* Finds out who other than the chosen operators reads a weight, through Identity nodes. Only by its input 0
+ * does one pass the weight on, so each is come by once. */
+static void find_readers(struct i4q_weight *weight, const struct i4q_value *value, unsigned ops, int depth)
+{
+    if (!value)
+        return;
+    weight->is_output |= value->is_output;
+    for (const struct i4q_use *use = value->uses; use; use = use->next) {
+        const Onnx__NodeProto *node = use->node->proto;
+        bool passes_on = i4q_node_is(node, "Identity") && use->input == 0 && node->n_output;
+        if (!passes_on)
+            weight->other_reader |= !i4q_conv_reads_weight(ops, node, use->input, weight->channel_axis);
+        else if (depth == MAX_IDENTITIES)
+            weight->other_reader = true;
+        else
+            find_readers(weight, i4q_scope_resolve(use->node->scope, node->output[0]), ops, depth + 1);
+    }
+}
+
+bool i4q_weight_is_quantizable(const struct i4q_weight *weight)
+{
+    return weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT ||
+           weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
+}
+
+bool i4q_weight_describe(struct i4q_arena *arena, unsigned ops, const struct i4q_conv *conv,
+                         struct i4q_weight *weight, struct i4q_error *error)
+{
+    *weight = (struct i4q_weight){
+        .value = conv->weight, .proto = conv->tensor, .op = conv->op, .channel_axis = conv->channel_axis};
+    if (!i4q_tensor_describe(weight->proto, &weight->tensor, error))
+        return false;
+    weight->bytes_before = weight->bytes_after = weight->tensor.bytes;
+    find_readers(weight, weight->value, ops, 0);
+    return !i4q_weight_is_quantizable(weight) ||
+           i4q_tensor_payload(arena, weight->proto, &weight->payload, error);
+}
+
+float i4q_weight_element(const struct i4q_weight *weight, size_t i)
+{
+    if (weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16) {
+        uint16_t half;
+        memcpy(&half, weight->payload.data + i * sizeof half, sizeof half);
+        return i4q_half_to_float(half);
+    }
+    float value;
+    memcpy(&value, weight->payload.data + i * sizeof value, sizeof value);
+    return value;
+}
+
+bool i4q_weight_is_dfl(const struct i4q_weight *weight)
+{
+    const struct i4q_tensor *tensor = &weight->tensor;
+    if (tensor->rank < 2 || tensor->count < DFL_MIN || tensor->dims[1] != (int64_t)tensor->count)
+        return false;
+    for (size_t i = 0; i < tensor->count; i++)
+        if (i4q_weight_element(weight, i) != (float)i)
+            return false;
+    return true;
+}
+
+size_t i4q_weight_channels(const struct i4q_weight *weight)
+{
+    return (size_t)weight->tensor.dims[weight->channel_axis];
+}
+
+size_t i4q_weight_inner(const struct i4q_weight *weight)
+{
+    size_t inner = 1;
+    for (size_t i = weight->channel_axis + 1; i < weight->tensor.rank; i++)
+        inner *= (size_t)weight->tensor.dims[i];
+    return inner;
+}
+
+size_t i4q_weight_groups(const struct i4q_weight *weight)
+{
+    const struct i4q_use *use = weight->value->uses;
+    const Onnx__AttributeProto *group = use ? i4q_node_attribute(use->node->proto, "group") : NULL;
+    size_t groups = group && group->i > 0 ? (size_t)group->i : 1;
+    return i4q_weight_channels(weight) % groups ? 1 : groups;
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inspect/inspection.h"
+
+#include "forms/reader.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+enum { TILE = 4096 }; /* codes looked at together; even */
+
+const char *const i4q_kind_names[I4Q_KINDS] = {
+    [I4Q_KIND_INT4] = "int4",           [I4Q_KIND_UINT4] = "uint4", [I4Q_KIND_INT8] = "int8",
+    [I4Q_KIND_PACKED_U8] = "packed-u8", [I4Q_KIND_FLOAT] = "float", [I4Q_KIND_OTHER] = "other",
+};
+
+struct inspector {
+    struct i4q_model *model;
+    const struct i4q_kernels *kernels;
+    bool statistics;
+    struct i4q_table firsts; /* the last row of a new storage, by the name of its codes */
+    struct i4q_inspection *result;
+    struct i4q_error *error;
+};
+
+const char *i4q_zero_point_name(enum i4q_zero_point zero_point)
+{
+    static const char *const names[] = {
+        [I4Q_ZERO_NONE] = "none", [I4Q_ZERO_SYMMETRIC] = "zero", [I4Q_ZERO_ASYMMETRIC] = "asymmetric"};
+    return names[zero_point];
+}
+
+static bool problem(struct inspector *inspector, const struct i4q_inspected *row, const char *what)
+{
+    char *text = i4q_arena_format(&inspector->model->arena, "node '%s': %s",
+                                  i4q_node_label(row->conv->node->proto), what);
+    return (text && i4q_patterns_add(&inspector->model->arena, &inspector->result->problems, text)) ||
+           i4q_fail_memory(inspector->error);
+}
+
+/* ---- scales and zero points */
+
+static bool check_scales(struct inspector *inspector, struct i4q_inspected *row,
+                         const struct i4q_stored *stored)
+{
+    size_t bad = 0, count = stored->scale.type ? stored->scale.count : 0;
+    for (size_t i = 0; i < count; i++) {
+        double scale = i4q_number(&stored->scale, i);
+        bad += !(isfinite(scale) && scale > 0);
+        row->scale_min = fmin(row->scale_min, scale);
+        row->scale_max = fmax(row->scale_max, scale);
+    }
+    if (bad)
+        row->flaw = i4q_arena_format(&inspector->model->arena,
+                                     "scale '%s': %zu of %zu values are not finite and positive",
+                                     i4q_text(row->storage.scale->name), bad, count);
+    return !bad || row->flaw || i4q_fail_memory(inspector->error);
+}
+
+static void classify_zero_point(struct i4q_inspected *row, const struct i4q_stored *stored)
+{
+    const struct i4q_numbers *zero = &stored->zero_point;
+    if (!row->storage.zero_point)
+        return;
+    row->zero_point = I4Q_ZERO_SYMMETRIC;
+    for (size_t i = 0; zero->type && i < zero->count; i++)
+        if (i4q_number(zero, i) != stored->codes.type->centre)
+            row->zero_point = I4Q_ZERO_ASYMMETRIC;
+}
+
+/* ---- opset */
+
+/* From which opset on DequantizeLinear takes a type, as codes or as scale. */
+static int64_t since(const Onnx__TensorProto *tensor)
+{
+    static const struct {
+        int32_t type;
+        int64_t opset;
+    } types[] = {{TYPE(FLOAT16), 19}, {TYPE(BFLOAT16), 19}, {TYPE(INT4), 21},
+                 {TYPE(UINT4), 21},   {TYPE(INT16), 21},    {TYPE(UINT16), 21}};
+    for (size_t i = 0; tensor && i < sizeof types / sizeof *types; i++)
+        if (types[i].type == tensor->data_type)
+            return types[i].opset;
+    return 10;
+}
+
+/* Some tools write a DequantizeLinear that its model's opset does not have yet. Readers refuse it. */
+static bool check_opset(struct inspector *inspector, const struct i4q_inspected *row)
+{
+    const struct i4q_node *decoder = row->conv->decoder;
+    if (!decoder || !i4q_node_is(decoder->proto, "DequantizeLinear"))
+        return true;
+    int64_t has = i4q_scope_opset(inspector->model, decoder->scope), needs = since(row->storage.codes);
+    if (needs < since(row->storage.scale))
+        needs = since(row->storage.scale);
+    if (needs < 13 && i4q_node_attribute(decoder->proto, "axis"))
+        needs = 13;
+    if (needs < 21 && i4q_node_attribute(decoder->proto, "block_size"))
+        needs = 21;
+    if (has >= needs)
+        return true;
+    const char *text =
+        i4q_arena_format(&inspector->model->arena,
+                         "its DequantizeLinear needs opset %" PRId64 ", the model has %" PRId64, needs, has);
+    return text ? problem(inspector, row, text) : i4q_fail_memory(inspector->error);
+}
+
+/* ---- codes */
+
+/* Where the channels of the weight are among its codes. Blocks and scattered layouts are those of the codes
+ * too. */
+struct layout {
+    size_t channels, inner;
+};
+
+static struct layout find_layout(const struct i4q_inspected *row)
+{
+    const struct i4q_storage *storage = &row->storage;
+    size_t axis = row->conv->channel_axis;
+    struct layout layout = {0, 1};
+    if (!storage->dims || axis >= storage->rank || !storage->count)
+        return layout;
+    layout.channels = (size_t)storage->dims[axis];
+    for (size_t i = axis + 1; i < storage->rank; i++)
+        layout.inner *= (size_t)storage->dims[i];
+    return layout;
+}
+
+/* Marks the channels in which some code does not stand for 0. */
+static void mark_used(const struct i4q_inspected *row, const struct i4q_stored *stored, struct layout layout,
+                      bool *used, const int16_t *codes, size_t start, size_t n)
+{
+    int centre = row->zero_point == I4Q_ZERO_NONE ? 0 : stored->codes.type->centre;
+    for (size_t i = 0, run; i < n; i += run) {
+        bool *mark = &used[(start + i) / layout.inner % layout.channels];
+        run = layout.inner - (start + i) % layout.inner;
+        run = run < n - i ? run : n - i;
+        for (size_t k = i; k < i + run && !*mark; k++)
+            *mark = row->zero_point == I4Q_ZERO_ASYMMETRIC ? codes[k] != i4q_stored_zero(stored, start + k)
+                                                           : codes[k] != centre;
+    }
+}
+
+static void count_codes(struct i4q_inspected *row, const struct i4q_stored *stored, const int16_t *codes,
+                        size_t n)
+{
+    int lowest = stored->codes.type->is_signed ? -(1 << (stored->codes.type->bits - 1)) : 0;
+    for (size_t i = 0; i < n; i++)
+        row->histogram[codes[i] - lowest]++;
+}
+
+static bool look_at_codes(struct inspector *inspector, struct i4q_inspected *row,
+                          const struct i4q_stored *stored)
+{
+    struct layout layout = find_layout(row);
+    struct i4q_arena *arena = &inspector->model->arena;
+    if (!stored->codes.type || stored->codes.type->is_float || !layout.channels ||
+        stored->codes.count != row->storage.count)
+        return true;
+    bool *used = i4q_arena_alloc(arena, layout.channels, sizeof *used);
+    if (inspector->statistics && (size_t)1 << stored->codes.type->bits <= I4Q_HISTOGRAM) {
+        row->n_histogram = (size_t)1 << stored->codes.type->bits;
+        row->histogram = i4q_arena_alloc(arena, row->n_histogram, sizeof *row->histogram);
+    }
+    if (!used || (row->n_histogram && !row->histogram))
+        return i4q_fail_memory(inspector->error);
+    for (size_t start = 0; start < stored->codes.count; start += TILE) {
+        int16_t codes[TILE];
+        size_t n = stored->codes.count - start < TILE ? stored->codes.count - start : TILE;
+        i4q_stored_codes(stored, inspector->kernels, start, n, codes);
+        mark_used(row, stored, layout, used, codes, start, n);
+        if (row->histogram)
+            count_codes(row, stored, codes, n);
+    }
+    row->has_zero_channels = true;
+    for (size_t i = 0; i < layout.channels; i++)
+        row->zero_channels += !used[i];
+    return true;
+}
+
+/* ---- all Convs */
+
+static enum i4q_kind kind_of(const struct i4q_storage *storage)
+{
+    if (storage->is_float)
+        return I4Q_KIND_FLOAT;
+    for (enum i4q_kind kind = 0; kind < I4Q_KIND_FLOAT; kind++)
+        if (strcmp(i4q_kind_names[kind], storage->name) == 0)
+            return kind;
+    return I4Q_KIND_OTHER;
+}
+
+static void count_row(struct i4q_inspection *inspection, struct i4q_inspected *row)
+{
+    enum i4q_kind kind = kind_of(&row->storage);
+    inspection->totals[kind]++;
+    if (kind == I4Q_KIND_FLOAT && !row->conv->weight->attached)
+        inspection->float_bytes += row->storage.bytes;
+    row->conv->weight->attached = row;
+}
+
+/* The error is a flaw of the model; any other is ours. */
+static bool find_flaw(struct inspector *inspector, struct i4q_inspected *row, const struct i4q_error *found)
+{
+    if (found->code == I4Q_MODEL)
+        row->flaw = i4q_arena_format(&inspector->model->arena, "%s", found->message);
+    return row->flaw || i4q_fail_memory(inspector->error);
+}
+
+static bool look_at_stored(struct inspector *inspector, struct i4q_inspected *row)
+{
+    struct i4q_stored stored;
+    struct i4q_tensor tensor;
+    struct i4q_error found = {0};
+    if (row->storage.unsound && !i4q_tensor_describe(row->storage.unsound, &tensor, &found))
+        return find_flaw(inspector, row, &found);
+    if (!row->storage.codes)
+        return true;
+    if (!i4q_stored_open(&inspector->model->arena, &row->storage, &stored, &found))
+        return find_flaw(inspector, row, &found);
+    if (!stored.codes.type)
+        return true;
+    classify_zero_point(row, &stored);
+    return check_scales(inspector, row, &stored) && look_at_codes(inspector, row, &stored);
+}
+
+static bool has_same_storage(const struct i4q_inspected *x, const struct i4q_inspected *y)
+{
+    const struct i4q_storage *a = &x->storage, *b = &y->storage;
+    return x->conv->channel_axis == y->conv->channel_axis && a->codes == b->codes && a->scale == b->scale &&
+           a->zero_point == b->zero_point && a->unsound == b->unsound && a->name == b->name &&
+           a->is_dequantize == b->is_dequantize && a->axis == b->axis && a->block == b->block &&
+           a->rank == b->rank && (!a->rank || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0);
+}
+
+/* Many Convs may share a weight, and many decoders codes: what is stored is looked at once. */
+static bool find_first(struct inspector *inspector, struct i4q_inspected *row)
+{
+    row->first = row;
+    if (!row->storage.codes)
+        return true;
+    void **slot = i4q_table_at(&inspector->firsts, i4q_text(row->storage.codes->name));
+    if (!slot)
+        return i4q_fail_memory(inspector->error);
+    if (*slot && has_same_storage(*slot, row))
+        row->first = *slot;
+    else
+        *slot = row;
+    return true;
+}
+
+static void copy_figures(struct i4q_inspected *row, const struct i4q_inspected *first)
+{
+    const struct i4q_conv *conv = row->conv;
+    *row = *first;
+    row->conv = conv;
+}
+
+static bool inspect_row(struct inspector *inspector, const struct i4q_conv *conv, struct i4q_inspected *row)
+{
+    *row = (struct i4q_inspected){.conv = conv, .scale_min = NAN, .scale_max = NAN};
+    i4q_storage_describe(&inspector->model->arena, conv, &row->storage);
+    count_row(inspector->result, row);
+    if (!check_opset(inspector, row) || !find_first(inspector, row))
+        return false;
+    if (row->first != row)
+        copy_figures(row, row->first);
+    else if (!look_at_stored(inspector, row))
+        return false;
+    return !row->flaw || problem(inspector, row, row->flaw);
+}
+
+bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, bool statistics,
+                 struct i4q_inspection *inspection, struct i4q_error *error)
+{
+    struct inspector inspector = {
+        .model = model, .kernels = kernels, .statistics = statistics, .result = inspection, .error = error};
+    i4q_table_init(&inspector.firsts, &model->arena);
+    *inspection = (struct i4q_inspection){
+        .model = model, .opset = i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import)};
+    if (!i4q_convs_find(model, I4Q_OPS_CONV | I4Q_OPS_INTEGER, I4Q_OPS_ALL, &inspection->convs,
+                        &inspection->n_rows, error))
+        return false;
+    inspection->rows = i4q_arena_alloc(&model->arena, inspection->n_rows, sizeof *inspection->rows);
+    if (!inspection->rows)
+        return i4q_fail_memory(error);
+    for (size_t i = 0; i < inspection->n_rows; i++)
+        if (!inspect_row(&inspector, &inspection->convs[i], &inspection->rows[i]))
+            return false;
+    return true;
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What `int4q inspect` finds out: how every Conv's weight is stored, and what is wrong with it. */
+#ifndef INT4Q_INSPECT_INSPECTION_H
+#define INT4Q_INSPECT_INSPECTION_H
+
+#include "forms/form.h"
+#include "kernels/sets.h"
+#include "plan/patterns.h"
+
+enum i4q_zero_point { I4Q_ZERO_NONE, I4Q_ZERO_SYMMETRIC, I4Q_ZERO_ASYMMETRIC };
+
+enum { I4Q_HISTOGRAM = 256 };
+
+struct i4q_inspected {
+    const struct i4q_conv *conv;
+    struct i4q_storage storage;
+    const struct i4q_inspected *first; /* that has the very same storage, in which all below is the same */
+    const char *flaw;                  /* what is wrong with what is stored; NULL: nothing */
+    enum i4q_zero_point zero_point;
+    double scale_min, scale_max; /* NAN without scales */
+    bool has_zero_channels;
+    size_t zero_channels; /* output channels in which every code stands for 0 */
+
+    /* With statistics, of integers of at most 8 bits. */
+    size_t
+        *histogram; /* [n_histogram] how often each code occurs, from the lowest to the highest; else NULL */
+    size_t n_histogram;
+
+    /* With a reference that has the same weight. */
+    const struct i4q_value *compared; /* the reference's weight; NULL: none */
+    double sqnr_db, max_error;        /* as in struct i4q_quantize_job */
+};
+
+/* The kinds of storage that are counted. */
+enum i4q_kind {
+    I4Q_KIND_INT4,
+    I4Q_KIND_UINT4,
+    I4Q_KIND_INT8,
+    I4Q_KIND_PACKED_U8,
+    I4Q_KIND_FLOAT,
+    I4Q_KIND_OTHER,
+    I4Q_KINDS,
+};
+extern const char *const i4q_kind_names[I4Q_KINDS];
+
+struct i4q_inspection {
+    struct i4q_model *model;
+    struct i4q_conv *convs; /* in file order */
+    struct i4q_inspected *rows;
+    size_t n_rows;
+    size_t totals[I4Q_KINDS];        /* Convs */
+    size_t float_bytes;              /* of the weights that are stored as floats, each counted once */
+    int64_t opset;                   /* of ai.onnx */
+    struct i4q_patterns problems;    /* sentences; a sound model has none */
+    struct i4q_patterns differences; /* from the reference, other than in weights */
+};
+
+/* Everything is in the model's arena. A problem of the model is not an error but goes to `problems`; errors
+ * are those of i4q_convs_find, and memory. `statistics`: histograms as well. */
+bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, bool statistics,
+                 struct i4q_inspection *inspection, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* "none", "zero" or "asymmetric". */
+const char *i4q_zero_point_name(enum i4q_zero_point zero_point);
+
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "onnx/edit.h"
+
+#include <string.h>
+
+#define ATTRIBUTE_TYPE(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
+
+/* A copy of an array of strings, not of the strings. */
+static char **copy_names(struct i4q_model *model, const char *const *names, size_t n)
+{
+    char **copy = i4q_arena_alloc(&model->arena, n, sizeof *copy);
+    if (copy && n)
+        memcpy(copy, names, n * sizeof *copy);
+    return copy;
+}
+
+Onnx__NodeProto *i4q_edit_node(struct i4q_model *model, const char *op_type, const char *name,
+                               const char *const *inputs, size_t n_inputs, const char *const *outputs,
+                               size_t n_outputs)
+{
+    Onnx__NodeProto *node = i4q_arena_alloc(&model->arena, 1, sizeof *node);
+    if (!node)
+        return NULL;
+    onnx__node_proto__init(node);
+    node->op_type = (char *)op_type;
+    node->name = (char *)name;
+    node->input = copy_names(model, inputs, n_inputs);
+    node->n_input = n_inputs;
+    node->output = copy_names(model, outputs, n_outputs);
+    node->n_output = n_outputs;
+    return node->input && node->output ? node : NULL;
+}
+
+/* A new attribute at the end of the node's list. */
+static Onnx__AttributeProto *add_attribute(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                                           Onnx__AttributeProto__AttributeType type)
+{
+    Onnx__AttributeProto *attribute = i4q_arena_alloc(&model->arena, 1, sizeof *attribute);
+    Onnx__AttributeProto **list = i4q_arena_alloc(&model->arena, node->n_attribute + 1, sizeof *list);
+    if (!attribute || !list)
+        return NULL;
+    onnx__attribute_proto__init(attribute);
+    attribute->name = (char *)name;
+    attribute->has_type = true;
+    attribute->type = type;
+    if (node->n_attribute)
+        memcpy(list, node->attribute, node->n_attribute * sizeof *list);
+    list[node->n_attribute++] = attribute;
+    node->attribute = list;
+    return attribute;
+}
+
+bool i4q_edit_add_int(struct i4q_model *model, Onnx__NodeProto *node, const char *name, int64_t value)
+{
+    Onnx__AttributeProto *attribute = add_attribute(model, node, name, ATTRIBUTE_TYPE(INT));
+    if (!attribute)
+        return false;
+    attribute->has_i = true;
+    attribute->i = value;
+    return true;
+}
+
+bool i4q_edit_add_ints(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                       const int64_t *values, size_t n)
+{
+    Onnx__AttributeProto *attribute = add_attribute(model, node, name, ATTRIBUTE_TYPE(INTS));
+    int64_t *copy = i4q_arena_alloc(&model->arena, n, sizeof *copy);
+    if (!attribute || !copy)
+        return false;
+    if (n)
+        memcpy(copy, values, n * sizeof *copy);
+    attribute->ints = copy;
+    attribute->n_ints = n;
+    return true;
+}
+
+bool i4q_edit_add_string(struct i4q_model *model, Onnx__NodeProto *node, const char *name, const char *value)
+{
+    Onnx__AttributeProto *attribute = add_attribute(model, node, name, ATTRIBUTE_TYPE(STRING));
+    if (!attribute)
+        return false;
+    attribute->has_s = true;
+    attribute->s = (ProtobufCBinaryData){strlen(value), (uint8_t *)value};
+    return true;
+}
+
+bool i4q_edit_add_tensor(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                         Onnx__TensorProto *value)
+{
+    Onnx__AttributeProto *attribute = add_attribute(model, node, name, ATTRIBUTE_TYPE(TENSOR));
+    if (attribute)
+        attribute->t = value;
+    return attribute != NULL;
+}
+
+void i4q_edit_remove_attribute(Onnx__NodeProto *node, const Onnx__AttributeProto *attribute)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < node->n_attribute; i++)
+        if (node->attribute[i] != attribute)
+            node->attribute[kept++] = node->attribute[i];
+    node->n_attribute = kept;
+}
+
+bool i4q_edit_set_input(struct i4q_model *model, Onnx__NodeProto *node, size_t index, const char *value)
+{
+    if (index >= node->n_input) {
+        char **inputs = i4q_arena_alloc(&model->arena, index + 1, sizeof *inputs);
+        if (!inputs)
+            return false;
+        for (size_t i = 0; i <= index; i++)
+            inputs[i] = i < node->n_input ? node->input[i] : (char *)"";
+        node->input = inputs;
+        node->n_input = index + 1;
+    }
+    node->input[index] = (char *)value;
+    return true;
+}
+
+Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, int32_t data_type,
+                                   const int64_t *dims, size_t n_dims, const void *data, size_t size)
+{
+    Onnx__TensorProto *tensor = i4q_arena_alloc(&model->arena, 1, sizeof *tensor);
+    int64_t *own_dims = i4q_arena_alloc(&model->arena, n_dims, sizeof *own_dims);
+    uint8_t *bytes = data ? (uint8_t *)data : i4q_arena_alloc(&model->arena, size, 1);
+    if (!tensor || !own_dims || !bytes)
+        return NULL;
+    onnx__tensor_proto__init(tensor);
+    if (n_dims)
+        memcpy(own_dims, dims, n_dims * sizeof *dims);
+    tensor->name = (char *)name;
+    tensor->has_data_type = true;
+    tensor->data_type = data_type;
+    tensor->dims = own_dims;
+    tensor->n_dims = n_dims;
+    tensor->has_raw_data = true;
+    tensor->raw_data = (ProtobufCBinaryData){size, bytes};
+    return tensor;
+}
+
+void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *original)
+{
+    bool external = original->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    if (!external || tensor->raw_data.len < I4Q_EXTERNAL_THRESHOLD)
+        return;
+    tensor->has_data_location = true;
+    tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+}
+
+bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? list->capacity * 2 : 2;
+        void **items = i4q_arena_alloc(arena, capacity, sizeof *items);
+        if (!items)
+            return false;
+        if (list->count)
+            memcpy(items, list->items, list->count * sizeof *items);
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = item;
+    return true;
+}
+
+bool i4q_edit_add_initializer(struct i4q_model *model, struct i4q_scope *scope, Onnx__TensorProto *tensor)
+{
+    Onnx__GraphProto *graph = scope->graph;
+    struct i4q_list *list = &scope->initializers;
+    if (list->items != (void **)graph->initializer || list->count != graph->n_initializer)
+        *list = (struct i4q_list){(void **)graph->initializer, graph->n_initializer, graph->n_initializer};
+    if (!i4q_list_add(&model->arena, list, tensor))
+        return false;
+    graph->initializer = (Onnx__TensorProto **)list->items;
+    graph->n_initializer = list->count;
+    return true;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Building and changing nodes of a loaded model. All memory comes from the model's arena; what a call
+ * replaces stays there until the model goes. Functions return NULL or false only when memory runs out. */
+#ifndef INT4Q_ONNX_EDIT_H
+#define INT4Q_ONNX_EDIT_H
+
+#include "onnx/model.h"
+
+/* A node with the given inputs and outputs (arrays are copied, strings are not) in the standard domain. */
+Onnx__NodeProto *i4q_edit_node(struct i4q_model *model, const char *op_type, const char *name,
+                               const char *const *inputs, size_t n_inputs, const char *const *outputs,
+                               size_t n_outputs) I4Q_MUST_CHECK;
+
+/* Adds attributes. Type and value are always written, also where the value is 0. */
+bool i4q_edit_add_int(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                      int64_t value) I4Q_MUST_CHECK;
+bool i4q_edit_add_ints(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                       const int64_t *values, size_t n) I4Q_MUST_CHECK;
+bool i4q_edit_add_string(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                         const char *value) I4Q_MUST_CHECK;
+bool i4q_edit_add_tensor(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                         Onnx__TensorProto *value) I4Q_MUST_CHECK;
+
+/* Takes the attribute out of the node. */
+void i4q_edit_remove_attribute(Onnx__NodeProto *node, const Onnx__AttributeProto *attribute);
+
+/* Sets input `index`, filling the places before it with empty names where the list is shorter. */
+bool i4q_edit_set_input(struct i4q_model *model, Onnx__NodeProto *node, size_t index,
+                        const char *value) I4Q_MUST_CHECK;
+
+/* A tensor whose raw_data is `size` zeroed bytes for the caller to fill, or borrows `data` if that is not
+ * NULL. */
+Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, int32_t data_type,
+                                   const int64_t *dims, size_t n_dims, const void *data,
+                                   size_t size) I4Q_MUST_CHECK;
+
+/* What stands for an external tensor is external too, unless it is small: marks it so. */
+enum { I4Q_EXTERNAL_THRESHOLD = 1024 };
+void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *original);
+
+/* Adds an initializer to the scope's graph; many cost no more than each alone. */
+bool i4q_edit_add_initializer(struct i4q_model *model, struct i4q_scope *scope,
+                              Onnx__TensorProto *tensor) I4Q_MUST_CHECK;
+
+bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item) I4Q_MUST_CHECK;
+
+#endif

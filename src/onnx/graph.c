@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Who makes and who reads each value of a model, scope by scope, and the names that are taken. */
+#include "onnx/graph.h"
+
+#include <inttypes.h>
+
+#define ATTRIBUTE_TYPE(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
+
+struct indexer {
+    struct i4q_model *model;
+    struct i4q_scope **last_scope;
+    const struct i4q_node **last_node;
+    struct i4q_error *error;
+};
+
+static bool take_name(struct indexer *indexer, const char *name)
+{
+    void **taken = *i4q_text(name) ? i4q_table_at(&indexer->model->names, name) : (void *[]){NULL};
+    if (!taken)
+        return i4q_fail_memory(indexer->error);
+    if (!*taken)
+        *taken = (void *)1;
+    return true;
+}
+
+/* The value `name` of this very scope, made when it is new. */
+static struct i4q_value *value_at(struct indexer *indexer, struct i4q_scope *scope, const char *name)
+{
+    void **slot = take_name(indexer, name) ? i4q_table_at(&scope->values, name) : NULL;
+    if (!slot) {
+        i4q_fail_memory(indexer->error);
+        return NULL;
+    }
+    struct i4q_value *value = *slot;
+    if (value)
+        return value;
+    value = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *value);
+    if (!value) {
+        i4q_fail_memory(indexer->error);
+        return NULL;
+    }
+    *value = (struct i4q_value){.name = name, .scope = scope, .last_use = &value->uses};
+    *slot = value;
+    return value;
+}
+
+static bool defined_twice(struct indexer *indexer, const char *what, const char *name)
+{
+    return i4q_fail(indexer->error, I4Q_MODEL, "two %s are named '%s'", what, name);
+}
+
+static bool index_initializers(struct indexer *indexer, struct i4q_scope *scope,
+                               const Onnx__GraphProto *graph)
+{
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        const char *name = i4q_text(graph->initializer[i]->name);
+        struct i4q_value *value = value_at(indexer, scope, name);
+        if (!value)
+            return false;
+        if (value->initializer)
+            return defined_twice(indexer, "initializers", name);
+        value->initializer = graph->initializer[i];
+    }
+    for (size_t i = 0; i < graph->n_sparse_initializer; i++) {
+        const Onnx__TensorProto *values = graph->sparse_initializer[i]->values;
+        const char *name = values ? i4q_text(values->name) : "";
+        struct i4q_value *value = value_at(indexer, scope, name);
+        if (!value)
+            return false;
+        if (value->initializer || value->sparse)
+            return defined_twice(indexer, "initializers", name);
+        value->sparse = graph->sparse_initializer[i];
+    }
+    return true;
+}
+
+/* graph.input, graph.output and value_info all tell the types of values. */
+static bool index_types(struct indexer *indexer, struct i4q_scope *scope, Onnx__ValueInfoProto *const *infos,
+                        size_t n, bool inputs, bool outputs)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *name = i4q_text(infos[i]->name);
+        /* value_info and outputs of a body may speak of a value of an enclosing graph; inputs are its own. */
+        struct i4q_value *value = inputs ? NULL : i4q_scope_resolve(scope, name);
+        if (!value)
+            value = value_at(indexer, scope, name);
+        if (!value)
+            return false;
+        value->is_input |= inputs;
+        value->is_output |= outputs;
+        if (infos[i]->type && (!value->type || value->scope == scope))
+            value->type = infos[i]->type;
+    }
+    return true;
+}
+
+static bool index_outputs(struct indexer *indexer, struct i4q_scope *scope, const struct i4q_node *node)
+{
+    for (size_t i = 0; i < node->proto->n_output; i++) {
+        const char *name = node->proto->output[i];
+        if (!*name)
+            continue;
+        struct i4q_value *value = value_at(indexer, scope, name);
+        if (!value)
+            return false;
+        if (value->producer || value->initializer || value->sparse || value->is_input)
+            return defined_twice(indexer, "values", name);
+        value->producer = node;
+    }
+    return take_name(indexer, node->proto->name);
+}
+
+/* All nodes of a scope, before any of their inputs: files need not be sorted. */
+static struct i4q_node *index_nodes(struct indexer *indexer, struct i4q_scope *scope,
+                                    Onnx__NodeProto **protos, size_t n)
+{
+    struct i4q_node *nodes = i4q_arena_alloc(&indexer->model->arena, n, sizeof *nodes);
+    if (!nodes)
+        i4q_fail_memory(indexer->error);
+    for (size_t i = 0; nodes && i < n; i++) {
+        nodes[i] = (struct i4q_node){.proto = protos[i], .scope = scope};
+        if (!index_outputs(indexer, scope, &nodes[i]))
+            return NULL;
+    }
+    return nodes;
+}
+
+static bool index_inputs(struct indexer *indexer, const struct i4q_node *node)
+{
+    for (size_t i = 0; i < node->proto->n_input; i++) {
+        const char *name = node->proto->input[i];
+        struct i4q_value *value = *name ? i4q_scope_resolve(node->scope, name) : NULL;
+        if (!value)
+            continue;
+        struct i4q_use *use = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *use);
+        if (!use)
+            return i4q_fail_memory(indexer->error);
+        *use = (struct i4q_use){.node = node, .input = i};
+        *value->last_use = use;
+        value->last_use = &use->next;
+    }
+    return true;
+}
+
+static bool index_graph(struct indexer *indexer, struct i4q_scope *parent, Onnx__GraphProto *graph);
+
+/* A graph in an attribute of another type would go unnoticed with the attribute, when an upgrade rule takes
+ * that for what it says it is. Old files tell no types. */
+static bool check_body(struct indexer *indexer, const Onnx__NodeProto *node,
+                       const Onnx__AttributeProto *attribute)
+{
+    bool has_graph = attribute->g || attribute->n_graphs;
+    return !has_graph || !attribute->type || attribute->type == ATTRIBUTE_TYPE(GRAPH) ||
+           attribute->type == ATTRIBUTE_TYPE(GRAPHS) ||
+           i4q_fail(indexer->error, I4Q_MODEL, "node '%s': its attribute '%s' holds a graph, but has type %d",
+                    i4q_text(node->name), i4q_text(attribute->name), (int)attribute->type);
+}
+
+static bool index_bodies(struct indexer *indexer, const struct i4q_node *node)
+{
+    for (size_t a = 0; a < node->proto->n_attribute; a++) {
+        Onnx__AttributeProto *attribute = node->proto->attribute[a];
+        if (!check_body(indexer, node->proto, attribute))
+            return false;
+        if (attribute->g && !index_graph(indexer, node->scope, attribute->g))
+            return false;
+        for (size_t i = 0; i < attribute->n_graphs; i++)
+            if (!index_graph(indexer, node->scope, attribute->graphs[i]))
+                return false;
+    }
+    return true;
+}
+
+static bool index_uses(struct indexer *indexer, struct i4q_node *nodes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        *indexer->last_node = &nodes[i];
+        indexer->last_node = &nodes[i].next;
+        if (!index_inputs(indexer, &nodes[i]) || !index_bodies(indexer, &nodes[i]))
+            return false;
+    }
+    return true;
+}
+
+static struct i4q_scope *add_scope(struct indexer *indexer, struct i4q_scope *parent)
+{
+    struct i4q_scope *scope = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *scope);
+    if (!scope) {
+        i4q_fail_memory(indexer->error);
+        return NULL;
+    }
+    scope->parent = parent;
+    i4q_table_init(&scope->values, &indexer->model->arena);
+    *indexer->last_scope = scope;
+    indexer->last_scope = &scope->next;
+    return scope;
+}
+
+/* Recursion through bodies is as deep as the wire pass allowed. */
+static bool index_graph(struct indexer *indexer, struct i4q_scope *parent, Onnx__GraphProto *graph)
+{
+    struct i4q_scope *scope = add_scope(indexer, parent);
+    if (!scope)
+        return false;
+    scope->graph = graph;
+    if (!index_initializers(indexer, scope, graph) ||
+        !index_types(indexer, scope, graph->input, graph->n_input, true, false))
+        return false;
+    struct i4q_node *nodes = index_nodes(indexer, scope, graph->node, graph->n_node);
+    return nodes && index_types(indexer, scope, graph->value_info, graph->n_value_info, false, false) &&
+           index_types(indexer, scope, graph->output, graph->n_output, false, true) &&
+           index_uses(indexer, nodes, graph->n_node);
+}
+
+static bool index_function(struct indexer *indexer, Onnx__FunctionProto *function)
+{
+    struct i4q_scope *scope = add_scope(indexer, NULL);
+    if (!scope)
+        return false;
+    scope->function = function;
+    for (size_t i = 0; i < function->n_input; i++) {
+        struct i4q_value *value = value_at(indexer, scope, function->input[i]);
+        if (!value)
+            return false;
+        value->is_input = true;
+    }
+    struct i4q_node *nodes = index_nodes(indexer, scope, function->node, function->n_node);
+    return nodes && index_types(indexer, scope, function->value_info, function->n_value_info, false, false) &&
+           index_uses(indexer, nodes, function->n_node);
+}
+
+bool i4q_model_index(struct i4q_model *model, struct i4q_error *error)
+{
+    struct indexer indexer = {model, &model->scopes, &model->nodes, error};
+    i4q_table_init(&model->names, &model->arena);
+    if (!index_graph(&indexer, NULL, model->proto->graph))
+        return false;
+    for (size_t i = 0; i < model->proto->n_functions; i++)
+        if (!index_function(&indexer, model->proto->functions[i]))
+            return false;
+    return true;
+}
+
+struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *name)
+{
+    for (; scope; scope = scope->parent) {
+        struct i4q_value *value = i4q_table_get(&scope->values, name);
+        if (value)
+            return value;
+    }
+    return NULL;
+}
+
+char *i4q_model_new_name(struct i4q_model *model, const char *base)
+{
+    char *first = i4q_arena_format(&model->arena, "%s", base), *name = first;
+    void **slot = first ? i4q_table_at(&model->names, first) : NULL;
+    /* The entry of `base` counts: 0 is free, n means that base_n is the next to try. */
+    uintptr_t suffix = slot ? (uintptr_t)*slot : 0;
+    for (; slot && *slot; suffix++) {
+        name = i4q_arena_format(&model->arena, "%s_%" PRIuPTR, base, suffix);
+        slot = name ? i4q_table_at(&model->names, name) : NULL;
+    }
+    if (!slot)
+        return NULL;
+    *slot = (void *)1;
+    slot = i4q_table_at(&model->names, first); /* it may have moved */
+    if (slot)
+        *slot = (void *)(suffix ? suffix : 1);
+    return slot ? name : NULL;
+}

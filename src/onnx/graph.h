@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef INT4Q_ONNX_GRAPH_H
+#define INT4Q_ONNX_GRAPH_H
+
+#include "onnx/model.h"
+
+/* Fills scopes, nodes and names of a model whose messages are complete. I4Q_MODEL: two values of one name. */
+bool i4q_model_index(struct i4q_model *model, struct i4q_error *error) I4Q_MUST_CHECK;
+
+#endif

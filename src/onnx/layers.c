@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "onnx/layers.h"
+
+#include <string.h>
+
+static const struct i4q_conv_op op_table[] = {
+    {.op_type = "Conv", .weight_input = 1, .channel_axis = 0, .least_rank = 3, .is_conv = true},
+    {.op_type = "ConvInteger", .weight_input = 1, .channel_axis = 0, .least_rank = 3, .integer = true},
+    {.op_type = "QLinearConv", .weight_input = 3, .channel_axis = 0, .least_rank = 3, .integer = true},
+    {.op_type = "ConvTranspose", .weight_input = 1, .channel_axis = 1, .least_rank = 3},
+    {.op_type = "Gemm",
+     .weight_input = 1,
+     .channel_axis = 1,
+     .least_rank = 2,
+     .greatest_rank = 2,
+     .transposed = "transB"},
+    {.op_type = "MatMul", .weight_input = 1, .channel_axis = 1, .least_rank = 2, .greatest_rank = 2},
+};
+
+enum { N_OPS = sizeof op_table / sizeof *op_table };
+
+/* Steps through nodes towards the source of a weight; a longer chain, or a cycle, counts as computed. */
+enum { MAX_CHAIN = 64 };
+
+static const struct i4q_conv_op *find_op(unsigned ops, const Onnx__NodeProto *node)
+{
+    for (size_t i = 0; i < N_OPS; i++)
+        if ((ops >> i & 1) && i4q_node_is(node, op_table[i].op_type))
+            return &op_table[i];
+    return NULL;
+}
+
+unsigned i4q_conv_op_bit(const char *op_type)
+{
+    for (size_t i = 0; i < N_OPS; i++)
+        if (!op_table[i].integer && strcmp(op_table[i].op_type, op_type) == 0)
+            return 1u << i;
+    return 0;
+}
+
+static size_t channel_axis(const struct i4q_conv_op *op, const Onnx__NodeProto *node)
+{
+    const Onnx__AttributeProto *transposed = op->transposed ? i4q_node_attribute(node, op->transposed) : NULL;
+    return transposed && transposed->i ? 0 : op->channel_axis;
+}
+
+bool i4q_conv_reads_weight(unsigned ops, const Onnx__NodeProto *node, size_t input, size_t axis)
+{
+    const struct i4q_conv_op *op = find_op(ops, node);
+    return op && !op->integer && op->weight_input == input && channel_axis(op, node) == axis;
+}
+
+const char *i4q_node_label(const Onnx__NodeProto *node)
+{
+    if (*i4q_text(node->name))
+        return node->name;
+    return node->n_output ? node->output[0] : "";
+}
+
+/* The value that input 0 of the value's producer names; NULL when there is none. */
+static struct i4q_value *first_operand(const struct i4q_value *value)
+{
+    const struct i4q_node *node = value->producer;
+    return node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
+}
+
+static struct i4q_value *behind_identities(struct i4q_value *value)
+{
+    for (int i = 0; i < MAX_CHAIN && value->producer && i4q_node_is(value->producer->proto, "Identity");
+         i++) {
+        struct i4q_value *operand = first_operand(value);
+        if (!operand)
+            break;
+        value = operand;
+    }
+    return value;
+}
+
+static bool is_float(int32_t type)
+{
+    return type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 ||
+           type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE || type == ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16;
+}
+
+Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value)
+{
+    if (value->initializer || !value->producer || !i4q_node_is(value->producer->proto, "Constant"))
+        return value->initializer;
+    /* A Constant has one attribute and one output. One with more could not just be replaced. */
+    const Onnx__NodeProto *node = value->producer->proto;
+    const Onnx__AttributeProto *attribute =
+        node->n_attribute == 1 && node->n_output == 1 ? i4q_node_attribute(node, "value") : NULL;
+    return attribute ? attribute->t : NULL;
+}
+
+/* DequantizeLinear, also the one of ONNX Runtime's domain. */
+static bool is_dequantize(const Onnx__NodeProto *node)
+{
+    return strcmp(i4q_text(node->op_type), "DequantizeLinear") == 0 &&
+           (i4q_is_standard_domain(node->domain) || strcmp(node->domain, "com.microsoft") == 0);
+}
+
+/* Whether the node is the first to touch stored integers that become the weight: DequantizeLinear, a Cast, or
+ * the BitShift that takes packed bytes apart. */
+static bool decodes(const struct i4q_value *value)
+{
+    const Onnx__NodeProto *node = value->producer->proto;
+    if (is_dequantize(node))
+        return true;
+    bool may = i4q_node_is(node, "Cast") || i4q_node_is(node, "BitShift");
+    const struct i4q_value *operand = may ? first_operand(value) : NULL;
+    const Onnx__TensorProto *tensor = operand ? i4q_value_tensor(operand) : NULL;
+    return tensor && !is_float(tensor->data_type);
+}
+
+/* Operators that stand between a decoder and the weight; behind any other the weight is computed. */
+static bool may_follow_decoder(const Onnx__NodeProto *node)
+{
+    static const char *const ops[] = {"Identity", "Reshape",   "Mul",     "Sub",       "Cast",    "Concat",
+                                      "Slice",    "Unsqueeze", "Squeeze", "Transpose", "BitShift"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (i4q_node_is(node, ops[i]))
+            return true;
+    return false;
+}
+
+/* The node that decodes the weight, up the chain of first operands; NULL when there is none. */
+static const struct i4q_node *find_decoder(const struct i4q_value *value)
+{
+    for (int i = 0; i < MAX_CHAIN && value && value->producer; i++, value = first_operand(value)) {
+        if (value->producer->proto->n_output != 1) /* none of them has more */
+            break;
+        if (decodes(value))
+            return value->producer;
+        if (!may_follow_decoder(value->producer->proto))
+            break;
+    }
+    return NULL;
+}
+
+static void classify(struct i4q_conv *conv)
+{
+    const struct i4q_value *weight = conv->weight;
+    conv->tensor = i4q_value_tensor(weight);
+    conv->decoder = conv->tensor ? NULL : find_decoder(weight);
+    bool sparse_constant = weight->producer && i4q_node_is(weight->producer->proto, "Constant") &&
+                           i4q_node_attribute(weight->producer->proto, "sparse_value");
+    conv->source = conv->tensor                        ? I4Q_SOURCE_STORED
+                   : weight->sparse || sparse_constant ? I4Q_SOURCE_SPARSE
+                   : conv->decoder                     ? I4Q_SOURCE_DECODED
+                   : weight->producer                  ? I4Q_SOURCE_COMPUTED
+                                                       : I4Q_SOURCE_INPUT;
+}
+
+static bool find_weight(struct i4q_conv *conv, struct i4q_error *error)
+{
+    const Onnx__NodeProto *node = conv->node->proto;
+    const char *name = node->n_input > conv->op->weight_input ? node->input[conv->op->weight_input] : "";
+    if (!*name)
+        return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): it has no weight", i4q_node_label(node),
+                        node->op_type);
+    struct i4q_value *value = i4q_scope_resolve(conv->node->scope, name);
+    if (value)
+        value = behind_identities(value);
+    if (!value || !(value->initializer || value->sparse || value->producer || value->is_input))
+        return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): nothing defines its weight '%s'",
+                        i4q_node_label(node), node->op_type, name);
+    conv->weight = value;
+    classify(conv);
+    return true;
+}
+
+/* Whether the decoder reads integers that are stored, not activations that were quantized on the way. */
+static bool decodes_stored(const struct i4q_conv *conv)
+{
+    const struct i4q_node *node = conv->decoder;
+    const struct i4q_value *codes =
+        node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
+    return codes && i4q_value_tensor(codes);
+}
+
+bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
+                    size_t *count, struct i4q_error *error)
+{
+    size_t n = 0;
+    for (const struct i4q_node *node = model->nodes; node; node = node->next)
+        n += find_op(ops | ops_if_decoded, node->proto) != NULL;
+    *convs = i4q_arena_alloc(&model->arena, n, sizeof **convs);
+    if (!*convs)
+        return i4q_fail_memory(error);
+    *count = 0;
+    for (const struct i4q_node *node = model->nodes; node; node = node->next) {
+        struct i4q_conv conv = {.node = node, .op = find_op(ops | ops_if_decoded, node->proto)};
+        if (!conv.op)
+            continue;
+        conv.channel_axis = channel_axis(conv.op, node->proto);
+        if (!find_weight(&conv, error))
+            return false;
+        if (find_op(ops, node->proto) || decodes_stored(&conv))
+            (*convs)[(*count)++] = conv;
+    }
+    return true;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The convolutions of a model, and other operators with a weight, and where each gets it from. Facts only:
+ * what follows from them is decided by the plan. */
+#ifndef INT4Q_ONNX_LAYERS_H
+#define INT4Q_ONNX_LAYERS_H
+
+#include "onnx/model.h"
+
+/* An operator with a weight, a row of the table of them. */
+struct i4q_conv_op {
+    const char *op_type;
+    size_t weight_input;    /* which of its inputs */
+    size_t channel_axis;    /* of the weight: its output channels; of Gemm without transB */
+    size_t least_rank;      /* of the weight */
+    size_t greatest_rank;   /* the same; 0: any */
+    const char *transposed; /* attribute that, when not 0, moves the channels to axis 0; or NULL */
+    bool integer;           /* takes integer weights only, hence is quantized already */
+    bool is_conv;           /* Conv itself: rows of kernels, which blocks and calibration can be used with */
+};
+
+/* Sets of operators: bit i stands for row i of the table. */
+enum { I4Q_OPS_CONV = 1 << 0, I4Q_OPS_INTEGER = 3 << 1, I4Q_OPS_ALL = (1 << 6) - 1 };
+
+/* The bit of the operator `op_type` that --op-types may name (Conv, ConvTranspose, Gemm, MatMul); 0: none. */
+unsigned i4q_conv_op_bit(const char *op_type);
+
+/* What stands at the source of a weight, behind any number of Identity nodes. */
+enum i4q_source {
+    I4Q_SOURCE_STORED,   /* an initializer, or a Constant node with a dense tensor */
+    I4Q_SOURCE_SPARSE,   /* a sparse initializer, or a Constant node with a sparse tensor */
+    I4Q_SOURCE_INPUT,    /* a graph input without a value, or a formal input */
+    I4Q_SOURCE_DECODED,  /* integers that nodes decode: a DequantizeLinear, or Cast and arithmetic */
+    I4Q_SOURCE_COMPUTED, /* other nodes */
+};
+
+struct i4q_conv {
+    const struct i4q_node *node;
+    const struct i4q_conv_op *op;
+    size_t channel_axis; /* of the weight */
+    enum i4q_source source;
+    struct i4q_value *weight;       /* the value at the source, behind Identity nodes; never NULL */
+    Onnx__TensorProto *tensor;      /* I4Q_SOURCE_STORED: its elements; else NULL */
+    const struct i4q_node *decoder; /* I4Q_SOURCE_DECODED: the DequantizeLinear or Cast; else NULL */
+};
+
+/* All nodes of the operators `ops` in file order, bodies and functions included, and of `ops_if_decoded`
+ * those whose weight is decoded from stored integers; the array is in the model's arena. I4Q_MODEL: one
+ * without a weight, or with one that nothing defines. */
+bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
+                    size_t *count, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Whether the node is one of `ops` and takes input `input` as its weight, with its channels along `axis`. */
+bool i4q_conv_reads_weight(unsigned ops, const Onnx__NodeProto *node, size_t input, size_t axis);
+
+/* The dense tensor that a value is stored as: its initializer, or that of the Constant node that makes it; or
+ * NULL. */
+Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value);
+
+/* How messages call a node: its name, or its first output where it has none. */
+const char *i4q_node_label(const Onnx__NodeProto *node);
+
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "onnx/opset/rules.h"
+
+#include "base/half.h"
+#include "onnx/layers.h"
+
+#include <string.h>
+
+#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+/* ---- what a node says */
+
+/* The attribute, NULL when it is absent. False: it stands for one of the function's caller, whose value only
+ * the call tells. */
+bool i4q_up_attribute(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
+                      Onnx__AttributeProto **attribute)
+{
+    *attribute = i4q_node_attribute(node, name);
+    if (*attribute && *i4q_text((*attribute)->ref_attr_name))
+        return i4q_opset_refuse(u, node, "its attribute %s refers to an attribute of the function", name);
+    return true;
+}
+
+bool i4q_up_has_input(const Onnx__NodeProto *node, size_t index)
+{
+    return index < node->n_input && *node->input[index];
+}
+
+/* The declared type of a tensor value, NULL when nothing tells. */
+const Onnx__TypeProto__Tensor *i4q_up_tensor_type(const struct i4q_value *value)
+{
+    bool known = value && value->type && value->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
+    return known ? value->type->tensor_type : NULL;
+}
+
+const struct i4q_value *i4q_up_value(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
+{
+    return i4q_up_has_input(node, index) ? i4q_scope_resolve(u->scope, node->input[index]) : NULL;
+}
+
+/* The rank of an input, or -1. */
+int64_t i4q_up_rank(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
+{
+    const struct i4q_value *value = i4q_up_value(u, node, index);
+    const Onnx__TypeProto__Tensor *type = i4q_up_tensor_type(value);
+    if (type && type->shape)
+        return (int64_t)type->shape->n_dim;
+    return value && value->initializer ? (int64_t)value->initializer->n_dims : -1;
+}
+
+/* The constant tensor that an input is, or NULL. */
+const Onnx__TensorProto *i4q_up_constant(const struct i4q_upgrader *u, const Onnx__NodeProto *node,
+                                         size_t index)
+{
+    const struct i4q_value *value = i4q_up_value(u, node, index);
+    return value ? i4q_value_tensor(value) : NULL;
+}
+
+/* Operators whose first output has the element type of their first input. */
+static bool keeps_type(const Onnx__NodeProto *node)
+{
+    static const char *const ops[] = {
+        "Add",
+        "AveragePool",
+        "BatchNormalization",
+        "Clip",
+        "Concat",
+        "Conv",
+        "ConvTranspose",
+        "Div",
+        "Dropout",
+        "Elu",
+        "Flatten",
+        "Gemm",
+        "Identity",
+        "GlobalAveragePool",
+        "LeakyRelu",
+        "MatMul",
+        "MaxPool",
+        "Mul",
+        "PRelu",
+        "Pad",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Sigmoid",
+        "Slice",
+        "Softmax",
+        "Split",
+        "Squeeze",
+        "Sub",
+        "Tanh",
+        "Transpose",
+        "Upsample",
+        "Unsqueeze",
+    };
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (i4q_node_is(node, ops[i]))
+            return true;
+    return false;
+}
+
+/* The element type of an input, 0 when nothing tells. Models rarely declare the types of inner values, so it
+ * is looked for up the chain of operators that do not change it. */
+int32_t i4q_up_type(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
+{
+    enum { MAX_STEPS = 1000 };
+    const struct i4q_value *value = i4q_up_value(u, node, index);
+    for (int i = 0; i < MAX_STEPS && value; i++) {
+        const Onnx__TypeProto__Tensor *type = i4q_up_tensor_type(value);
+        if (type)
+            return type->elem_type;
+        if (value->initializer)
+            return value->initializer->data_type;
+        if (!value->producer || !keeps_type(value->producer->proto) ||
+            !i4q_up_has_input(value->producer->proto, 0))
+            return 0;
+        value = i4q_scope_resolve(value->producer->scope, value->producer->proto->input[0]);
+    }
+    return 0;
+}
+
+/* ---- new nodes */
+
+char *i4q_up_new_name(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *suffix)
+{
+    char *base = i4q_arena_format(&u->model->arena, "%s_%s", i4q_node_label(node), suffix);
+    return base ? i4q_model_new_name(u->model, base) : NULL;
+}
+
+/* A node with one output, put into `list`; its output is the result. */
+const char *i4q_up_emit(struct i4q_upgrader *u, struct i4q_list *list, const Onnx__NodeProto *node,
+                        const char *op_type, const char *suffix, const char *const *inputs, size_t n_inputs,
+                        Onnx__NodeProto **made)
+{
+    const char *output = i4q_up_new_name(u, node, suffix),
+               *name = output ? i4q_up_new_name(u, node, op_type) : NULL;
+    *made = name ? i4q_edit_node(u->model, op_type, name, inputs, n_inputs, &output, 1) : NULL;
+    return *made && i4q_list_add(&u->model->arena, list, *made) ? output : NULL;
+}
+
+/* The value of a Constant node in front of `node`. Constants rather than initializers, because functions have
+ * no initializers and bodies seldom do: one form serves all three. */
+const char *i4q_up_constant_node(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *suffix,
+                                 int32_t type, const int64_t *dims, size_t n_dims, const void *data,
+                                 size_t size)
+{
+    Onnx__NodeProto *constant;
+    const char *output = i4q_up_emit(u, &u->nodes, node, "Constant", suffix, NULL, 0, &constant);
+    Onnx__TensorProto *tensor =
+        output ? i4q_edit_tensor(u->model, output, type, dims, n_dims, NULL, size) : NULL;
+    if (!tensor || !i4q_edit_add_tensor(u->model, constant, "value", tensor))
+        return NULL;
+    if (size)
+        memcpy(tensor->raw_data.data, data, size);
+    return output;
+}
+
+const char *i4q_up_ints(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *suffix,
+                        const int64_t *values, size_t n)
+{
+    int64_t count = (int64_t)n;
+    return i4q_up_constant_node(u, node, suffix, TYPE(INT64), &count, 1, values, n * sizeof *values);
+}
+
+/* A scalar of one of the float types that an attribute's value becomes. */
+const char *i4q_up_scalar(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *suffix,
+                          int32_t type, float value)
+{
+    double wide = value;
+    uint16_t half = i4q_half_from_float(value);
+    const void *data = type == TYPE(DOUBLE)    ? (const void *)&wide
+                       : type == TYPE(FLOAT16) ? (void *)&half
+                                               : &value;
+    size_t size = type == TYPE(DOUBLE) ? sizeof wide : type == TYPE(FLOAT16) ? sizeof half : sizeof value;
+    return i4q_up_constant_node(u, node, suffix, type, NULL, 0, data, size);
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan/bias.h"
+
+#include "base/half.h"
+#include "onnx/edit.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BIAS_INPUT = 2 };
+
+/* The value that is the bias; NULL: there is none, or nothing defines it. */
+static const struct i4q_value *bias_value(const struct i4q_plan_row *row)
+{
+    const Onnx__NodeProto *node = row->conv->node->proto;
+    return node->n_input > BIAS_INPUT && *node->input[BIAS_INPUT]
+               ? i4q_scope_resolve(row->conv->node->scope, node->input[BIAS_INPUT])
+               : NULL;
+}
+
+static bool has_bias(const struct i4q_plan_row *row)
+{
+    const Onnx__NodeProto *node = row->conv->node->proto;
+    return node->n_input > BIAS_INPUT && *node->input[BIAS_INPUT];
+}
+
+static bool fits(const Onnx__TensorProto *bias, const struct i4q_weight *weight)
+{
+    return bias && bias->data_type == weight->tensor.type && bias->n_dims == 1 &&
+           bias->dims[0] == (int64_t)i4q_weight_channels(weight);
+}
+
+bool i4q_bias_is_constant(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    const struct i4q_value *value = bias_value(row);
+    if (!has_bias(row))
+        return true;
+    bool replaceable = value && value->is_input && !plan->inputs_are_constant;
+    return value && !replaceable && fits(i4q_value_tensor(value), row->weight);
+}
+
+static double element(const struct i4q_view *payload, bool half, size_t i)
+{
+    uint16_t narrow;
+    float wide;
+    memcpy(half ? (void *)&narrow : &wide, payload->data + i * (half ? sizeof narrow : sizeof wide),
+           half ? sizeof narrow : sizeof wide);
+    return (double)(half ? i4q_half_to_float(narrow) : wide);
+}
+
+static float narrowed(double value, bool half)
+{
+    return half ? i4q_half_to_float(i4q_half_from_float((float)value)) : (float)value;
+}
+
+/* A tensor `name` with the corrected values, where the type can hold them; those before count as 0 where
+ * there is no `payload`. */
+static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_weight *weight,
+                                    const char *name, const struct i4q_view *payload)
+{
+    const struct i4q_quantize_job *job = weight->job;
+    const int64_t dims[] = {(int64_t)job->channels};
+    size_t size = job->half ? sizeof(uint16_t) : sizeof(float);
+    Onnx__TensorProto *made =
+        i4q_edit_tensor(model, name, weight->tensor.type, dims, 1, NULL, job->channels * size);
+    for (size_t i = 0; made && i < job->channels; i++) {
+        double old = payload ? element(payload, job->half, i) : 0;
+        float value = narrowed(old + job->bias[i], job->half);
+        value = isfinite(value) ? value : (float)old;
+        uint16_t narrow = i4q_half_from_float(value);
+        memcpy(made->raw_data.data + i * size, job->half ? (const void *)&narrow : &value, size);
+    }
+    return made;
+}
+
+/* A bias of the Conv's own. */
+static bool add(struct i4q_model *model, const struct i4q_plan_row *row, const char *base,
+                const struct i4q_view *payload)
+{
+    const char *name = i4q_model_new_name(model, base);
+    Onnx__TensorProto *made = name ? corrected(model, row->weight, name, payload) : NULL;
+    return made && i4q_edit_add_initializer(model, row->conv->node->scope, made) &&
+           i4q_edit_set_input(model, row->conv->node->proto, BIAS_INPUT, name);
+}
+
+static bool correct(struct i4q_model *model, const struct i4q_plan_row *row)
+{
+    const struct i4q_value *value = bias_value(row);
+    struct i4q_error error = {0};
+    struct i4q_view payload;
+    if (!value) {
+        const char *base = i4q_arena_format(&model->arena, "%s_bias", row->weight->value->name);
+        return base && add(model, row, base, NULL);
+    }
+    Onnx__TensorProto *bias = i4q_value_tensor(value);
+    if (!i4q_tensor_payload(&model->arena, bias, &payload, &error))
+        return error.code == I4Q_MODEL; /* no bias that anything could read; left as it is */
+    if (value->is_output || !value->uses || value->uses->next) {
+        const char *base = i4q_arena_format(&model->arena, "%s_corrected", value->name);
+        return base && add(model, row, base, &payload);
+    }
+    /* In place: whatever holds the tensor, a list of initializers or a Constant node, holds the new one. */
+    Onnx__TensorProto *made = corrected(model, row->weight, bias->name, &payload);
+    if (!made)
+        return false;
+    i4q_edit_follow_layout(made, bias);
+    made->doc_string = bias->doc_string;
+    *bias = *made;
+    return true;
+}
+
+bool i4q_bias_apply(struct i4q_model *model, const struct i4q_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_rows; i++) {
+        const struct i4q_plan_row *row = &plan->rows[i];
+        bool measured = row->weight && row->weight->format && row->weight->job->bias;
+        if (measured && i4q_bias_is_constant(plan, row) && !correct(model, row))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/inspect_report.h"
+
+#include "base/json.h"
+#include "report/text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { SCALE_WIDTH = 20 };
+
+/* NULL where there is nothing that could have one, and where it is of a type that is not read. */
+static const char *zero_point_name(const struct i4q_inspected *row)
+{
+    const struct i4q_storage *storage = &row->storage;
+    bool unread = storage->zero_point && row->zero_point == I4Q_ZERO_NONE;
+    return unread || !(storage->scale || storage->zero_point) ? NULL : i4q_zero_point_name(row->zero_point);
+}
+
+/* ---- text */
+
+static void print_row(const struct i4q_inspect_report *report, const struct i4q_inspected *row,
+                      int name_width, FILE *stream)
+{
+    const struct i4q_storage *storage = &row->storage;
+    const char *granularity = i4q_granularity_name(storage->granularity), *zero_point = zero_point_name(row);
+    char name[I4Q_TEXT_NAME], shape[I4Q_TEXT_SHAPE], scales[64] = "-";
+    if (isfinite(row->scale_min))
+        snprintf(scales, sizeof scales, "%.3g .. %.3g", row->scale_min, row->scale_max);
+    fprintf(stream, "%-*s  %-15s %-9s  %-11s  %-10s %9zu  %s", name_width,
+            i4q_text_name(row->conv->node->proto, name), i4q_text_shape(storage, shape), storage->name,
+            granularity ? granularity : "-", zero_point ? zero_point : "-", storage->bytes, scales);
+    if (report->has_reference && row->compared)
+        fprintf(stream, "%*s  %7.2f  %9.3g", SCALE_WIDTH - (int)strlen(scales), "", row->sqnr_db,
+                row->max_error);
+    fputc('\n', stream);
+}
+
+/* How often each code occurs, and how many stand at the two ends: a grid that is used up clips. */
+static void print_histogram(const struct i4q_inspected *row, FILE *stream)
+{
+    size_t total = 0, ends = 0;
+    for (size_t i = 0; i < row->n_histogram; i++)
+        total += row->histogram[i];
+    if (!total)
+        return;
+    ends = row->histogram[0] + row->histogram[row->n_histogram - 1];
+    fprintf(stream, "    codes");
+    for (size_t i = 0; i < row->n_histogram && row->n_histogram <= 16; i++)
+        fprintf(stream, " %zu", row->histogram[i]);
+    fprintf(stream, "%s at the ends %.2f %%, zero channels %zu\n", row->n_histogram <= 16 ? ";" : "",
+            100 * (double)ends / (double)total, row->zero_channels);
+}
+
+static void print_totals(const struct i4q_inspection *inspection, FILE *stream)
+{
+    const char *separator = "convs     ";
+    for (enum i4q_kind kind = 0; kind < I4Q_KINDS; kind++) {
+        if (!inspection->totals[kind])
+            continue;
+        fprintf(stream, "%s %zu %s", separator, inspection->totals[kind], i4q_kind_names[kind]);
+        separator = ",";
+    }
+    fputs(inspection->n_rows ? "\n" : "convs      none\n", stream);
+}
+
+void i4q_inspect_text(const struct i4q_inspect_report *report, FILE *stream)
+{
+    const struct i4q_inspection *inspection = report->inspection;
+    int width = i4q_text_name_width(inspection->convs, inspection->n_rows);
+    char text[I4Q_TEXT_NAME];
+    fprintf(stream, "%-*s  %-15s %-9s  %-11s  %-10s %9s  %s%s\n", width, "conv", "shape", "stored", "scales",
+            "zero point", "bytes", "scale range",
+            report->has_reference ? "           SQNR dB  max error" : "");
+    for (size_t i = 0; i < inspection->n_rows; i++) {
+        print_row(report, &inspection->rows[i], width, stream);
+        print_histogram(&inspection->rows[i], stream);
+    }
+    fputc('\n', stream);
+    print_totals(inspection, stream);
+    fprintf(stream, "file       %zu bytes, opset %" PRId64 ", IR version %" PRId64 "\n", report->bytes,
+            inspection->opset, inspection->model->proto->ir_version);
+    for (size_t i = 0; i < inspection->problems.count; i++)
+        fprintf(stream, "problem    %s\n", i4q_text_mask(inspection->problems.items[i], text));
+    for (size_t i = 0; i < inspection->differences.count; i++)
+        fprintf(stream, "differs    %s\n", i4q_text_mask(inspection->differences.items[i], text));
+    for (size_t i = 0; i < report->n_requirements; i++)
+        fprintf(stream, "require    %s: %s (%.0f)\n", i4q_text_mask(report->requirements[i].text, text),
+                report->requirements[i].holds ? "holds" : "does not hold", report->requirements[i].value);
+}
+
+/* ---- JSON */
+
+static json_t *histogram_json(const struct i4q_inspected *row)
+{
+    if (!row->histogram)
+        return json_null();
+    json_t *histogram = json_array();
+    for (size_t i = 0; i < row->n_histogram; i++)
+        i4q_json_add(&histogram, i4q_json_size(row->histogram[i]));
+    return histogram;
+}
+
+static json_t *row_json(const struct i4q_inspected *row)
+{
+    const struct i4q_storage *storage = &row->storage;
+    json_t *json = json_object();
+    i4q_json_put(&json, "node", i4q_json_text(i4q_text(row->conv->node->proto->name)));
+    i4q_json_put(&json, "op", json_string(row->conv->op->op_type));
+    i4q_json_put(&json, "weight", i4q_json_text(row->conv->weight->name));
+    i4q_json_put(&json, "shape", i4q_json_dims(storage->dims, storage->rank));
+    i4q_json_put(&json, "storage", json_string(storage->name));
+    i4q_json_put(&json, "granularity", i4q_json_text(i4q_granularity_name(storage->granularity)));
+    i4q_json_put(&json, "block", json_integer(storage->block));
+    i4q_json_put(&json, "zero_point", i4q_json_text(zero_point_name(row)));
+    i4q_json_put(&json, "bytes", storage->codes ? i4q_json_size(storage->bytes) : json_null());
+    i4q_json_put(&json, "scale_min", i4q_json_real(row->scale_min));
+    i4q_json_put(&json, "scale_max", i4q_json_real(row->scale_max));
+    i4q_json_put(&json, "zero_channels",
+                 row->has_zero_channels ? i4q_json_size(row->zero_channels) : json_null());
+    i4q_json_put(&json, "histogram", histogram_json(row));
+    i4q_json_put(&json, "sqnr_db", i4q_json_real(row->compared ? row->sqnr_db : NAN));
+    i4q_json_put(&json, "max_error", i4q_json_real(row->compared ? row->max_error : NAN));
+    return json;
+}
+
+static json_t *rows_json(const struct i4q_inspection *inspection)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < inspection->n_rows; i++)
+        i4q_json_add(&rows, row_json(&inspection->rows[i]));
+    return rows;
+}
+
+static json_t *external_json(const struct i4q_external *external)
+{
+    json_t *locations = json_array();
+    for (size_t i = 0; i < external->n_files; i++)
+        i4q_json_add(&locations, i4q_json_text(external->files[i].location));
+    return locations;
+}
+
+static json_t *model_json(const struct i4q_inspect_report *report)
+{
+    const Onnx__ModelProto *proto = report->inspection->model->proto;
+    json_t *opsets = json_object();
+    for (size_t i = 0; i < proto->n_opset_import; i++) {
+        const char *domain = i4q_text(proto->opset_import[i]->domain);
+        json_t *key = i4q_json_text(*domain ? domain : "ai.onnx");
+        i4q_json_put(&opsets, key ? json_string_value(key) : "",
+                     key ? json_integer(proto->opset_import[i]->version) : NULL);
+        json_decref(key);
+    }
+    json_t *json = json_object();
+    i4q_json_put(&json, "path", i4q_json_text(report->path));
+    i4q_json_put(&json, "bytes", i4q_json_size(report->bytes));
+    i4q_json_put(&json, "ir_version", json_integer(proto->ir_version));
+    i4q_json_put(&json, "opsets", opsets);
+    i4q_json_put(&json, "producer", i4q_json_text(i4q_text(proto->producer_name)));
+    i4q_json_put(&json, "external", external_json(&report->inspection->model->external));
+    return json;
+}
+
+static json_t *totals_json(const struct i4q_inspection *inspection)
+{
+    json_t *totals = json_object();
+    for (enum i4q_kind kind = 0; kind < I4Q_KINDS; kind++)
+        i4q_json_put(&totals, i4q_kind_names[kind], i4q_json_size(inspection->totals[kind]));
+    i4q_json_put(&totals, "float_bytes", i4q_json_size(inspection->float_bytes));
+    return totals;
+}
+
+static json_t *requirement_json(const struct i4q_requirement *requirement)
+{
+    json_t *json = json_object();
+    i4q_json_put(&json, "expr", i4q_json_text(requirement->text));
+    i4q_json_put(&json, "holds", json_boolean(requirement->holds));
+    i4q_json_put(&json, "value", json_integer((json_int_t)requirement->value));
+    return json;
+}
+
+static json_t *requirements_json(const struct i4q_inspect_report *report)
+{
+    json_t *requirements = json_array();
+    for (size_t i = 0; i < report->n_requirements; i++)
+        i4q_json_add(&requirements, requirement_json(&report->requirements[i]));
+    return requirements;
+}
+
+json_t *i4q_inspect_json(const struct i4q_inspect_report *report)
+{
+    const struct i4q_inspection *inspection = report->inspection;
+    json_t *json = json_object();
+    i4q_json_put(&json, "schema", json_integer(1));
+    i4q_json_put(&json, "command", json_string("inspect"));
+    i4q_json_put(&json, "version", json_string(INT4Q_VERSION));
+    i4q_json_put(&json, "model", model_json(report));
+    i4q_json_put(&json, "convs", rows_json(inspection));
+    i4q_json_put(&json, "totals", totals_json(inspection));
+    i4q_json_put(&json, "problems", i4q_json_texts(inspection->problems.items, inspection->problems.count));
+    i4q_json_put(&json, "requirements", requirements_json(report));
+    i4q_json_put(&json, "differences",
+                 i4q_json_texts(inspection->differences.items, inspection->differences.count));
+    return json;
+}

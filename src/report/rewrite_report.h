@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What `int4q rewrite` tells: one line a Conv and a summary for people, one JSON document for scripts. */
+#ifndef INT4Q_REPORT_REWRITE_REPORT_H
+#define INT4Q_REPORT_REWRITE_REPORT_H
+
+#include "plan/plan.h"
+#include "rewrite/rewrite.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+struct i4q_report {
+    struct i4q_model *model; /* its arena is used */
+    const struct i4q_plan *plan;
+    const struct i4q_rewrite *rewrite;
+    const char *input_path, *output_path, *topk_path; /* the last may be NULL */
+    size_t input_bytes, output_bytes;                 /* external data included */
+    bool dry_run;
+    bool written; /* a model was written */
+};
+
+/* Writes the text to `stream`, whose state the caller checks. */
+void i4q_report_text(const struct i4q_report *report, FILE *stream);
+
+/* The document (keys: README, "JSON"); NULL when memory runs out. */
+json_t *i4q_report_json(const struct i4q_report *report) I4Q_MUST_CHECK;
+
+#endif

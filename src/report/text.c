@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/text.h"
+
+#include "platform/terminal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *i4q_text_mask(const char *text, char buffer[static I4Q_TEXT_NAME])
+{
+    snprintf(buffer, I4Q_TEXT_NAME, "%s", text);
+    return i4q_mask_control(buffer);
+}
+
+const char *i4q_text_name(const Onnx__NodeProto *node, char buffer[static I4Q_TEXT_NAME])
+{
+    return i4q_text_mask(i4q_node_label(node), buffer);
+}
+
+const char *i4q_text_shape(const struct i4q_storage *storage, char buffer[static I4Q_TEXT_SHAPE])
+{
+    size_t length = 0;
+    snprintf(buffer, I4Q_TEXT_SHAPE, "-");
+    for (size_t i = 0; i < storage->rank && length < I4Q_TEXT_SHAPE; i++)
+        length += (size_t)snprintf(buffer + length, I4Q_TEXT_SHAPE - length, "%s%" PRId64, i ? "x" : "",
+                                   storage->dims[i]);
+    return buffer;
+}
+
+int i4q_text_name_width(const struct i4q_conv *convs, size_t count)
+{
+    size_t width = I4Q_TEXT_MIN_NAME;
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(i4q_node_label(convs[i].node->proto));
+        width = length > width ? length : width;
+    }
+    return (int)(width < I4Q_TEXT_MAX_NAME ? width : I4Q_TEXT_MAX_NAME);
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Pieces of the tables that people read: names masked and cut to a width, shapes as 48x3x3x3. */
+#ifndef INT4Q_REPORT_TEXT_H
+#define INT4Q_REPORT_TEXT_H
+
+#include "forms/form.h"
+#include "onnx/layers.h"
+
+enum {
+    I4Q_TEXT_NAME = 256, /* bytes of a masked name, the terminator included; longer ones are cut */
+    I4Q_TEXT_SHAPE = 128,
+    I4Q_TEXT_MIN_NAME = 4, /* of a column of names */
+    I4Q_TEXT_MAX_NAME = 72,
+};
+
+/* `text` with control characters masked, in `buffer`, which is also returned. */
+const char *i4q_text_mask(const char *text, char buffer[static I4Q_TEXT_NAME]);
+
+/* The node's label, masked. */
+const char *i4q_text_name(const Onnx__NodeProto *node, char buffer[static I4Q_TEXT_NAME]);
+
+/* "48x3x3x3", or "-" when the shape is not known. */
+const char *i4q_text_shape(const struct i4q_storage *storage, char buffer[static I4Q_TEXT_SHAPE]);
+
+/* Width of the column for the names of `count` Convs. */
+int i4q_text_name_width(const struct i4q_conv *convs, size_t count);
+
+#endif

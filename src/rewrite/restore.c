@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rewrite/restore.h"
+
+#include "base/checked.h"
+#include "base/half.h"
+#include "forms/reader.h"
+#include "onnx/edit.h"
+
+#include <string.h>
+
+#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+enum { TILE = 4096, MAX_DEPTH = 64 };
+
+/* What becomes of a value of the model; hung to it as `attached`. */
+struct fate {
+    bool goes; /* nothing reads it any more: with its initializer, or the node that makes it */
+    const struct i4q_use *use;   /* the first that may still be in need of it, once it was asked for */
+    Onnx__TensorProto *restored; /* the initializer that it becomes, or whose place it leaves */
+};
+
+struct restorer {
+    struct i4q_model *model;
+    const struct i4q_kernels *kernels;
+    struct i4q_restoration *result;
+    struct i4q_error *error;
+};
+
+static struct fate *fate_of(struct restorer *restorer, struct i4q_value *value)
+{
+    if (!value->attached)
+        value->attached = i4q_arena_alloc(&restorer->model->arena, 1, sizeof(struct fate));
+    if (!value->attached)
+        i4q_fail_memory(restorer->error);
+    return value->attached;
+}
+
+static bool goes(const struct i4q_value *value)
+{
+    const struct fate *fate = value->attached;
+    return fate && fate->goes;
+}
+
+/* ---- floats */
+
+static void fill(const struct i4q_stored *stored, const struct i4q_kernels *kernels, uint8_t *data)
+{
+    for (size_t start = 0; start < stored->codes.count; start += TILE) {
+        float tile[TILE];
+        uint16_t halves[TILE];
+        size_t n = stored->codes.count - start < TILE ? stored->codes.count - start : TILE;
+        i4q_stored_decode(stored, kernels, start, n, tile);
+        for (size_t i = 0; stored->half && i < n; i++)
+            halves[i] = i4q_half_from_float(tile[i]);
+        if (stored->half)
+            memcpy(data + start * sizeof *halves, halves, n * sizeof *halves);
+        else
+            memcpy(data + start * sizeof *tile, tile, n * sizeof *tile);
+    }
+}
+
+/* The initializer that the weight becomes; NULL with no error: it cannot be read. */
+static Onnx__TensorProto *decode(struct restorer *restorer, const struct i4q_conv *conv,
+                                 struct i4q_storage *storage)
+{
+    struct i4q_stored stored;
+    struct i4q_arena *arena = &restorer->model->arena;
+    i4q_storage_describe(arena, conv, storage);
+    if (!storage->codes || storage->is_float || !storage->scale || !storage->dims)
+        return NULL;
+    if (!i4q_stored_open(arena, storage, &stored, restorer->error))
+        return NULL;
+    bool known = stored.codes.type && stored.scale.type && stored.codes.count == storage->count &&
+                 (stored.half || stored.scale.type->type == TYPE(FLOAT)) &&
+                 (!storage->zero_point || stored.zero_point.type);
+    if (!known)
+        return NULL;
+    Onnx__TensorProto *tensor = i4q_edit_tensor(
+        restorer->model, conv->weight->name, stored.half ? TYPE(FLOAT16) : TYPE(FLOAT), storage->dims,
+        storage->rank, NULL, storage->count * (stored.half ? sizeof(uint16_t) : sizeof(float)));
+    if (!tensor)
+        i4q_fail_memory(restorer->error);
+    else
+        fill(&stored, restorer->kernels, tensor->raw_data.data);
+    if (tensor)
+        i4q_edit_follow_layout(tensor, storage->codes);
+    return tensor;
+}
+
+/* ---- what goes */
+
+static bool is_read(const struct i4q_use *use)
+{
+    const Onnx__NodeProto *node = use->node->proto;
+    const struct i4q_value *output =
+        node->n_output ? i4q_scope_resolve(use->node->scope, node->output[0]) : NULL;
+    return !output || !goes(output);
+}
+
+/* What goes never comes back, so each use is passed once, however many nodes share the value. */
+static bool is_unread(const struct i4q_value *value, struct fate *fate)
+{
+    const struct i4q_use *use = fate->use ? fate->use : value->uses;
+    while (use->next && !is_read(use))
+        use = use->next;
+    fate->use = use;
+    return !is_read(use) && !value->is_output && !value->is_input;
+}
+
+/* Values that only decoded the weight go with it, back to the initializers. */
+static bool drop_unread(struct restorer *restorer, const struct i4q_node *node, int depth)
+{
+    for (size_t i = 0; i < node->proto->n_input && depth < MAX_DEPTH; i++) {
+        struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[i]);
+        struct fate *fate = value ? fate_of(restorer, value) : NULL;
+        if (value && !fate)
+            return false;
+        if (!value || fate->goes || !is_unread(value, fate))
+            continue;
+        fate->goes = true;
+        if (value->producer && !drop_unread(restorer, value->producer, depth + 1))
+            return false;
+    }
+    return true;
+}
+
+/* The codes leave their place to the weight. */
+static bool take_place(struct restorer *restorer, const struct i4q_conv *conv,
+                       const struct i4q_storage *storage, Onnx__TensorProto *tensor)
+{
+    struct i4q_value *codes = i4q_scope_resolve(conv->weight->scope, i4q_text(storage->codes->name));
+    bool movable =
+        codes && codes->initializer == storage->codes && codes->scope == conv->weight->scope && goes(codes);
+    struct fate *fate = fate_of(restorer, movable ? codes : conv->weight);
+    if (fate)
+        fate->restored = tensor;
+    return fate != NULL;
+}
+
+static bool restore_weight(struct restorer *restorer, const struct i4q_conv *conv)
+{
+    struct i4q_storage storage;
+    struct fate *fate = fate_of(restorer, conv->weight);
+    if (!fate || fate->goes) /* done for another Conv */
+        return fate != NULL;
+    Onnx__TensorProto *tensor = decode(restorer, conv, &storage);
+    if (!tensor)
+        return restorer->error->code == I4Q_OK;
+    fate->goes = true;
+    restorer->result->weights[restorer->result->n_weights++] = (struct i4q_restored){
+        i4q_node_label(conv->node->proto), conv->weight->name, storage.name, storage.count};
+    return drop_unread(restorer, conv->weight->producer, 0) && take_place(restorer, conv, &storage, tensor);
+}
+
+/* ---- graphs */
+
+static const struct fate *fate_at(const struct i4q_scope *scope, const char *name)
+{
+    const struct i4q_value *value = i4q_table_get(&scope->values, name);
+    return value ? value->attached : NULL;
+}
+
+static bool rebuild_initializers(struct i4q_model *model, struct i4q_scope *scope)
+{
+    Onnx__GraphProto *graph = scope->graph;
+    struct i4q_list list = {0};
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        const struct fate *fate = fate_at(scope, i4q_text(graph->initializer[i]->name));
+        Onnx__TensorProto *tensor = fate && fate->goes ? fate->restored : graph->initializer[i];
+        if (tensor && !i4q_list_add(&model->arena, &list, tensor))
+            return false;
+    }
+    /* Codes that were no initializer of this graph left no place. */
+    for (size_t i = 0; i < graph->n_node; i++) {
+        const Onnx__NodeProto *node = graph->node[i];
+        const struct fate *fate = node->n_output ? fate_at(scope, node->output[0]) : NULL;
+        if (fate && fate->goes && fate->restored && !i4q_list_add(&model->arena, &list, fate->restored))
+            return false;
+    }
+    graph->initializer = (Onnx__TensorProto **)list.items;
+    graph->n_initializer = list.count;
+    return true;
+}
+
+static void drop_nodes(struct i4q_scope *scope)
+{
+    Onnx__GraphProto *graph = scope->graph;
+    size_t kept = 0;
+    for (size_t i = 0; i < graph->n_node; i++) {
+        Onnx__NodeProto *node = graph->node[i];
+        const struct fate *fate = node->n_output ? fate_at(scope, node->output[0]) : NULL;
+        if (!fate || !fate->goes)
+            graph->node[kept++] = node;
+    }
+    graph->n_node = kept;
+}
+
+/* ---- imports */
+
+static bool uses_domain(const struct i4q_model *model, const char *domain)
+{
+    for (const struct i4q_node *node = model->nodes; node; node = node->next) {
+        const struct fate *fate = node->proto->n_output ? fate_at(node->scope, node->proto->output[0]) : NULL;
+        if ((!fate || !fate->goes) && strcmp(i4q_text(node->proto->domain), domain) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void drop_unused_import(struct i4q_model *model, const char *domain)
+{
+    Onnx__ModelProto *proto = model->proto;
+    size_t kept = 0;
+    if (uses_domain(model, domain))
+        return;
+    for (size_t i = 0; i < proto->n_opset_import; i++)
+        if (strcmp(i4q_text(proto->opset_import[i]->domain), domain) != 0)
+            proto->opset_import[kept++] = proto->opset_import[i];
+    proto->n_opset_import = kept;
+}
+
+bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
+                 struct i4q_restoration *restoration, struct i4q_error *error)
+{
+    struct i4q_conv *convs;
+    size_t count;
+    struct restorer restorer = {model, kernels, restoration, error};
+    *restoration = (struct i4q_restoration){0};
+    if (!i4q_convs_find(model, 0, I4Q_OPS_ALL, &convs, &count, error))
+        return false;
+    restoration->weights = i4q_arena_alloc(&model->arena, count, sizeof *restoration->weights);
+    if (!restoration->weights)
+        return i4q_fail_memory(error);
+    for (size_t i = 0; i < count; i++)
+        if (convs[i].weight->scope->graph && !restore_weight(&restorer, &convs[i]))
+            return false;
+    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next) {
+        if (!scope->graph)
+            continue;
+        if (!rebuild_initializers(model, scope))
+            return i4q_fail_memory(error);
+        drop_nodes(scope);
+    }
+    drop_unused_import(model, "com.microsoft");
+    return true;
+}

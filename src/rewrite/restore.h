@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The way back: weights that nodes decode from stored integers become float initializers again. */
+#ifndef INT4Q_REWRITE_RESTORE_H
+#define INT4Q_REWRITE_RESTORE_H
+
+#include "kernels/sets.h"
+#include "onnx/layers.h"
+
+/* One weight that was restored. */
+struct i4q_restored {
+    const char *node, *weight; /* names */
+    const char *storage;       /* what it was stored as */
+    size_t count;              /* elements */
+};
+
+struct i4q_restoration {
+    struct i4q_restored *weights; /* in the order of the Convs that read them */
+    size_t n_weights;
+};
+
+/* Changes the model's messages: each decoded weight W becomes an initializer W of the exact values
+ * float(code - zero point) * scale, in the place of its codes; nodes and initializers that only decoded it
+ * go, and so does an import of com.microsoft that nothing uses any more. Weights that cannot be read stay as
+ * they are. I4Q_MODEL: a payload or scale that does not fit. */
+bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
+                 struct i4q_restoration *restoration, struct i4q_error *error) I4Q_MUST_CHECK;
+
+#endif

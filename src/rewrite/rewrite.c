@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rewrite/rewrite.h"
+
+#include "forms/emit.h"
+#include "onnx/edit.h"
+#include "plan/bias.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { IR_WITHOUT_INITIALIZER_INPUTS = 4 };
+
+/* ---- graphs */
+
+/* The weight that this value of the scope held, if it is quantized. */
+static struct i4q_weight *quantized_weight(const struct i4q_scope *scope, const char *name)
+{
+    const struct i4q_value *value = i4q_table_get(&scope->values, name);
+    struct i4q_weight *weight = value ? value->attached : NULL;
+    return weight && weight->format ? weight : NULL;
+}
+
+static bool add_all(struct i4q_model *model, struct i4q_list *list, const struct i4q_list *items)
+{
+    for (size_t i = 0; i < items->count; i++)
+        if (!i4q_list_add(&model->arena, list, items->items[i]))
+            return false;
+    return true;
+}
+
+/* The new initializers stand where the weight stood, or at the end when it came from a Constant node. */
+static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scope,
+                                 const struct i4q_plan *plan, const struct i4q_decoder *decoders)
+{
+    Onnx__GraphProto *graph = scope->graph;
+    struct i4q_list list = {0};
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        const struct i4q_weight *weight = quantized_weight(scope, i4q_text(graph->initializer[i]->name));
+        bool added = weight ? add_all(model, &list, &decoders[weight - plan->weights].tensors)
+                            : i4q_list_add(&model->arena, &list, graph->initializer[i]);
+        if (!added)
+            return false;
+    }
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_weight *weight = &plan->weights[i];
+        bool from_node = weight->format && weight->value->scope == scope && !weight->value->initializer;
+        if (from_node && !add_all(model, &list, &decoders[i].tensors))
+            return false;
+    }
+    graph->initializer = (Onnx__TensorProto **)list.items;
+    graph->n_initializer = list.count;
+    return true;
+}
+
+/* The new nodes read initializers only, so the front is always a valid place for them, also for bodies that
+ * capture the weight. Constant nodes that held a weight go. */
+static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, const struct i4q_plan *plan,
+                          const struct i4q_decoder *decoders)
+{
+    Onnx__GraphProto *graph = scope->graph;
+    struct i4q_list list = {0};
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_weight *weight = &plan->weights[i];
+        if (weight->format && weight->value->scope == scope && !add_all(model, &list, &decoders[i].nodes))
+            return false;
+    }
+    for (size_t i = 0; i < graph->n_node; i++) {
+        Onnx__NodeProto *node = graph->node[i];
+        bool held_weight =
+            i4q_node_is(node, "Constant") && node->n_output && quantized_weight(scope, node->output[0]);
+        if (!held_weight && !i4q_list_add(&model->arena, &list, node))
+            return false;
+    }
+    graph->node = (Onnx__NodeProto **)list.items;
+    graph->n_node = list.count;
+    return true;
+}
+
+/* The decoders of the weights that one graph defines; false when memory runs out. */
+static bool make_decoders(struct i4q_model *model, const struct i4q_scope *scope, const struct i4q_plan *plan,
+                          int64_t opset, struct i4q_decoder *decoders, bool *any)
+{
+    struct i4q_decoder_shared shared = {0};
+    *any = false;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_weight *weight = &plan->weights[i];
+        if (!weight->format || weight->value->scope != scope)
+            continue;
+        *any = true;
+        if (!i4q_decoder_make(model, weight, plan->target.microsoft, opset, &shared, &decoders[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset)
+{
+    struct i4q_decoder *decoders = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *decoders);
+    if (!decoders)
+        return false;
+    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next) {
+        bool any;
+        if (!make_decoders(model, scope, plan, opset, decoders, &any))
+            return false;
+        if (any && (!replace_initializers(model, scope, plan, decoders) ||
+                    !replace_nodes(model, scope, plan, decoders)))
+            return false;
+    }
+    return true;
+}
+
+/* Initializers leave graph.input: all of them where the list is but a habit, else those of the weights alone.
+ * A value that is both an input and the output of a node would be defined twice; and from IR version 4 on a
+ * listed initializer could be replaced by the caller, which nobody meant here. */
+static size_t drop_constant_inputs(struct i4q_model *model, const struct i4q_plan *plan)
+{
+    Onnx__GraphProto *graph = model->proto->graph;
+    size_t kept = 0;
+    for (size_t i = 0; i < graph->n_input; i++) {
+        const struct i4q_value *value =
+            i4q_table_get(&model->scopes->values, i4q_text(graph->input[i]->name));
+        const struct i4q_weight *weight = value->attached;
+        bool constant = plan->inputs_are_constant || (weight && weight->format);
+        if (!value->initializer || !constant)
+            graph->input[kept++] = graph->input[i];
+    }
+    size_t dropped = graph->n_input - kept;
+    graph->n_input = kept;
+    return dropped;
+}
+
+/* ---- the model */
+
+static int64_t main_opset(const struct i4q_model *model)
+{
+    return i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import);
+}
+
+/* The least versions that the stored forms need, or the model's own if they are higher. */
+static int64_t opset_needed(const struct i4q_model *model, const struct i4q_plan *plan)
+{
+    int64_t needed = main_opset(model);
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_weight *weight = &plan->weights[i];
+        int64_t opset = weight->format ? i4q_decoder_opset(weight, plan->target.microsoft) : 0;
+        needed = needed < opset ? opset : needed;
+    }
+    return needed;
+}
+
+static int64_t ir_version_needed(const struct i4q_model *model, const struct i4q_plan *plan)
+{
+    int64_t needed = model->proto->ir_version;
+    needed = needed < IR_WITHOUT_INITIALIZER_INPUTS ? IR_WITHOUT_INITIALIZER_INPUTS : needed;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_weight *weight = &plan->weights[i];
+        int64_t version = weight->format ? i4q_decoder_ir_version(weight, plan->target.microsoft) : 0;
+        needed = needed < version ? version : needed;
+    }
+    return needed;
+}
+
+static bool set_versions(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset,
+                         struct i4q_rewrite *result, struct i4q_error *error)
+{
+    int64_t needed = opset_needed(model, plan);
+    if (opset && opset < needed)
+        return i4q_fail(error, I4Q_USAGE, "--opset %" PRId64 " is below %" PRId64 ", which the result needs",
+                        opset, needed);
+    if (!i4q_opset_upgrade(model, opset ? opset : needed, &result->upgrades, error))
+        return false;
+    model->proto->ir_version = ir_version_needed(model, plan);
+    return true;
+}
+
+/* The domain of ONNX Runtime's own operators, where it is used and not yet imported. */
+static bool import_microsoft(struct i4q_model *model)
+{
+    Onnx__ModelProto *proto = model->proto;
+    struct i4q_list imports = {0};
+    for (size_t i = 0; i < proto->n_opset_import; i++) {
+        if (strcmp(i4q_text(proto->opset_import[i]->domain), "com.microsoft") == 0)
+            return true;
+        if (!i4q_list_add(&model->arena, &imports, proto->opset_import[i]))
+            return false;
+    }
+    Onnx__OperatorSetIdProto *import = i4q_arena_alloc(&model->arena, 1, sizeof *import);
+    if (!import || !i4q_list_add(&model->arena, &imports, import))
+        return false;
+    onnx__operator_set_id_proto__init(import);
+    import->domain = (char *)"com.microsoft";
+    import->has_version = true;
+    import->version = 1;
+    proto->opset_import = (Onnx__OperatorSetIdProto **)imports.items;
+    proto->n_opset_import = imports.count;
+    return true;
+}
+
+bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset,
+                       struct i4q_rewrite *result, struct i4q_error *error)
+{
+    *result = (struct i4q_rewrite){.ir_version[0] = model->proto->ir_version, .opset[0] = main_opset(model)};
+    if (plan->n_quantized) {
+        if (!set_versions(model, plan, opset, result, error))
+            return false;
+        if (!i4q_bias_apply(model, plan) || !replace_weights(model, plan, main_opset(model)) ||
+            (plan->target.microsoft && !import_microsoft(model)))
+            return i4q_fail_memory(error);
+        result->inputs_dropped = drop_constant_inputs(model, plan);
+    }
+    result->ir_version[1] = model->proto->ir_version;
+    result->opset[1] = main_opset(model);
+    return true;
+}

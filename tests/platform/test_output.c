@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "testing.h"
+
+#include "platform/file.h"
+#include "platform/output.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Every test runs in an empty directory of its own. */
+static int setup(void **state)
+{
+    (void)state;
+    char name[] = "/tmp/int4q-output-XXXXXX";
+    return mkdtemp(name) && chdir(name) == 0 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char path[256];
+    if (!getcwd(path, sizeof path))
+        return -1;
+    DIR *directory = opendir(".");
+    for (struct dirent *entry; directory && (entry = readdir(directory));)
+        unlink(entry->d_name);
+    closedir(directory);
+    return chdir("/") == 0 ? rmdir(path) : -1;
+}
+
+static size_t count_files(void)
+{
+    size_t count = 0;
+    DIR *directory = opendir(".");
+    for (struct dirent *entry; (entry = readdir(directory));)
+        count += entry->d_name[0] != '.';
+    closedir(directory);
+    return count;
+}
+
+static void put(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void assert_content(const char *path, const char *text)
+{
+    struct i4q_input input;
+    struct i4q_error error = {0};
+    assert_true(i4q_input_open(&input, path, 1 << 20, &error));
+    assert_int_equal(input.bytes.size, strlen(text));
+    assert_memory_equal(input.bytes.data, text, strlen(text));
+    i4q_input_close(&input);
+}
+
+static void appears_at_commit(void **state)
+{
+    (void)state;
+    struct i4q_output output;
+    struct i4q_error error = {0};
+    assert_true(i4q_output_open(&output, "out", I4Q_OUTPUT_NEW, &error));
+    i4q_output_append(&output, "whole", 5);
+    assert_int_equal(access("out", F_OK), -1);
+    assert_true(i4q_output_commit(&output, &error));
+    assert_content("out", "whole");
+    assert_int_equal(count_files(), 1);
+    i4q_output_abort(&output); /* harmless */
+    assert_content("out", "whole");
+}
+
+static void abort_leaves_nothing(void **state)
+{
+    (void)state;
+    struct i4q_output output;
+    struct i4q_error error = {0};
+    put("out", "old");
+    assert_true(i4q_output_open(&output, "out", I4Q_OUTPUT_REPLACE, &error));
+    i4q_output_append(&output, "new", 3);
+    i4q_output_abort(&output);
+    assert_content("out", "old");
+    assert_int_equal(count_files(), 1);
+}
+
+static void an_existing_file_is_kept(void **state)
+{
+    (void)state;
+    struct i4q_output output;
+    struct i4q_error error = {0};
+    put("out", "old");
+    assert_false(i4q_output_open(&output, "out", I4Q_OUTPUT_NEW, &error));
+    assert_failed(error, I4Q_FAILED, "already exists");
+    i4q_output_abort(&output);
+    assert_content("out", "old");
+}
+
+static void a_file_that_appears_meanwhile_is_kept(void **state)
+{
+    (void)state;
+    struct i4q_output output;
+    struct i4q_error error = {0};
+    assert_true(i4q_output_open(&output, "out", I4Q_OUTPUT_NEW, &error));
+    i4q_output_append(&output, "mine", 4);
+    put("out", "theirs");
+    assert_false(i4q_output_commit(&output, &error));
+    assert_failed(error, I4Q_FAILED, "File exists");
+    assert_content("out", "theirs");
+    assert_int_equal(count_files(), 1);
+}
+
+static void a_replaced_file_keeps_its_permissions(void **state)
+{
+    (void)state;
+    struct i4q_output output;
+    struct i4q_error error = {0};
+    struct stat status;
+    put("out", "old");
+    assert_int_equal(chmod("out", 0640), 0);
+    assert_true(i4q_output_open(&output, "out", I4Q_OUTPUT_REPLACE, &error));
+    i4q_output_append(&output, "new", 3);
+    assert_true(i4q_output_commit(&output, &error));
+    assert_int_equal(stat("out", &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0640);
+    assert_content("out", "new");
+}
+
+static void a_full_disk_is_an_error(void **state)
+{
+    (void)state;
+    struct i4q_output output;
+    struct i4q_error error = {0};
+    static char big[1 << 20];
+    assert_true(i4q_output_open(&output, "/dev/full", I4Q_OUTPUT_REPLACE, &error));
+    for (int i = 0; i < 10; i++)
+        i4q_output_append(&output, big, i % 2 ? sizeof big : 100);
+    assert_false(i4q_output_commit(&output, &error));
+    assert_failed(error, I4Q_FAILED, "cannot write: No space left on device");
+}
+
+static void a_missing_directory_is_an_error(void **state)
+{
+    (void)state;
+    struct i4q_output output;
+    struct i4q_error error = {0};
+    assert_false(i4q_output_open(&output, "no/such/out", I4Q_OUTPUT_NEW, &error));
+    assert_failed(error, I4Q_FAILED, "cannot create: No such file or directory");
+    error = (struct i4q_error){0};
+    assert_false(i4q_output_open(&output, ".", I4Q_OUTPUT_REPLACE, &error));
+    assert_failed(error, I4Q_FAILED, "is a directory");
+}
+
+static void large_and_small_pieces_keep_their_order(void **state)
+{
+    (void)state;
+    struct i4q_output output;
+    struct i4q_error error = {0};
+    static uint8_t expected[3 << 20], *at = expected;
+    uint32_t seed = 5;
+    assert_true(i4q_output_open(&output, "out", I4Q_OUTPUT_NEW, &error));
+    while (at < expected + sizeof expected - (1 << 19)) {
+        seed = seed * 1664525 + 1013904223;
+        size_t size = seed % 3 ? seed >> 24 : seed >> 13;
+        memset(at, (int)(seed >> 16), size);
+        i4q_output_append(&output, at, size);
+        at += size;
+    }
+    assert_int_equal(output.total, at - expected);
+    assert_true(i4q_output_commit(&output, &error));
+    struct i4q_input input;
+    assert_true(i4q_input_open(&input, "out", SIZE_MAX / 2, &error));
+    assert_int_equal(input.bytes.size, at - expected);
+    assert_memory_equal(input.bytes.data, expected, input.bytes.size);
+    i4q_input_close(&input);
+}
+
+static void temporaries_are_removed_by_signals(void **state)
+{
+    (void)state;
+    struct i4q_output output;
+    struct i4q_error error = {0};
+    assert_true(i4q_output_open(&output, "out", I4Q_OUTPUT_NEW, &error));
+    assert_int_equal(count_files(), 1);
+    i4q_output_remove_temporaries();
+    assert_int_equal(count_files(), 0);
+    char *taken = output.temporary; /* the handler owns it now, and its process dies */
+    i4q_output_abort(&output);
+    free(taken);
+}
+
+static void inputs_have_limits(void **state)
+{
+    (void)state;
+    struct i4q_input input;
+    struct i4q_error error = {0};
+    put("in", "12345");
+    assert_false(i4q_input_open(&input, "in", 4, &error));
+    assert_failed(error, I4Q_MODEL, "larger than the limit of 4 bytes");
+    error = (struct i4q_error){0};
+    assert_false(i4q_input_open(&input, "/dev/zero", 100000, &error));
+    assert_failed(error, I4Q_MODEL, "larger than the limit");
+    error = (struct i4q_error){0};
+    assert_false(i4q_input_open(&input, "missing", 4, &error));
+    assert_failed(error, I4Q_FAILED, "cannot open: No such file");
+    error = (struct i4q_error){0};
+    assert_false(i4q_input_open(&input, ".", 4, &error));
+    assert_failed(error, I4Q_FAILED, "Is a directory");
+    put("in", "");
+    error = (struct i4q_error){0};
+    assert_true(i4q_input_open(&input, "in", 4, &error));
+    assert_int_equal(input.bytes.size, 0);
+    i4q_input_close(&input);
+}
+
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_DIRECTORY(appears_at_commit),
+        IN_DIRECTORY(abort_leaves_nothing),
+        IN_DIRECTORY(an_existing_file_is_kept),
+        IN_DIRECTORY(a_file_that_appears_meanwhile_is_kept),
+        IN_DIRECTORY(a_replaced_file_keeps_its_permissions),
+        IN_DIRECTORY(a_full_disk_is_an_error),
+        IN_DIRECTORY(a_missing_directory_is_an_error),
+        IN_DIRECTORY(large_and_small_pieces_keep_their_order),
+        IN_DIRECTORY(temporaries_are_removed_by_signals),
+        IN_DIRECTORY(inputs_have_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "testing.h"
+
+#include "base/half.h"
+#include "quantize/quantize.h"
+
+#include <math.h>
+
+enum { MAX_BYTES = 1 << 20 };
+
+static const struct i4q_kernels *kernels(const char *name)
+{
+    struct i4q_error error = {0};
+    const struct i4q_kernels *set = i4q_kernels_choose(name, &error);
+    assert_non_null(set);
+    return set;
+}
+
+static void run(const char *set, unsigned threads, struct i4q_quantize_job *jobs, size_t count)
+{
+    struct i4q_error error = {0};
+    const struct i4q_quantize_options options = {.kernels = kernels(set), .threads = threads};
+    assert_true(i4q_quantize(&options, jobs, count, &error));
+}
+
+static void rows_of_odd_length(void **state)
+{
+    (void)state;
+    /* absmax 7, 0.7, 0 and one so small that the division underflows */
+    static const float weights[] = {7, -3.5f, 1, 0.7f, -0.1f, 0.35f, 0, -0.0f, 0, 0x1p-149f, 0, -0x1p-149f};
+    uint8_t codes[6];
+    float scales[4];
+    struct i4q_quantize_job job = {.weights = weights,
+                                   .outer = 1,
+                                   .channels = 4,
+                                   .inner = 3,
+                                   .format = i4q_formats,
+                                   .method = i4q_methods,
+                                   .codes = codes,
+                                   .scales = scales};
+    run("scalar", 1, &job, 1);
+    assert_true(job.finite);
+    assert_true(scales[0] == 1.0f && scales[1] == 0.7f / 7.0f && scales[2] == 1.0f && scales[3] == 1.0f);
+    /* 7 -4 1 | 7 -1 q | 0 0 0 | 0 0 0 with q = rint(0.35 / (0.7 / 7)), a near tie that binary32 decides */
+    int q = (int)rintf(0.35f / (0.7f / 7.0f));
+    const uint8_t expected[] = {0xc7, 0x71, (uint8_t)(0x0f | q << 4), 0, 0, 0};
+    assert_memory_equal(codes, expected, sizeof expected);
+    assert_true(fabs((double)job.max_error - 0.5) < 0.01);
+}
+
+static void all_zero_and_exact_weights_have_no_sqnr(void **state)
+{
+    (void)state;
+    static const float zeros[5] = {0}, exact[] = {7, -7, 1, 2, 3};
+    uint8_t codes[3];
+    float scale;
+    struct i4q_quantize_job job = {.weights = zeros,
+                                   .outer = 1,
+                                   .channels = 1,
+                                   .inner = 5,
+                                   .format = i4q_formats,
+                                   .method = i4q_methods,
+                                   .codes = codes,
+                                   .scales = &scale};
+    run(NULL, 1, &job, 1);
+    assert_true(isnan(job.sqnr_db) && job.max_error == 0 && scale == 1);
+    job.weights = exact;
+    run(NULL, 1, &job, 1);
+    assert_true(isinf(job.sqnr_db) && scale == 1);
+    assert_memory_equal(codes, "\x97\x21\x03", 3);
+}
+
+static void sqnr_is_in_decibel(void **state)
+{
+    (void)state;
+    static const float weights[] = {7, 0.25f}; /* decoded as 7 and 0 */
+    uint8_t code;
+    float scale;
+    struct i4q_quantize_job job = {.weights = weights,
+                                   .outer = 1,
+                                   .channels = 1,
+                                   .inner = 2,
+                                   .format = i4q_formats,
+                                   .method = i4q_methods,
+                                   .codes = &code,
+                                   .scales = &scale};
+    run(NULL, 1, &job, 1);
+    assert_true(fabs(job.sqnr_db - 10 * log10((49 + 0.0625) / 0.0625)) < 1e-12);
+    assert_true(job.max_error == 0.25f);
+}
+
+static void half_weights(void **state)
+{
+    (void)state;
+    /* 1, -0.5 | the smallest subnormal, whose scale would be 0 | 0, 0 */
+    static const uint16_t weights[] = {0x3c00, 0xb800, 0x0001, 0x0000, 0x0000, 0x8000};
+    uint8_t codes[3];
+    uint16_t scales[3];
+    struct i4q_quantize_job job = {.weights = weights,
+                                   .half = true,
+                                   .outer = 1,
+                                   .channels = 3,
+                                   .inner = 2,
+                                   .format = i4q_formats,
+                                   .method = i4q_methods,
+                                   .codes = codes,
+                                   .scales = scales};
+    run(NULL, 1, &job, 1);
+    assert_int_equal(scales[0], i4q_half_from_float(1.0f / 7.0f));
+    assert_int_equal(scales[1], 0x0001);
+    assert_int_equal(scales[2], 0x3c00);
+    float scale = i4q_half_to_float(scales[0]);
+    int low = (int)rintf(1.0f / scale), high = (int)rintf(-0.5f / scale);
+    assert_int_equal(codes[0], (low & 15) | (high & 15) << 4);
+    assert_int_equal(codes[1], 0x01);
+    assert_int_equal(codes[2], 0x00);
+}
+
+static void what_is_not_finite_is_told(void **state)
+{
+    (void)state;
+    static float good[] = {1, 2, 3}, bad[40000];
+    static uint8_t codes[2][20000];
+    static float scales[2][2];
+    struct i4q_quantize_job jobs[] = {{.weights = good,
+                                       .outer = 1,
+                                       .channels = 1,
+                                       .inner = 3,
+                                       .format = i4q_formats,
+                                       .method = i4q_methods,
+                                       .codes = codes[0],
+                                       .scales = scales[0]},
+                                      {.weights = bad,
+                                       .outer = 1,
+                                       .channels = 2,
+                                       .inner = 20000,
+                                       .format = i4q_formats,
+                                       .method = i4q_methods,
+                                       .codes = codes[1],
+                                       .scales = scales[1]}};
+    bad[39999] = NAN;
+    run(NULL, 2, jobs, 2);
+    assert_true(jobs[0].finite);
+    assert_false(jobs[1].finite);
+    bad[39999] = 0;
+    bad[0] = -INFINITY;
+    run(NULL, 2, jobs, 2);
+    assert_false(jobs[1].finite);
+}
+
+/* The shapes of a job that make chunks and tiles end in odd places. */
+static const struct shape {
+    size_t rows, columns;
+    bool half;
+} shapes[] = {{1, 1, false},    {3, 9, false},    {7, 4097, false}, {2, 50001, false}, {999, 27, false},
+              {64, 576, false}, {5, 12289, true}, {3, 3, true},     {1, 100003, false}};
+
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+static const struct i4q_method methods[] = {
+    {"absmax", I4Q_SCALE_ABSMAX, false, I4Q_ROUND_NEAREST, false},
+    {"range", I4Q_SCALE_RANGE, true, I4Q_ROUND_NEAREST, false},
+    {"mse", I4Q_SCALE_MSE, false, I4Q_ROUND_NEAREST, false},
+    {"l2.4", I4Q_SCALE_L24, true, I4Q_ROUND_SQUANT, false},
+};
+
+static uint8_t *outputs(const char *set, unsigned threads, const struct i4q_method *method,
+                        const void *weights, struct i4q_quantize_job jobs[SHAPES])
+{
+    uint8_t *bytes = calloc(MAX_BYTES, 1), *at = bytes;
+    for (size_t i = 0; i < SHAPES; i++) {
+        const struct shape *shape = &shapes[i];
+        size_t codes = i4q_format_bytes(i4q_formats, shape->rows * shape->columns);
+        jobs[i] = (struct i4q_quantize_job){.weights = (const char *)weights + 1, /* aligned to nothing */
+                                            .half = shape->half,
+                                            .outer = 1,
+                                            .channels = shape->rows,
+                                            .inner = shape->columns,
+                                            .format = i4q_formats,
+                                            .method = method,
+                                            .codes = at,
+                                            .scales = at + codes};
+        at += codes + shape->rows * (shape->half ? 2 : 4);
+        if (method->asymmetric)
+            jobs[i].zero_points = at;
+        at += (shape->rows + 1) / 2;
+    }
+    assert_true(at < bytes + MAX_BYTES);
+    run(set, threads, jobs, SHAPES);
+    return bytes;
+}
+
+static void threads_and_kernels_change_nothing_by(const struct i4q_method *method, const void *weights)
+{
+    static const unsigned threads[] = {1, 2, 5};
+    struct i4q_quantize_job expected[SHAPES], jobs[SHAPES];
+    uint8_t *reference = outputs("scalar", 1, method, weights, expected);
+    for (const struct i4q_kernels *const *set = i4q_kernel_sets; *set; set++) {
+        for (size_t t = 0; t < sizeof threads / sizeof *threads && i4q_kernels_supported(*set); t++) {
+            uint8_t *bytes = outputs((*set)->name, threads[t], method, weights, jobs);
+            assert_memory_equal(bytes, reference, MAX_BYTES);
+            for (size_t i = 0; i < SHAPES; i++) {
+                assert_true(jobs[i].finite && expected[i].finite);
+                assert_memory_equal(&jobs[i].sqnr_db, &expected[i].sqnr_db, sizeof jobs[i].sqnr_db);
+                assert_true(jobs[i].max_error == expected[i].max_error);
+                assert_int_equal(jobs[i].clipped, expected[i].clipped);
+            }
+            free(bytes);
+        }
+    }
+    free(reference);
+}
+
+static void threads_and_kernels_change_nothing(void **state)
+{
+    (void)state;
+    static uint8_t weights[4 * 100003 + 8];
+    uint32_t seed = 7;
+    for (size_t i = 0; i < sizeof weights; i++) {
+        seed = seed * 1664525 + 1013904223;
+        weights[i] = (uint8_t)(seed >> 24 & 0x3f); /* exponents that keep FLOAT and FLOAT16 finite */
+    }
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        threads_and_kernels_change_nothing_by(&methods[i], weights);
+}
+
+/* Scattered channels get the scales and codes that they get when they lie together. */
+static void check_scattered(size_t outer, size_t channels, size_t inner, const struct i4q_format *format)
+{
+    size_t count = outer * channels * inner, row = outer * inner, kept = 0;
+    float *weights = malloc(2 * count * sizeof *weights), *moved = weights + count;
+    int8_t *codes[2] = {malloc(count), malloc(count)};
+    uint8_t *packed[2] = {malloc(count), malloc(count)};
+    float *scales[2] = {calloc(channels, sizeof(float)), calloc(channels, sizeof(float))};
+    for (size_t i = 0; i < count; i++) {
+        size_t channel = i / inner % channels, place = i / inner / channels * inner + i % inner;
+        weights[i] = (float)((uint32_t)i * 2654435761u >> 8) - 0x1p23f;
+        moved[channel * row + place] = weights[i];
+    }
+    struct i4q_quantize_job jobs[] = {
+        {.weights = weights, .outer = outer, .channels = channels, .inner = inner},
+        {.weights = moved, .outer = 1, .channels = channels, .inner = row}};
+    for (int j = 0; j < 2; j++) {
+        jobs[j].format = format;
+        jobs[j].method = i4q_methods;
+        jobs[j].codes = memset(packed[j], 0xa5, count);
+        jobs[j].scales = scales[j];
+        run(NULL, 3, &jobs[j], 1);
+        assert_true(jobs[j].finite);
+        if (format->bits == 4)
+            kernels(NULL)->unpack4(packed[j], count, codes[j]);
+        else
+            memcpy(codes[j], packed[j], count);
+    }
+    assert_memory_equal(scales[0], scales[1], channels * sizeof(float));
+    for (size_t i = 0; i < count; i++) {
+        size_t channel = i / inner % channels, place = i / inner / channels * inner + i % inner;
+        kept += codes[0][i] == codes[1][channel * row + place];
+    }
+    assert_int_equal(kept, count);
+    assert_true(format->bits == 8 || count % 2 == 0 || packed[0][count / 2] < 16);
+    assert_true(jobs[0].max_error == jobs[1].max_error && fabs(jobs[0].sqnr_db - jobs[1].sqnr_db) < 1e-4);
+    for (int j = 0; j < 2; j++) {
+        free(codes[j]);
+        free(packed[j]);
+        free(scales[j]);
+    }
+    free(weights);
+}
+
+static void scattered_channels(void **state)
+{
+    (void)state;
+    static const size_t sizes[][3] = {{2, 1, 1},    {3, 5, 1},  {257, 67, 1}, {700, 130, 1}, {33, 66, 4},
+                                      {65, 129, 9}, {5, 3, 33}, {4, 7, 300},  {3, 2, 5001}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (const struct i4q_format *format = i4q_formats; format->name; format++)
+            check_scattered(sizes[i][0], sizes[i][1], sizes[i][2], format);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_of_odd_length),
+        cmocka_unit_test(all_zero_and_exact_weights_have_no_sqnr),
+        cmocka_unit_test(sqnr_is_in_decibel),
+        cmocka_unit_test(half_weights),
+        cmocka_unit_test(what_is_not_finite_is_told),
+        cmocka_unit_test(threads_and_kernels_change_nothing),
+        cmocka_unit_test(scattered_channels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
