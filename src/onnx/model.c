@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/model.h"
 
+#include "onnx/foreign.h"
 #include "onnx/graph.h"
 #include "onnx/tensor.h"
 #include "onnx/wire.h"
@@ -212,7 +213,7 @@ static bool unpack(struct i4q_model *model, const struct i4q_wire *wire, struct 
     return i4q_model_each_tensor(model, link_tensor, &linker);
 }
 
-static bool load(struct i4q_model *model, struct i4q_view bytes, struct i4q_error *error)
+static bool parse(struct i4q_model *model, struct i4q_view bytes, struct i4q_error *error)
 {
     if (bytes.size == 0)
         return i4q_fail(error, I4Q_MODEL, "not an ONNX model: it is empty");
@@ -222,6 +223,19 @@ static bool load(struct i4q_model *model, struct i4q_view bytes, struct i4q_erro
     bool ok = unpack(model, &wire, error) && check(model->proto, error) && i4q_model_index(model, error);
     i4q_wire_free(&wire);
     return ok;
+}
+
+/* Where reading fails, what the file is says more than the byte at which it stops being protobuf. */
+static bool load(struct i4q_model *model, struct i4q_view bytes, struct i4q_error *error)
+{
+    if (parse(model, bytes, error))
+        return true;
+    const char *foreign = error->code == I4Q_MODEL ? i4q_foreign(bytes, model->path) : NULL;
+    if (foreign) {
+        *error = (struct i4q_error){0};
+        i4q_fail(error, I4Q_MODEL, "not an ONNX model: it is %s", foreign);
+    }
+    return false;
 }
 
 bool i4q_model_load_bytes(struct i4q_model *model, struct i4q_view bytes, const char *path,

@@ -22,7 +22,7 @@ struct buffer {
 };
 
 struct scan {
-    const uint8_t *start; /* of the whole input, for offsets in messages */
+    const uint8_t *start, *end; /* of the whole input, for messages */
     struct i4q_wire_payload payload;
     struct buffer skeleton;
     struct i4q_view *payloads;
@@ -142,6 +142,13 @@ static bool read_tag(struct scan *scan, struct cursor *cursor, const ProtobufCMe
     return true;
 }
 
+/* Whether what a known field lacks would stand behind the end of the file. */
+static bool ends_early(const struct scan *scan, const struct cursor *cursor, const struct token *token)
+{
+    return token->field && token->wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED &&
+           cursor->end == scan->end;
+}
+
 /* Bytes of the value, without a length prefix; the cursor then stands at the value. */
 static bool read_size(struct scan *scan, struct cursor *cursor, struct token *token)
 {
@@ -170,10 +177,11 @@ static bool read_size(struct scan *scan, struct cursor *cursor, struct token *to
                         token->number, offset(scan, token->start));
     }
     if (size > (uint64_t)(cursor->end - cursor->at))
-        return i4q_fail(
-            scan->error, I4Q_MODEL,
-            "malformed protobuf: field %u at offset %" PRIu64 " has %" PRIu64 " bytes, %" PRIu64 " are left",
-            token->number, offset(scan, token->start), size, (uint64_t)(cursor->end - cursor->at));
+        return i4q_fail(scan->error, I4Q_MODEL,
+                        "malformed protobuf: field %u at offset %" PRIu64 " has %" PRIu64 " bytes, %" PRIu64
+                        " are left%s",
+                        token->number, offset(scan, token->start), size, (uint64_t)(cursor->end - cursor->at),
+                        ends_early(scan, cursor, token) ? ": an incomplete download?" : "");
     token->size = (size_t)size;
     return true;
 }
@@ -305,8 +313,8 @@ static bool scan_message(struct scan *scan, struct cursor cursor, const Protobuf
 bool i4q_wire_scan(struct i4q_view bytes, const ProtobufCMessageDescriptor *root,
                    struct i4q_wire_payload payload, struct i4q_wire *wire, struct i4q_error *error)
 {
-    struct scan scan = {.start = bytes.data, .payload = payload, .error = error};
     struct cursor cursor = {bytes.data, bytes.size ? bytes.data + bytes.size : bytes.data};
+    struct scan scan = {.start = cursor.at, .end = cursor.end, .payload = payload, .error = error};
     bool ok = scan_message(&scan, cursor, root, 1);
     *wire = (struct i4q_wire){{scan.skeleton.data, scan.skeleton.size}, scan.payloads, scan.n_payloads};
     if (!ok)
