@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
-import sys
-
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 
 @pytest.fixture(name="cluster")

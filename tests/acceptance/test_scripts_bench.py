@@ -7,14 +7,10 @@ from collections import namedtuple
 
 import onnx
 import pytest
-from helpers import INT4Q, ROOT, make_model, run_int4q, skip_sanitized, tensor, value
+from helpers import INT4Q, make_model, run_int4q, skip_sanitized, tensor, value
 from onnx import helper
 
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-import bench  # noqa: E402
-import bench_runtime  # noqa: E402
-import make_sized  # noqa: E402
-import other_tools  # noqa: E402
+from int4q.lab.commands import bench, bench_runtime, make_sized, other_tools
 
 
 def bench_results(folder, *options):

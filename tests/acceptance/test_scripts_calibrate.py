@@ -4,19 +4,16 @@ import hashlib
 import itertools
 import json
 import os
-import sys
 
 import numpy as np
 import onnx
 import pytest
-from helpers import ROOT, make_model, run, shared_data, tensor, value
+from helpers import make_model, run, shared_data, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-import calibrate  # noqa: E402
-import focus  # noqa: E402
-import patches  # noqa: E402
-from safetensors import safe_open  # noqa: E402
+from int4q.lab import attention, patches
+from int4q.lab.commands import calibrate
+from safetensors import safe_open
 
 
 def conv(weight="w", source="h", output="y", **attributes):
@@ -328,23 +325,23 @@ def test_attention():
     """p / sqrt(area) in each cell of a box, the part of it that lies inside; even where nothing is seen."""
     boxes = np.array([[8, 8, 24, 16], [-50, 24, 7, 90], [0, 0, 8, 8]], np.float64)
     probabilities = np.array([[.5, .1], [0, .25], [.01, .01]])
-    found = focus.attention(probabilities, boxes, (32, 40))
+    found = attention.attention(probabilities, boxes, (32, 40))
     wanted = np.zeros((4, 5))
     wanted[1, 1:3] = .5 / np.sqrt(2)
     wanted[3, 0] = .25
     np.testing.assert_allclose(found, wanted / wanted.mean(), rtol=1e-6)
-    np.testing.assert_array_equal(focus.attention(probabilities * 0, boxes, (32, 40)), np.ones((4, 5)))
+    np.testing.assert_array_equal(attention.attention(probabilities * 0, boxes, (32, 40)), np.ones((4, 5)))
 
 
 def test_position_weights():
     cells = np.zeros((4, 4), np.float32)
     cells[0, 0] = 16
-    found = focus.position_weights(cells, (32, 32), (2, 2), .3)
+    found = attention.position_weights(cells, (32, 32), (2, 2), .3)
     np.testing.assert_allclose(found, [.7 + .3 * 4, .7, .7, .7], rtol=1e-6)
-    np.testing.assert_allclose(focus.position_weights(cells, (32, 32), (8, 8), 1).reshape(8, 8)[:2, :2], 16)
+    np.testing.assert_allclose(attention.position_weights(cells, (32, 32), (8, 8), 1).reshape(8, 8)[:2, :2], 16)
     for places in ((4, 400), (7,), (2, 2, 2)):  # no maps of the picture
-        np.testing.assert_array_equal(focus.position_weights(cells, (32, 32), places, .3), np.ones(np.prod(places)))
-    assert np.all(focus.position_weights(cells, (32, 32), (1, 1), .3) == 1)
+        np.testing.assert_array_equal(attention.position_weights(cells, (32, 32), places, .3), np.ones(np.prod(places)))
+    assert np.all(attention.position_weights(cells, (32, 32), (1, 1), .3) == 1)
 
 
 def test_focus(tmp_path):

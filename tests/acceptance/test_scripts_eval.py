@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/detectors.py and scripts/eval_coco.py: decoding undone by hand, small evaluations, trained models if there."""
+"""int4q.lab.detectors and scripts/eval_coco.py: decoding undone by hand, small evaluations, trained models if there."""
 import csv
 import json
 import os
@@ -12,10 +12,9 @@ import pytest
 from helpers import ROOT, make_model, run_int4q, shared_data, value
 from onnx import helper, numpy_helper
 
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-import detectors  # noqa: E402
-import eval_coco  # noqa: E402
-from PIL import Image  # noqa: E402
+from int4q.lab import detectors
+from int4q.lab.commands import eval_coco
+from PIL import Image
 
 SIZE = (64, 96)
 PLAIN = {"raw": False, "exp": False, "corners": True, "planes": False}

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/export_yolo.py, with a stand-in for ultralytics, which needs weights from elsewhere."""
-import os
 import shutil
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import ROOT, yolo_scene
+from helpers import yolo_scene
 
-SCRIPTS = os.path.join(ROOT, "scripts")
-sys.path.insert(0, SCRIPTS)
-import detectors  # noqa: E402
-import export_yolo  # noqa: E402
+from int4q.lab import detectors
+from int4q.lab.commands import export_yolo
 
 
 @pytest.fixture(scope="module")

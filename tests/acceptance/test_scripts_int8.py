@@ -9,13 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
-from helpers import INT4Q, ROOT, assert_equal_outputs, make_model, run_int4q, tensor, value, yolo_scene
+from helpers import INT4Q, assert_equal_outputs, make_model, run_int4q, tensor, value, yolo_scene
 from onnx import helper, numpy_helper
 from PIL import Image
 
-SCRIPTS = os.path.join(ROOT, "scripts")
-sys.path.insert(0, SCRIPTS)
-import int8_baseline  # noqa: E402
+from int4q.lab.commands import int8_baseline
 
 TOOL = ["--int4q", INT4Q]
 

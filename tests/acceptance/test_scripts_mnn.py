@@ -12,10 +12,8 @@ import pytest
 from helpers import ROOT, make_model, tensor, value
 from onnx import helper
 
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-import detectors  # noqa: E402
-import eval_coco  # noqa: E402
-import other_tools  # noqa: E402
+from int4q.lab import detectors
+from int4q.lab.commands import eval_coco, other_tools
 
 PLACES = sum(detectors.cells((64, 64)))
 

@@ -14,14 +14,9 @@ from cluster import wait_for
 from helpers import INT4Q, ROOT, run_int4q, yolo_scene
 
 SCRIPTS = os.path.join(ROOT, "scripts")
-sys.path.insert(0, SCRIPTS)
-import eval_coco  # noqa: E402
-import inspect_page  # noqa: E402
-import make_schemes  # noqa: E402
-import plots  # noqa: E402
-import report_page  # noqa: E402
-import run_schemes  # noqa: E402
-from PIL import Image, ImageDraw  # noqa: E402
+from int4q.lab import plots, report_page
+from int4q.lab.commands import eval_coco, inspect_page, make_schemes, run_schemes
+from PIL import Image, ImageDraw
 
 TOOL = ["--int4q", INT4Q]
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/smoke_run.py and what it shares with the other scripts of the loop (scripts/loop.py)."""
+"""scripts/smoke_run.py and what it shares with the other scripts of the loop (int4q.lab.run)."""
 import json
 import os
-import sys
 
 import numpy as np
 import onnx
@@ -10,9 +9,8 @@ import pytest
 from helpers import INT4Q, ROOT, make_model, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-import loop  # noqa: E402
-import smoke_run  # noqa: E402
+from int4q.lab import run
+from int4q.lab.commands import smoke_run
 
 
 def small_model(path, scale=1.0):
@@ -84,7 +82,7 @@ def test_no_tool(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="smoke_run.py: /nowhere/int4q: no such program"):
         smoke_run.main([model, "--int4q", "/nowhere/int4q"])
     monkeypatch.delenv("INT4Q", raising=False)
-    monkeypatch.setattr(loop, "ROOT", str(tmp_path))
+    monkeypatch.setattr(run, "ROOT", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit, match="no int4q at .*--int4q"):
         smoke_run.main([model])
@@ -92,12 +90,12 @@ def test_no_tool(tmp_path, monkeypatch):
 
 def test_journal(tmp_path):
     """Lines survive; half a line, as a killed program leaves it, is dropped and the file goes on."""
-    journal = loop.Journal(str(tmp_path / "a" / "j.jsonl"))
+    journal = run.Journal(str(tmp_path / "a" / "j.jsonl"))
     journal.add({"n": 1})
     journal.add({"n": 2})
     with open(journal.path, "ab") as file:
         file.write(b'{"n": 3')
-    again = loop.Journal(journal.path)
+    again = run.Journal(journal.path)
     assert again.rows == [{"n": 1}, {"n": 2}]
     again.add({"n": 4})
-    assert loop.Journal(journal.path).rows == [{"n": 1}, {"n": 2}, {"n": 4}]
+    assert run.Journal(journal.path).rows == [{"n": 1}, {"n": 2}, {"n": 4}]

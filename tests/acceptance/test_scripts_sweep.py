@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 
 import numpy as np
 import onnx
@@ -14,11 +13,9 @@ from helpers import INT4Q, ROOT, make_model, run, run_int4q, shared_data, tensor
 from onnx import helper, numpy_helper
 
 SCRIPTS = os.path.join(ROOT, "scripts")
-sys.path.insert(0, SCRIPTS)
-import detectors  # noqa: E402
-import eval_coco  # noqa: E402
-import parts  # noqa: E402
-import sensitivity_sweep as sweep  # noqa: E402
+from int4q.lab import detectors
+from int4q.lab.commands import eval_coco, sensitivity_sweep as sweep
+from int4q.lab.graph import Graph
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +55,7 @@ def swept(yolo, tmp_path_factory):
 def test_parts(yolo):
     """Cut anywhere, the two parts together are the whole."""
     model = onnx.load(yolo / "n.onnx")
-    graph = parts.Graph(model, ["output0", "/model.23/Sigmoid_output_0"])
+    graph = Graph(model, ["output0", "/model.23/Sigmoid_output_0"])
     feed = {"images": np.random.default_rng(0).random((1, 3, 64, 64), np.float32)}
     whole = graph.run(0, len(graph.nodes), [feed], graph.outputs)[0]
     for cut in (0, 1, 17, 100, graph.best_cut(120, 130), len(graph.nodes) - 40, len(graph.nodes)):
@@ -76,7 +73,7 @@ def test_live():
              helper.make_node("ReduceMax", ["b"], ["m"], keepdims=0), helper.make_node("Greater", ["m", "k0"], ["c"]),
              helper.make_node("If", ["c"], ["y"], then_branch=then, else_branch=other)]
     model = make_model(nodes, [numpy_helper.from_array(np.float32(0.5), "k0")])
-    graph = parts.Graph(model, ["early", "y"])
+    graph = Graph(model, ["early", "y"])
     assert graph.live(0) == ["x"] and graph.live(3) == ["x", "a", "early"] and graph.live(4) == ["a", "early", "b"]
     assert graph.best_cut(0, 5) == 0 and graph.best_cut(1, 2) == 2
     feed = {"x": np.random.default_rng(0).random((1, 3, 6, 6), np.float32)}
@@ -96,7 +93,7 @@ def test_candidates_are_rewrites_of_one(yolo, tmp_path, rewrite):
     report, decoded, _ = sweep.restored_model(path, INT4Q, rewrite.split())
     candidates = sweep.find_candidates(model, report, decoded)
     assert len(candidates) == 82 and [c.at for c in candidates] == sorted(c.at for c in candidates)
-    graph, feed = parts.Graph(model, ["output0"]), {"images": np.full((1, 3, 64, 64), 0.3, np.float32)}
+    graph, feed = Graph(model, ["output0"]), {"images": np.full((1, 3, 64, 64), 0.3, np.float32)}
     assert any(len(c.changes["stored"]) == 2 for c in candidates[3::26]) == bool(rewrite)
     for candidate in candidates[3::26]:
         small, wide = tmp_path / "small.onnx", tmp_path / "wide.onnx"
@@ -121,7 +118,7 @@ def test_shared_and_constant_weights(tmp_path):
     report, decoded, _ = sweep.restored_model(str(tmp_path / "m.onnx"), INT4Q, [])
     found = sweep.find_candidates(model, report, decoded)
     assert [(c.layer, c.at, list(c.changes["stored"])) for c in found] == [("one", 2, ["w"]), ("v", 3, ["v"])]
-    graph, feed = parts.Graph(model, ["y"]), {"x": np.random.default_rng(0).random((1, 3, 6, 6), np.float32)}
+    graph, feed = Graph(model, ["y"]), {"x": np.random.default_rng(0).random((1, 3, 6, 6), np.float32)}
     for candidate in found:
         copy = onnx.ModelProto()
         copy.CopyFrom(model)

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """calibrate.py --sequential, and what int4q makes of targets: each Conv makes up for those in front of it."""
 import os
-import sys
 
 import numpy as np
 import onnx
 import pytest
-from helpers import INT4Q, ROOT, make_model, rewrite, run, run_int4q, shared_data, tensor, value
+from helpers import INT4Q, make_model, rewrite, run, run_int4q, shared_data, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file, save_file
 from test_methods import array, detector, moments_of
 
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-import calibrate  # noqa: E402
-import patches  # noqa: E402
-from detectors import Detector, list_pictures, read_picture  # noqa: E402
+from int4q.lab import patches
+from int4q.lab.commands import calibrate
+from int4q.lab.detectors import Detector, list_pictures, read_picture
 
 
 def save(folder, found, images=12):

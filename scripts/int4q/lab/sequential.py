@@ -16,11 +16,11 @@ import tempfile
 
 import numpy as np
 import onnx
-from detectors import Error
-from loop import call_int4q, find_int4q
+from int4q.lab.detectors import Error
+from int4q.lab.run import call_int4q, find_int4q
 from onnx import numpy_helper
-from parts import Graph, stored
-from patches import Moments, counted, patch_blocks, weighed_blocks, windows, write_safetensors
+from int4q.lab.graph import Graph, stored
+from int4q.lab.patches import Moments, counted, patch_blocks, weighed_blocks, windows, write_safetensors
 from tqdm import tqdm
 
 GAIN, SHRINKAGE, DAMPING = .5, .5, 1e-4
@@ -122,7 +122,7 @@ class Quantizer:
 
 
 def change(node, decoded):
-    """What a part of the graph with this Conv is to be changed in, as parts.Graph has it."""
+    """What a part of the graph with this Conv is to be changed in, as graph.Graph has it."""
     found = {"stored": {}, "inputs": {}}
     if decoded is None:
         return found

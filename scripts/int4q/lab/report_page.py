@@ -8,11 +8,11 @@ import re
 
 import numpy as np
 import onnx
-from loop import read_json, shown, tool_version, write_whole
-from detectors import Detector, read_picture
+from int4q.lab.run import read_json, shown, tool_version, write_whole
+from int4q.lab.detectors import Detector, read_picture
 from onnx import numpy_helper
 from PIL import Image, ImageDraw
-from plots import pareto, sensitivity_bars, svg, weight_histograms
+from int4q.lab.plots import pareto, sensitivity_bars, svg, weight_histograms
 
 WIDTH, SURE = 460, 0.25  # of a drawn picture, in pixels; the least score that is drawn
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000", "#000075", "#e6007e")

@@ -6,7 +6,7 @@ is *live* there: computed before it (or an input of the model), used behind it o
 compute from constants alone belong to every part that needs them.
 """
 import onnx
-from detectors import inputs_of, open_session
+from int4q.lab.detectors import inputs_of, open_session
 from onnx import numpy_helper
 
 

@@ -7,7 +7,7 @@ import os
 from typing import NamedTuple
 
 import numpy as np
-from detectors import Error
+from int4q.lab.detectors import Error
 
 PATCH_BYTES = 32 << 20   # of patches that are laid out at a time
 

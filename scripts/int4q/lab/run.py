@@ -5,17 +5,21 @@ import hashlib
 import json
 import logging
 import os
+import pathlib
 import platform
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 
 import numpy as np
 import onnx
 import onnxruntime
-from detectors import Error, one_line
+from int4q.lab.detectors import Error, one_line
 
-SCRIPTS = os.path.dirname(os.path.abspath(__file__))
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SCRIPTS = os.path.dirname(PACKAGE)
 ROOT = os.path.dirname(SCRIPTS)
 TMP = os.path.join(ROOT, "tmp")
 
@@ -142,8 +146,6 @@ class Journal:
 
 # ---- Workers
 
-# Modules that tasks need where another machine runs them.
-MODULES = ("detectors", "parts", "eval_coco", "loop")
 SETTINGS = {"distributed.scheduler.allowed-failures": 10, "distributed.admin.large-graph-warning-threshold": "2GB"}
 
 
@@ -159,25 +161,32 @@ def own_cluster(args):
                                     memory_limit=0, silence_logs=logging.CRITICAL)
 
 
-def forget(modules):
-    for module in modules:
-        sys.modules.pop(module, None)
+def pack(folder):
+    """Path of a zip file of this package, made in the folder."""
+    path = os.path.join(folder, "int4q.zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(pathlib.Path(PACKAGE).rglob("*.py")):
+            archive.write(file, file.relative_to(SCRIPTS))
+    return path
+
+
+def forget_package():
+    """For what an earlier client sent."""
+    for name in [n for n in sys.modules if n.split(".")[0] == "int4q"]:
+        del sys.modules[name]
 
 
 def join_cluster(address):
-    """A client of the user's scheduler, which with all its workers, those that come later included, has our modules.
-
-    They are sent without being imported, since a worker that comes later takes them in any order.
-    """
+    """A client of the user's scheduler, which with all its workers, those that come later included, has our package."""
     import distributed
     try:
         client = distributed.Client(address, timeout=20)
     except (OSError, ValueError, TimeoutError) as error:
         raise Error(f"{address}: no Dask scheduler: {one_line(error)}") from error
-    for module in MODULES:
-        client.upload_file(os.path.join(SCRIPTS, f"{module}.py"), load=False)
-    client.run(forget, MODULES)  # what an earlier client sent
-    client.run_on_scheduler(forget, MODULES)
+    with tempfile.TemporaryDirectory() as folder:
+        client.upload_file(pack(folder))
+    client.run(forget_package)
+    client.run_on_scheduler(forget_package)
     if not client.scheduler_info(n_workers=-1)["workers"]:
         print(f"{address}: no workers yet; waiting for one", file=sys.stderr)
     return client

