@@ -14,6 +14,7 @@ typedef uint8_t bytes __attribute__((vector_size(32)));
 #define FLOATS_MAX(a, b)       ((floats)_mm256_max_ps((__m256)(a), (__m256)(b)))
 #define INTS_MAX(a, b)         ((ints)_mm256_max_epi32((__m256i)(a), (__m256i)(b)))
 #define NEAREST(x)             ((ints)_mm256_cvtps_epi32((__m256)(x)))
+#define SHUFFLE(x, order)      ((bytes)_mm256_shuffle_epi8((__m256i)(x), (__m256i)(order)))
 #define FLOATS_ANY_ABOVE(a, b) _mm256_movemask_ps(_mm256_cmp_ps((__m256)(a), (__m256)(b), _CMP_GT_OQ))
 /* Without what saturates to 0 nothing is left. */
 #define BYTES_ANY_ABOVE(a, b)                                                                                \
@@ -56,6 +57,17 @@ static void unpack_codes(const uint8_t *in, int8_t *out)
     __m256i nibbles =
         _mm256_and_si256(_mm256_set1_epi8(15), _mm256_or_si256(words, _mm256_slli_epi16(words, 4)));
     _mm256_storeu_si256((void *)out, _mm256_shuffle_epi8(table, nibbles));
+}
+
+static bytes load_lanes(const uint8_t *in, size_t stride)
+{
+    return (bytes)_mm256_loadu2_m128i((const void *)(in + stride), (const void *)in);
+}
+
+static void store_lanes(bytes x, uint8_t *out, size_t stride)
+{
+    _mm_storeu_si128((void *)out, _mm256_castsi256_si128((__m256i)x));
+    _mm_storeu_si128((void *)(out + stride), _mm256_extracti128_si256((__m256i)x, 1));
 }
 
 static floats widen(const void *in)

@@ -14,6 +14,7 @@ typedef uint8_t bytes __attribute__((vector_size(64)));
 #define FLOATS_MAX(a, b)       ((floats)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define INTS_MAX(a, b)         ((ints)_mm512_max_epi32((__m512i)(a), (__m512i)(b)))
 #define NEAREST(x)             ((ints)_mm512_cvtps_epi32((__m512)(x)))
+#define SHUFFLE(x, order)      ((bytes)_mm512_shuffle_epi8((__m512i)(x), (__m512i)(order)))
 #define FLOATS_ANY_ABOVE(a, b) _mm512_cmp_ps_mask((__m512)(a), (__m512)(b), _CMP_GT_OQ)
 #define BYTES_ANY_ABOVE(a, b)  _mm512_cmpgt_epu8_mask((__m512i)(a), (__m512i)(b))
 
@@ -57,6 +58,21 @@ static void unpack_codes(const uint8_t *in, int8_t *out)
     __m256i nibbles =
         _mm256_and_si256(_mm256_set1_epi8(15), _mm256_or_si256(words, _mm256_slli_epi16(words, 4)));
     _mm256_storeu_si256((void *)out, _mm256_shuffle_epi8(table, nibbles));
+}
+
+static bytes load_lanes(const uint8_t *in, size_t stride)
+{
+    __m256i low = _mm256_loadu2_m128i((const void *)(in + stride), (const void *)in);
+    __m256i high = _mm256_loadu2_m128i((const void *)(in + 3 * stride), (const void *)(in + 2 * stride));
+    return (bytes)_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
+static void store_lanes(bytes x, uint8_t *out, size_t stride)
+{
+    _mm_storeu_si128((void *)out, _mm512_castsi512_si128((__m512i)x));
+    _mm_storeu_si128((void *)(out + stride), _mm512_extracti32x4_epi32((__m512i)x, 1));
+    _mm_storeu_si128((void *)(out + 2 * stride), _mm512_extracti32x4_epi32((__m512i)x, 2));
+    _mm_storeu_si128((void *)(out + 3 * stride), _mm512_extracti32x4_epi32((__m512i)x, 3));
 }
 
 static floats widen(const void *in)

@@ -15,6 +15,7 @@ typedef uint8_t bytes __attribute__((vector_size(16)));
 #define FLOATS_MAX(a, b)       ((floats)vmaxq_f32((float32x4_t)(a), (float32x4_t)(b)))
 #define INTS_MAX(a, b)         ((ints)vmaxq_s32((int32x4_t)(a), (int32x4_t)(b)))
 #define NEAREST(x)             ((ints)vcvtnq_s32_f32((float32x4_t)(x)))
+#define SHUFFLE(x, order)      ((bytes)vqtbl1q_u8((uint8x16_t)(x), (uint8x16_t)(order)))
 #define FLOATS_ANY_ABOVE(a, b) vmaxvq_u32(vcgtq_f32((float32x4_t)(a), (float32x4_t)(b)))
 #define BYTES_ANY_ABOVE(a, b)  vmaxvq_u8(vcgtq_u8((uint8x16_t)(a), (uint8x16_t)(b)))
 
@@ -53,6 +54,18 @@ static void unpack_codes(const uint8_t *in, int8_t *out)
     int8x16_t even = vshrq_n_s8(vshlq_n_s8(bytes, 4), 4), odd = vshrq_n_s8(bytes, 4);
     vst1q_s8(out, vzip1q_s8(even, odd));
     vst1q_s8(out + 16, vzip2q_s8(even, odd));
+}
+
+static bytes load_lanes(const uint8_t *in, size_t stride)
+{
+    (void)stride;
+    return (bytes)vld1q_u8(in);
+}
+
+static void store_lanes(bytes x, uint8_t *out, size_t stride)
+{
+    (void)stride;
+    vst1q_u8(out, (uint8x16_t)x);
 }
 
 static floats widen(const void *in)

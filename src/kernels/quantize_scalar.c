@@ -75,6 +75,37 @@ static void unpack4(const void *packed, size_t n, int8_t *codes)
     }
 }
 
+static void pack(const int8_t *codes, size_t n, unsigned bits, uint8_t *packed)
+{
+    unsigned held = 0, filled = 0;
+    for (size_t i = 0; i < n; i++) {
+        held |= ((uint8_t)codes[i] & ((1u << bits) - 1)) << filled;
+        filled += bits;
+        if (filled >= 8) {
+            *packed++ = (uint8_t)held;
+            held >>= 8;
+            filled -= 8;
+        }
+    }
+    if (filled)
+        *packed = (uint8_t)held;
+}
+
+static void unpack(const void *packed, size_t n, unsigned bits, int8_t *codes)
+{
+    const uint8_t *bytes = packed;
+    unsigned held = 0, filled = 0, sign = 1u << (bits - 1);
+    for (size_t i = 0; i < n; i++) {
+        if (filled < bits) {
+            held |= (unsigned)*bytes++ << filled;
+            filled += 8;
+        }
+        codes[i] = (int8_t)((int)((held & (2 * sign - 1)) ^ sign) - (int)sign);
+        held >>= bits;
+        filled -= bits;
+    }
+}
+
 static void dequantize(const int8_t *codes, size_t n, float scale, int zero, float *weights)
 {
     for (size_t i = 0; i < n; i++)
@@ -171,6 +202,8 @@ const struct i4q_kernels i4q_kernels_scalar = {
     .encode4 = encode4,
     .pack4 = pack4,
     .unpack4 = unpack4,
+    .pack = pack,
+    .unpack = unpack,
     .dequantize = dequantize,
     .measure = measure,
     .combine = combine,

@@ -65,6 +65,14 @@ struct i4q_kernels {
     /* The inverse for signed codes: sign-extends each nibble to -8..7. Reads exactly (n + 1) / 2 bytes. */
     void (*unpack4)(const void *packed, size_t n, int8_t *codes);
 
+    /* Codes of any width as one stream of bits: of code i only the low `bits` (2 to 6) are used, they stand
+     * in bits i * bits to (i + 1) * bits - 1, where bit k is bit k % 8 of byte k / 8; bits behind the last
+     * code are 0. Writes exactly ceil(n * bits / 8) bytes. With 4 bits this is pack4. */
+    void (*pack)(const int8_t *codes, size_t n, unsigned bits, uint8_t *packed);
+
+    /* The inverse for signed codes: each is sign-extended. Reads exactly ceil(n * bits / 8) bytes. */
+    void (*unpack)(const void *packed, size_t n, unsigned bits, int8_t *codes);
+
     /* weights[i] = float(codes[i] - zero) * scale, one rounding. */
     void (*dequantize)(const int8_t *codes, size_t n, float scale, int zero, float *weights);
 

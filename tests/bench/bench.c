@@ -97,6 +97,26 @@ static void do_unpack4(const struct buffers *b, size_t start, size_t n)
     b->set->unpack4(b->packed + start / 2, n, b->codes + start);
 }
 
+static void do_pack3(const struct buffers *b, size_t start, size_t n)
+{
+    b->set->pack(b->codes + start, n, 3, b->packed + start / 8 * 3);
+}
+
+static void do_unpack3(const struct buffers *b, size_t start, size_t n)
+{
+    b->set->unpack(b->packed + start / 8 * 3, n, 3, b->codes + start);
+}
+
+static void do_pack6(const struct buffers *b, size_t start, size_t n)
+{
+    b->set->pack(b->codes + start, n, 6, b->packed + start / 8 * 6);
+}
+
+static void do_unpack6(const struct buffers *b, size_t start, size_t n)
+{
+    b->set->unpack(b->packed + start / 8 * 6, n, 6, b->codes + start);
+}
+
 static void do_dequantize(const struct buffers *b, size_t start, size_t n)
 {
     b->set->dequantize(b->codes + start, n, 0.01f, 0, b->decoded + start);
@@ -141,6 +161,10 @@ static const struct row kernels[] = {
     {.name = "absmax+encode4", .work = do_absmax_encode4},
     {.name = "pack4", .work = do_pack4},
     {.name = "unpack4", .work = do_unpack4},
+    {.name = "pack, 3 bits", .work = do_pack3},
+    {.name = "unpack, 3 bits", .work = do_unpack3},
+    {.name = "pack, 6 bits", .work = do_pack6},
+    {.name = "unpack, 6 bits", .work = do_unpack6},
     {.name = "dequantize", .work = do_dequantize},
     {.name = "unpack4+dequantize", .work = do_unpack_dequantize},
     {.name = "measure", .work = do_measure},
@@ -199,14 +223,14 @@ int main(void)
     struct buffers b = {.weights = malloc(bytes),
                         .decoded = malloc(bytes),
                         .codes = malloc(bytes / 4),
-                        .packed = malloc(bytes / 8)};
+                        .packed = malloc(bytes / 4)};
     if (!b.weights || !b.decoded || !b.codes || !b.packed)
         return 1;
     for (size_t i = 0; i < bytes / sizeof(float); i++)
         b.weights[i] = (float)((int)((uint32_t)i * 2654435761u >> 8) - (1 << 23)) * (0.07f / (1 << 23));
     memset(b.decoded, 0, bytes);
     memset(b.codes, 0, bytes / 4);
-    memset(b.packed, 0, bytes / 8);
+    memset(b.packed, 0, bytes / 4);
     measure_rows(rows, count, &b);
     printf("GB of floats a second on one core; in brackets the ratio to a plain read, and to memset\n");
     printf("%-8s %-19s %28s %28s\n", "set", "kernel", "256 KiB", "256 MiB");

@@ -152,6 +152,23 @@ static void compare_packing(const struct i4q_kernels *set, const struct i4q_kern
     require_same(&outputs);
 }
 
+static void compare_streams(const struct i4q_kernels *set, const struct i4q_kernels *scalar,
+                            const struct work *work)
+{
+    void *a, *b;
+    for (unsigned bits = 2; bits <= 6; bits++) {
+        struct outputs outputs = make_outputs(work, (work->bytes * bits + 7) / 8, 1, &a, &b);
+        set->pack((const int8_t *)work->elements, work->bytes, bits, a);
+        scalar->pack((const int8_t *)work->elements, work->bytes, bits, b);
+        require_same(&outputs);
+        size_t n = 8 * work->bytes / bits;
+        outputs = make_outputs(work, n, 1, &a, &b);
+        set->unpack(work->elements, n, bits, a);
+        scalar->unpack(work->elements, n, bits, b);
+        require_same(&outputs);
+    }
+}
+
 static void compare_decoding(const struct i4q_kernels *set, const struct i4q_kernels *scalar,
                              const struct work *work)
 {
@@ -202,6 +219,7 @@ static void compare(const struct i4q_kernels *set, const struct i4q_kernels *sca
     struct work work = make_work(data, size);
     compare_absmax(set, scalar, &work);
     compare_packing(set, scalar, &work);
+    compare_streams(set, scalar, &work);
     compare_decoding(set, scalar, &work);
     make_elements_finite(&work);
     compare_quantize(set, scalar, &work);

@@ -222,6 +222,29 @@ static void check_packing(struct check *check, size_t n)
     expect_same(check, "unpack4", n, 0);
 }
 
+static void check_streams(struct check *check, size_t n)
+{
+    for (unsigned bits = 2; bits <= 6; bits++) {
+        uint8_t *a, *b;
+        size_t size = (n * bits + 7) / 8;
+        const int8_t *codes = fill_codes(check, n);
+        prepare(check, size, &a, &b);
+        check->set->pack(codes, n, bits, a);
+        check->scalar->pack(codes, n, bits, b);
+        expect_same(check, "pack", n, 0);
+        if (bits == 4) {
+            check->scalar->pack4(codes, n, a);
+            expect_same(check, "pack of 4 bits against pack4", n, 0);
+        }
+        uint8_t *packed = check->source.end - size;
+        memmove(packed, b, size);
+        prepare(check, n, &a, &b);
+        check->set->unpack(packed, n, bits, (int8_t *)a);
+        check->scalar->unpack(packed, n, bits, (int8_t *)b);
+        expect_same(check, "unpack", n, 0);
+    }
+}
+
 static void check_decoding(struct check *check, size_t n)
 {
     uint8_t *a, *b;
@@ -307,6 +330,7 @@ bool i4q_check_kernels(const struct i4q_kernels *set, char *message, size_t size
         }
         check_fusion(&check, sizes[s]);
         check_packing(&check, sizes[s]);
+        check_streams(&check, sizes[s]);
         check_decoding(&check, sizes[s]);
         check_combining(&check, sizes[s]);
     }

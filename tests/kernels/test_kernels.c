@@ -54,6 +54,18 @@ static void scalar_packs_low_nibble_first(void **state)
     assert_memory_equal(back, codes, 5);
 }
 
+static void scalar_packs_streams_low_bit_first(void **state)
+{
+    (void)state;
+    static const int8_t codes[] = {1, -1, 2, -4, 3}; /* 001 111 010 100 011, last code first */
+    uint8_t packed[3] = {0xee, 0xee, 0xee};
+    int8_t back[5];
+    scalar()->pack(codes, 5, 3, packed);
+    assert_memory_equal(packed, "\xb9\x38\xee", 3);
+    scalar()->unpack(packed, 5, 3, back);
+    assert_memory_equal(back, codes, 5);
+}
+
 static void scalar_decodes_and_measures(void **state)
 {
     (void)state;
@@ -101,8 +113,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_set_equals_scalar),       cmocka_unit_test(scalar_quantizes_as_defined),
-        cmocka_unit_test(scalar_packs_low_nibble_first), cmocka_unit_test(scalar_decodes_and_measures),
-        cmocka_unit_test(sets_are_chosen_by_name),       cmocka_unit_test(errors_have_any_magnitude),
+        cmocka_unit_test(scalar_packs_low_nibble_first), cmocka_unit_test(scalar_packs_streams_low_bit_first),
+        cmocka_unit_test(scalar_decodes_and_measures),   cmocka_unit_test(sets_are_chosen_by_name),
+        cmocka_unit_test(errors_have_any_magnitude),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
