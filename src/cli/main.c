@@ -1,55 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* int4q: the commands, and what is the same for all of them: signals, the environment, --help and --version.
- */
+/* int4q: the commands, and what is the same for all of them: --help and --version, the end. */
 #include "cli/cli.h"
 #include "kernels/sets.h"
-#include "platform/output.h"
+#include "platform/process.h"
 #include "platform/terminal.h"
 
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { SIGNALED = 128 }; /* shells add the signal */
-
-/* Leaves no temporary file behind, then dies by the same signal, so that the shell sees the true cause. The
- * handler was reset when it was called. */
-static void die(int signal_number)
-{
-    i4q_output_remove_temporaries();
-    raise(signal_number);
-    _exit(SIGNALED + signal_number); /* where a C library raises by a call that the sandbox lacks */
-}
-
-/* A page of a mapped file is gone. That is no bug of ours, so no core is dumped. Several threads may find out
- * at once; one tells. */
-static void lose_input(int signal_number)
-{
-    static atomic_flag told = ATOMIC_FLAG_INIT;
-    static const char text[] =
-        "int4q: cannot read: a file became shorter while it was read, or its disk fails\n";
-    (void)signal_number;
-    while (atomic_flag_test_and_set(&told))
-        pause();
-    i4q_output_remove_temporaries();
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    _exit(I4Q_FAILED);
-}
-
-/* A signal that is ignored (nohup) stays so. */
-static void handle_signals(void)
-{
-    struct sigaction lost = {.sa_handler = lose_input};
-    sigaction(SIGBUS, &lost, NULL);
-    static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT};
-    struct sigaction action = {.sa_handler = die, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
-    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
-        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            sigaction(deadly[i], &action, NULL);
-}
 
 static void print_terms(const char *title, const struct i4q_term *terms)
 {
@@ -111,6 +69,8 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    handle_signals();
+    if (!i4q_process_fill_descriptors())
+        return I4Q_FAILED; /* there is nowhere to tell why */
+    i4q_process_handle_signals();
     return i4q_cli_finish(run(argc, argv));
 }

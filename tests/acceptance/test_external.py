@@ -205,3 +205,21 @@ def test_inline_to_standard_output(tmp_path):
     piped = subprocess.run([INT4Q, "rewrite", tmp_path / "in.onnx", "-o", "-", "-q", "--external-data", "inline"],
                            capture_output=True, check=True).stdout
     onnx.checker.check_model(onnx.load_from_string(piped), full_check=True)
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_closed_descriptors(tmp_path, closed):
+    """What is printed does not end in a file that was opened meanwhile."""
+    save(tmp_path, small())
+    command = [INT4Q, "rewrite", "in.onnx", "-fv", "--progress", "-o"]
+    subprocess.run([*command, "one.onnx"], cwd=tmp_path, capture_output=True, check=True)
+
+    def close():
+        for descriptor in closed:
+            os.close(descriptor)
+
+    status = subprocess.run([*command, "two.onnx"], cwd=tmp_path, preexec_fn=close, check=False).returncode
+    assert status == int(1 in closed)
+    for name in ("onnx", "onnx.data"):
+        wanted, got = ((tmp_path / f"{stem}.{name}").read_bytes() for stem in ("one", "two"))
+        assert got == wanted.replace(b"one.", b"two.")

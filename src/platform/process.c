@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "platform/process.h"
+
+#include "base/error.h"
+#include "platform/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <unistd.h>
+
+enum { SIGNALED = 128 }; /* shells add the signal */
+
+/* Each is opened the wrong way round, so that its use is EBADF, as if it were closed. open(2) gives the
+ * lowest number that is free: it is the one that was found closed. */
+bool i4q_process_fill_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
+/* Leaves no temporary file behind, then dies by the same signal, so that the shell sees the true cause. The
+ * handler was reset when it was called. */
+static void die(int signal_number)
+{
+    i4q_output_remove_temporaries();
+    raise(signal_number);
+    _exit(SIGNALED + signal_number); /* where a C library raises by a call that the sandbox lacks */
+}
+
+/* A page of a mapped file is gone. That is no bug of ours, so no core is dumped. Several threads may find out
+ * at once; one tells. */
+static void lose_input(int signal_number)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    static const char text[] =
+        "int4q: cannot read: a file became shorter while it was read, or its disk fails\n";
+    (void)signal_number;
+    while (atomic_flag_test_and_set(&told))
+        pause();
+    i4q_output_remove_temporaries();
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(I4Q_FAILED);
+}
+
+void i4q_process_handle_signals(void)
+{
+    struct sigaction lost = {.sa_handler = lose_input};
+    sigaction(SIGBUS, &lost, NULL);
+    static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT};
+    struct sigaction action = {.sa_handler = die, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
+        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(deadly[i], &action, NULL);
+}
