@@ -2,7 +2,7 @@
 /* int4q rewrite: load → plan → quantize → rewrite → write → report. */
 #include "base/json.h"
 #include "cli/cli.h"
-#include "cli/rewrite_options.h"
+#include "cli/rewrite_meaning.h"
 #include "onnx/save.h"
 #include "plan/budget.h"
 #include "plan/plan.h"
@@ -163,7 +163,7 @@ static bool decide(struct run *run)
     i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", a->common.model,
                     run->plan.n_quantized, run->plan.n_rows, run->kernels->name);
     return i4q_rewrite_apply(&run->model, &run->plan, (int64_t)a->opset.value, &run->rewrite, run->error) &&
-           (!run->plan.n_quantized ||
+           (!run->plan.n_stored ||
             i4q_layout_make(&run->model, a->output, a->external, &run->layout, run->error));
 }
 
@@ -212,20 +212,43 @@ static const struct i4q_plan_row *find_strict(const struct i4q_plan *plan)
     return NULL;
 }
 
+/* The reason that most Convs have. */
+static enum i4q_reason commonest_reason(const struct i4q_plan *plan, size_t *count)
+{
+    size_t counts[I4Q_REASONS] = {0};
+    enum i4q_reason most = 0;
+    for (size_t i = 0; i < plan->n_rows; i++)
+        counts[plan->rows[i].reason]++;
+    for (enum i4q_reason r = 1; r < I4Q_REASONS; r++)
+        most = counts[r] > counts[most] ? r : most;
+    *count = counts[most];
+    return most;
+}
+
+static bool nothing_to_quantize(const struct i4q_plan *plan, struct i4q_error *error)
+{
+    size_t count;
+    if (!plan->n_rows)
+        return i4q_fail(error, I4Q_UNMET, "nothing to quantize: the model has no Conv");
+    enum i4q_reason reason = commonest_reason(plan, &count);
+    char keep[64] = "";
+    if (reason == I4Q_REASON_SENSITIVE && plan->keep_is_default)
+        snprintf(keep, sizeof keep, "; --keep is %zu by default", plan->keep);
+    return i4q_fail(
+        error, I4Q_UNMET, "nothing to quantize: all of its %zu Convs stay as they are, %zu as '%s' (%s%s)",
+        plan->n_rows, count, i4q_reasons[reason].word, i4q_reason_meaning(reason, plan->estimated), keep);
+}
+
 /* Whether there is something to be written; if not, the error says why. */
 static bool check_outcome(const struct run *run, struct i4q_error *error)
 {
-    const struct i4q_plan_row *left = run->arguments->strict ? find_strict(&run->plan) : NULL;
+    const struct i4q_plan *plan = &run->plan;
+    const struct i4q_plan_row *left = run->arguments->strict ? find_strict(plan) : NULL;
     if (left)
         return i4q_fail(error, I4Q_MODEL, "--strict: node '%s' has to stay as it is: %s (%s)",
                         i4q_node_label(left->conv->node->proto), i4q_reasons[left->reason].word,
-                        i4q_reasons[left->reason].meaning);
-    if (run->plan.n_quantized)
-        return true;
-    if (!run->plan.n_rows)
-        return i4q_fail(error, I4Q_UNMET, "nothing to quantize: the model has no Conv");
-    return i4q_fail(error, I4Q_UNMET, "nothing to quantize: all of its %zu Convs stay as they are",
-                    run->plan.n_rows);
+                        i4q_reason_meaning(left->reason, plan->estimated));
+    return plan->n_stored || nothing_to_quantize(plan, error);
 }
 
 /* The report is made also when there is nothing to write. */

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/rewrite_options.h"
 
-#include "base/size.h"
-#include "onnx/opset/upgrade.h"
 #include "onnx/save.h"
-
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #define FIELD(name) offsetof(struct i4q_rewrite_arguments, name)
 
@@ -52,8 +46,8 @@ const struct i4q_option i4q_rewrite_options[] = {
      "operators of opset 11 (default: int4)",
      I4Q_FILE_NONE, "int4 uint4 int8 packed-u8"},
     {0, "keep-format", "F", I4Q_OPTION_WORD, FIELD(keep_format),
-     "what Convs kept by --topk or --min-weights become: float or int8 (default: float)", I4Q_FILE_NONE,
-     "float int8"},
+     "what Convs kept by --topk, --rank or --min-weights become: float or int8 (default: float)",
+     I4Q_FILE_NONE, "float int8"},
     {0, "method", "M", I4Q_OPTION_WORD, FIELD(method),
      "how scales and codes are chosen: absmax, squant (the best without images) or calibrated (the best, "
      "needs --calibration) (default: absmax)",
@@ -101,149 +95,3 @@ const struct i4q_option i4q_rewrite_options[] = {
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };
-
-bool i4q_is_dash(const char *path)
-{
-    return path && strcmp(path, "-") == 0;
-}
-
-/* ---- usage */
-
-bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_error *error)
-{
-    if (i4q_is_dash(a->output) && i4q_is_dash(a->json))
-        return i4q_fail(error, I4Q_USAGE, "the model and the JSON cannot both go to standard output");
-    if (i4q_is_dash(a->output) && !a->dry_run && isatty(STDOUT_FILENO))
-        return i4q_fail(error, I4Q_USAGE, "a model is not written to a terminal");
-    if (!i4q_layout_check(a->output, a->external, error))
-        return false;
-    if (a->keep.given + (a->quantize != NULL) + (a->target_size != NULL) > 1)
-        return i4q_fail(error, I4Q_USAGE, "--keep, --quantize and --target-size exclude each other");
-    if (a->rank.word && a->topk)
-        return i4q_fail(error, I4Q_USAGE, "--rank and --topk exclude each other");
-    if (((a->keep.given || a->quantize || a->target_size) && !a->topk && !a->rank.word) ||
-        (a->topk_order.word && !a->topk))
-        return i4q_fail(error, I4Q_USAGE, "%s needs --topk",
-                        a->keep.given    ? "--keep"
-                        : a->quantize    ? "--quantize"
-                        : a->target_size ? "--target-size"
-                                         : "--topk-order");
-    if (a->opset.given && (a->opset.value == 0 || a->opset.value > I4Q_OPSET_MAX))
-        return i4q_fail(error, I4Q_USAGE, "--opset: %zu is not between 1 and %d", a->opset.value,
-                        I4Q_OPSET_MAX);
-    return true;
-}
-
-/* --scale tells of the zero point too, which --asymmetric adds where there is a choice. */
-static bool override_scale(const struct i4q_rewrite_arguments *a, struct i4q_method *method,
-                           struct i4q_error *error)
-{
-    enum i4q_scale_choice chosen = (enum i4q_scale_choice)a->scale.index;
-    if (!a->scale.word && !a->asymmetric)
-        return true;
-    if (a->scale.word && a->asymmetric && chosen < I4Q_SCALE_RANGE)
-        return i4q_fail(error, I4Q_USAGE,
-                        "--scale %s has no zero point: --asymmetric goes with range, mse and l2.4",
-                        a->scale.word);
-    method->scale = a->scale.word ? chosen : I4Q_SCALE_RANGE;
-    method->asymmetric = a->asymmetric || method->scale == I4Q_SCALE_RANGE;
-    return true;
-}
-
-/* Single choices of the method, made by hand. */
-static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
-                            struct i4q_error *error)
-{
-    if (!override_scale(a, &target->method, error))
-        return false;
-    if (a->rounding.word)
-        target->method.rounding = (enum i4q_rounding)a->rounding.index;
-    bool plain = target->method.scale == I4Q_SCALE_ABSMAX && target->method.rounding == I4Q_ROUND_NEAREST;
-    if (target->format->bits != 4 && (!plain || a->calibration))
-        return i4q_fail(error, I4Q_USAGE, "--format %s is for --method absmax only", target->format->name);
-    if (i4q_method_needs_statistics(&target->method) && !a->calibration)
-        return i4q_fail(error, I4Q_USAGE, "%s %s needs --calibration",
-                        a->rounding.word ? "--rounding" : "--method",
-                        a->rounding.word ? a->rounding.word : target->method.name);
-    target->correct_bias = !a->no_bias_correction;
-    return true;
-}
-
-bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *a)
-{
-    return a->rank.index == 1;
-}
-
-static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
-                         struct i4q_error *error)
-{
-    bool cast = a->decode.index, microsoft = a->dq_domain.index;
-    *target = (struct i4q_target){
-        .format = i4q_format_find(a->format.word ? a->format.word : "int4"),
-        .keep_format = a->keep_format.index ? i4q_format_find(a->keep_format.word) : NULL,
-        .method = i4q_methods[a->method.index],
-        .form = cast ? I4Q_FORM_CAST : I4Q_FORM_DQ,
-        .microsoft = microsoft,
-        .block = a->block.value,
-    };
-    if (!override_method(a, target, error))
-        return false;
-    if (i4q_rewrite_ranks_by_outputs(a) && !a->calibration)
-        return i4q_fail(error, I4Q_USAGE, "--rank stats needs --calibration");
-    if (target->format->packed && (cast || microsoft || target->block))
-        return i4q_fail(error, I4Q_USAGE, "--format packed-u8 cannot be combined with %s",
-                        cast        ? "--decode cast"
-                        : microsoft ? "--dq-domain com.microsoft"
-                                    : "--block");
-    if (microsoft && (cast || target->block))
-        return i4q_fail(error, I4Q_USAGE, "--dq-domain com.microsoft cannot be combined with %s",
-                        cast ? "--decode cast" : "--block");
-    return true;
-}
-
-static bool parse_ops(const char *list, unsigned *ops, struct i4q_error *error)
-{
-    *ops = list ? 0 : I4Q_OPS_CONV;
-    for (const char *at = list; at; at = *at == ',' ? at + 1 : NULL) {
-        char op[32];
-        size_t length = strcspn(at, ",");
-        snprintf(op, sizeof op, "%.*s", (int)length, at);
-        unsigned bit = i4q_conv_op_bit(op);
-        if (!bit || length >= sizeof op)
-            return i4q_fail(error, I4Q_USAGE, "--op-types: '%s' is none of Conv, ConvTranspose, Gemm, MatMul",
-                            op);
-        *ops |= bit;
-        at += length;
-    }
-    return true;
-}
-
-/* N or N% */
-static bool parse_quantize(const char *text, struct i4q_plan_options *plan, struct i4q_error *error)
-{
-    char digits[32];
-    size_t length = strlen(text);
-    bool percent = length && text[length - 1] == '%';
-    snprintf(digits, sizeof digits, "%.*s", (int)(length - percent), text);
-    plan->has_count = true;
-    plan->rank = percent ? I4Q_RANK_QUANTIZE_PERCENT : I4Q_RANK_QUANTIZE;
-    if (!i4q_cli_number("--quantize", digits, &plan->count, error))
-        return false;
-    if (percent && plan->count > 100)
-        return i4q_fail(error, I4Q_USAGE, "--quantize: %s is more than all", text);
-    return true;
-}
-
-bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *a, struct i4q_plan_options *options,
-                              struct i4q_error *error)
-{
-    *options = (struct i4q_plan_options){.allow_unmatched = a->allow_unmatched,
-                                         .topk = a->topk,
-                                         .order = (enum i4q_topk_order)a->topk_order.index,
-                                         .has_count = a->keep.given,
-                                         .count = a->keep.value,
-                                         .min_weights = a->min_weights.value,
-                                         .assume_constant = a->assume_constant};
-    return parse_target(a, &options->target, error) && parse_ops(a->op_types, &options->ops, error) &&
-           (!a->quantize || parse_quantize(a->quantize, options, error));
-}

@@ -205,8 +205,10 @@ static void settle(struct i4q_plan *plan, const struct claims *claims)
     for (size_t i = 0; i < plan->n_weights; i++) {
         struct i4q_weight *weight = &plan->weights[i];
         weight->format = weight->job && weight->job->finite ? agreed_format(plan, &claims[i]) : NULL;
-        if (weight->format)
-            weight->bytes_after = i4q_decoder_bytes(weight);
+        if (!weight->format)
+            continue;
+        weight->bytes_after = i4q_decoder_bytes(weight);
+        plan->n_stored++;
     }
     for (size_t i = 0; i < plan->n_rows; i++) {
         struct i4q_plan_row *row = &plan->rows[i];

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+static const double MOST_BYTES = 1e15;
+
 bool i4q_target_size_parse(const char *text, size_t input, size_t *limit, struct i4q_error *error)
 {
     char number[64];
@@ -16,10 +18,13 @@ bool i4q_target_size_parse(const char *text, size_t input, size_t *limit, struct
     bool ok = length < sizeof number && i4q_size_parse(number, &size);
     if (ok && percent)
         ok = strspn(number, "0123456789.") == strlen(number);
-    if (!ok || size > 1e15)
+    if (!ok)
         return i4q_fail(error, I4Q_USAGE, "--target-size: '%s' is no size such as 8500000, 8.5M, 8Mi or 12%%",
                         text);
-    *limit = (size_t)(percent ? (double)input * size / 100 : size);
+    double bytes = percent ? (double)input * size / 100 : size;
+    if (bytes > MOST_BYTES || size > MOST_BYTES)
+        return i4q_fail(error, I4Q_USAGE, "--target-size: '%s' is more than any file has", text);
+    *limit = (size_t)bytes;
     return true;
 }
 

@@ -11,28 +11,6 @@ enum {
         4, /* from this IR version on, an initializer need not be listed as an input */
 };
 
-const struct i4q_reason_row i4q_reasons[I4Q_REASONS] = {
-    [I4Q_REASON_EXCLUDED] = {"excluded", "excluded by --exclude", false},
-    [I4Q_REASON_NOT_INCLUDED] = {"not-included", "not among --include", false},
-    [I4Q_REASON_ALREADY_QUANTIZED] = {"already-quantized", "its weight is quantized already", false},
-    [I4Q_REASON_FUNCTION] = {"function", "inside a model-local function", true},
-    [I4Q_REASON_WEIGHT_COMPUTED] = {"weight-computed", "its weight is computed by nodes", true},
-    [I4Q_REASON_WEIGHT_IS_INPUT] = {"weight-is-input", "its weight is a graph input", true},
-    [I4Q_REASON_WEIGHT_IS_OUTPUT] = {"weight-is-output", "its weight is a graph output", true},
-    [I4Q_REASON_WEIGHT_SHARED_WITH_OTHER_OP] = {"weight-shared-with-other-op",
-                                                "another operator reads its weight", true},
-    [I4Q_REASON_SPARSE] = {"sparse", "its weight is sparse", true},
-    [I4Q_REASON_DTYPE] = {"dtype", "its weight is neither FLOAT nor FLOAT16", true},
-    [I4Q_REASON_SHAPE] = {"shape", "its weight has not the dimensions that it takes", true},
-    [I4Q_REASON_EMPTY] = {"empty", "its weight has no elements", true},
-    [I4Q_REASON_DFL] = {"dfl", "a fixed projection 0, 1, 2, ... that needs exact values", false},
-    [I4Q_REASON_SMALL] = {"small", "fewer weights than --min-weights", false},
-    [I4Q_REASON_SENSITIVE] = {"sensitive", "kept by --topk", false},
-    [I4Q_REASON_UNMEASURED] = {"unmeasured", "not in the --topk file", false},
-    [I4Q_REASON_NON_FINITE] = {"non-finite", "a NaN or an infinity among its weights", true},
-    [I4Q_REASON_SHARED] = {"shared", "its weight is shared with a Conv that is kept", false},
-};
-
 struct planner {
     struct i4q_model *model;
     const struct i4q_plan_options *options;
@@ -333,6 +311,7 @@ static size_t count_kept(struct planner *planner, size_t candidates, size_t meas
         return measured;
     if (!options->has_count || options->rank == I4Q_RANK_KEEP) {
         plan->has_keep = true;
+        plan->keep_is_default = !options->has_count && !plan->sensitivity.has_k;
         plan->keep = options->has_count        ? options->count
                      : plan->sensitivity.has_k ? plan->sensitivity.k
                                                : DEFAULT_KEEP;
@@ -375,6 +354,7 @@ bool i4q_plan_make(struct i4q_model *model, const struct i4q_plan_options *optio
     struct planner planner = {model, options, plan, error};
     *plan = (struct i4q_plan){.target = options->target,
                               .statistics = options->statistics,
+                              .notes = {options->notes.items, options->notes.count, options->notes.count},
                               .assume_constant = options->assume_constant,
                               .inputs_are_constant = inputs_are_constant(model)};
     if (!make_rows(&planner) || !apply_names(&planner))

@@ -15,39 +15,9 @@
 #include "onnx/layers.h"
 #include "onnx/names.h"
 #include "plan/patterns.h"
+#include "plan/reasons.h"
 #include "plan/sensitivity.h"
 #include "plan/statistics.h"
-
-/* In the order in which they are looked for: the first that applies is the reason. */
-enum i4q_reason {
-    I4Q_QUANTIZED, /* none: the weight gets the plan's format */
-    I4Q_REASON_EXCLUDED,
-    I4Q_REASON_NOT_INCLUDED,
-    I4Q_REASON_ALREADY_QUANTIZED,
-    I4Q_REASON_FUNCTION,
-    I4Q_REASON_WEIGHT_COMPUTED,
-    I4Q_REASON_WEIGHT_IS_INPUT,
-    I4Q_REASON_WEIGHT_IS_OUTPUT,
-    I4Q_REASON_WEIGHT_SHARED_WITH_OTHER_OP,
-    I4Q_REASON_SPARSE,
-    I4Q_REASON_DTYPE,
-    I4Q_REASON_SHAPE,
-    I4Q_REASON_EMPTY,
-    I4Q_REASON_DFL,
-    I4Q_REASON_SMALL,
-    I4Q_REASON_SENSITIVE,
-    I4Q_REASON_UNMEASURED,
-    I4Q_REASON_NON_FINITE,
-    I4Q_REASON_SHARED,
-    I4Q_REASONS,
-};
-
-struct i4q_reason_row {
-    const char *word;    /* in reports; NULL for I4Q_QUANTIZED */
-    const char *meaning; /* a few words for people */
-    bool strict;         /* with --strict, a Conv left for it is an error */
-};
-extern const struct i4q_reason_row i4q_reasons[I4Q_REASONS];
 
 struct i4q_plan_row {
     const struct i4q_conv *conv;
@@ -93,6 +63,7 @@ struct i4q_plan_options {
     size_t min_weights;
     const struct i4q_statistics *statistics; /* of calibration; NULL: none */
     bool assume_constant;                    /* weights that are graph inputs with a default are constants */
+    struct i4q_patterns notes;               /* with which those of the plan begin */
 };
 
 struct i4q_plan {
@@ -108,10 +79,12 @@ struct i4q_plan {
     bool has_sensitivity;
     bool estimated; /* and it comes from --rank */
     struct i4q_sensitivity sensitivity;
-    bool has_keep; /* --topk with scores and without --quantize */
-    size_t keep;
+    bool has_keep; /* scores, and no --quantize */
+    size_t keep;   /* K */
+    bool keep_is_default;
     struct i4q_patterns notes; /* sentences for the report */
-    size_t n_quantized;        /* rows, once final */
+    size_t n_quantized;        /* rows that get the target's format, once final */
+    size_t n_stored;           /* weights that get some format, once final */
 };
 
 /* All reasons but `non-finite` and `shared`. I4Q_USAGE: a pattern without a match, --keep or --quantize with

@@ -100,6 +100,21 @@ static void print_rows(const struct i4q_report *report, FILE *stream)
         print_row(report, &plan->rows[i], width, stream);
 }
 
+/* What is kept, but stored in another format, is told apart. */
+static void print_convs(const struct i4q_plan *plan, FILE *stream)
+{
+    size_t others = 0;
+    for (size_t i = 0; i < plan->n_rows; i++) {
+        const struct i4q_plan_row *row = &plan->rows[i];
+        others += row->reason && row->weight && row->weight->format;
+    }
+    fprintf(stream, "\nconvs      %zu of %zu quantized to %s, ", plan->n_quantized, plan->n_rows,
+            plan->target.format->name);
+    if (others)
+        fprintf(stream, "%zu to %s, ", others, plan->target.keep_format->name);
+    fprintf(stream, "%zu kept\n", plan->n_rows - plan->n_quantized - others);
+}
+
 static void print_reasons(const struct i4q_plan *plan, FILE *stream)
 {
     size_t counts[I4Q_REASONS] = {0};
@@ -108,7 +123,7 @@ static void print_reasons(const struct i4q_plan *plan, FILE *stream)
     for (size_t r = 1; r < I4Q_REASONS; r++)
         if (counts[r])
             fprintf(stream, "           %zu %s: %s\n", counts[r], i4q_reasons[r].word,
-                    i4q_reasons[r].meaning);
+                    i4q_reason_meaning(r, plan->estimated));
 }
 
 /* "8 Split, 1 ReduceMax", in the order of their first use. */
@@ -131,6 +146,26 @@ static void print_upgrades(const struct i4q_upgrade *upgrades, FILE *stream)
         fputc('\n', stream);
 }
 
+/* What becomes of those that are kept. */
+static void print_kept(const struct i4q_plan *plan, const char *which, FILE *stream)
+{
+    size_t kept = 0, stored = 0;
+    for (size_t i = 0; i < plan->n_rows; i++)
+        if (plan->rows[i].reason == I4Q_REASON_SENSITIVE) {
+            kept++;
+            stored += plan->rows[i].weight->format != NULL;
+        }
+    fprintf(stream, ", the %zu %s ", kept, which);
+    if (stored)
+        fprintf(stream, "become %s", plan->target.keep_format->name);
+    if (stored && stored < kept)
+        fprintf(stream, " but for %zu, which ", kept - stored);
+    if (stored < kept)
+        fputs("stay as they are", stream);
+    if (plan->keep_is_default)
+        fprintf(stream, " (--keep is %zu by default)", plan->keep);
+}
+
 static void print_topk(const struct i4q_report *report, FILE *stream)
 {
     const struct i4q_plan *plan = report->plan;
@@ -139,17 +174,15 @@ static void print_topk(const struct i4q_report *report, FILE *stream)
         return;
     char path[I4Q_TEXT_NAME];
     if (plan->estimated) {
-        fprintf(
-            stream,
-            "rank       by estimated loss a byte, the %zu worst stay as they are; a measured --topk may know "
-            "better\n",
-            plan->keep);
+        fputs("rank       by estimated loss a byte", stream);
+        print_kept(plan, "worst", stream);
+        fputs("; a measured --topk may know better\n", stream);
         return;
     }
     fprintf(stream, "topk       %s: %zu entries", i4q_text_mask(report->topk_path, path),
             sensitivity->entries);
     if (plan->has_keep)
-        fprintf(stream, ", the %zu most sensitive stay as they are", plan->keep);
+        print_kept(plan, "most sensitive", stream);
     fputc('\n', stream);
     for (size_t i = 0; i < sensitivity->unmatched.count; i++) {
         char name[I4Q_TEXT_NAME];
@@ -201,7 +234,8 @@ static const char HINT_METHOD[] =
 
 static void print_hint(const struct i4q_plan *plan, FILE *stream)
 {
-    if (plan->target.format->bits == 4 && plan->target.method.rounding == I4Q_ROUND_NEAREST)
+    if (plan->n_quantized && plan->target.format->bits == 4 &&
+        plan->target.method.rounding == I4Q_ROUND_NEAREST)
         fputs(HINT_METHOD, stream);
     const struct i4q_target *target = &plan->target;
     bool folded = target->format->packed || target->form == I4Q_FORM_CAST, matmul = false;
@@ -237,14 +271,13 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
     size_t weights, quantized;
     count_weights(plan, &weights, &quantized);
     print_rows(report, stream);
-    fprintf(stream, "\nconvs      %zu of %zu quantized to %s, %zu kept\n", plan->n_quantized, plan->n_rows,
-            plan->target.format->name, plan->n_rows - plan->n_quantized);
+    print_convs(plan, stream);
     print_reasons(plan, stream);
     fprintf(stream, "weights    %zu of %zu quantized\n", quantized, weights);
     print_average(plan, stream);
     print_topk(report, stream);
     print_notes(plan, stream);
-    if (plan->n_quantized) {
+    if (plan->n_stored) {
         print_files(report, stream);
         print_hint(plan, stream);
     }
@@ -368,7 +401,7 @@ json_t *i4q_report_json(const struct i4q_report *report)
 {
     const struct i4q_plan *plan = report->plan;
     const struct i4q_rewrite *rewrite = report->rewrite;
-    json_t *output_bytes = plan->n_quantized ? i4q_json_size(report->output_bytes) : json_null();
+    json_t *output_bytes = plan->n_stored ? i4q_json_size(report->output_bytes) : json_null();
     json_t *json = json_object();
     i4q_json_put(&json, "schema", json_integer(1));
     i4q_json_put(&json, "command", json_string("rewrite"));

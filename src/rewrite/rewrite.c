@@ -200,7 +200,7 @@ bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int
                        struct i4q_rewrite *result, struct i4q_error *error)
 {
     *result = (struct i4q_rewrite){.ir_version[0] = model->proto->ir_version, .opset[0] = main_opset(model)};
-    if (plan->n_quantized) {
+    if (plan->n_stored) {
         if (!set_versions(model, plan, opset, result, error))
             return false;
         if (!i4q_bias_apply(model, plan) || !replace_weights(model, plan, main_opset(model)) ||

@@ -129,7 +129,7 @@ static bool rewrite(struct run *run, const uint8_t *data, size_t size, const str
               i4q_plan_quantize(&run->model, &run->plan, kernels, threads, &error) &&
               i4q_rewrite_apply(&run->model, &run->plan, run->options.opset, &run->rewrite, &error);
     REQUIRE_OK(ok || error.code == I4Q_MODEL || error.code == I4Q_USAGE, error);
-    if (ok && run->plan.n_quantized)
+    if (ok && run->plan.n_stored)
         return true;
     i4q_model_free(&run->model);
     return false;
@@ -186,14 +186,6 @@ static void check_inspection(const struct run *run, struct i4q_model *written, c
     i4q_model_free(&original);
 }
 
-static size_t count_stored(const struct i4q_plan *plan)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < plan->n_weights; i++)
-        count += plan->weights[i].format != NULL;
-    return count;
-}
-
 /* Changes `written`. A sound model can hold decoders of others that are not; that is then an error. */
 static void check_restore(const struct run *run, struct i4q_model *written)
 {
@@ -204,7 +196,7 @@ static void check_restore(const struct run *run, struct i4q_model *written)
         REQUIRE_OK(error.code == I4Q_MODEL, error);
         return;
     }
-    REQUIRE(restoration.n_weights >= count_stored(&run->plan));
+    REQUIRE(restoration.n_weights >= run->plan.n_stored);
     target_write(written, &restored);
     i4q_model_free(&restored);
 }

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Why a Conv is left as it is, one row of a table each. */
+#ifndef INT4Q_PLAN_REASONS_H
+#define INT4Q_PLAN_REASONS_H
+
+#include <stdbool.h>
+
+/* In the order in which they are looked for: the first that applies is the reason. */
+enum i4q_reason {
+    I4Q_QUANTIZED, /* none: the weight gets the plan's format */
+    I4Q_REASON_EXCLUDED,
+    I4Q_REASON_NOT_INCLUDED,
+    I4Q_REASON_ALREADY_QUANTIZED,
+    I4Q_REASON_FUNCTION,
+    I4Q_REASON_WEIGHT_COMPUTED,
+    I4Q_REASON_WEIGHT_IS_INPUT,
+    I4Q_REASON_WEIGHT_IS_OUTPUT,
+    I4Q_REASON_WEIGHT_SHARED_WITH_OTHER_OP,
+    I4Q_REASON_SPARSE,
+    I4Q_REASON_DTYPE,
+    I4Q_REASON_SHAPE,
+    I4Q_REASON_EMPTY,
+    I4Q_REASON_DFL,
+    I4Q_REASON_SMALL,
+    I4Q_REASON_SENSITIVE,
+    I4Q_REASON_UNMEASURED,
+    I4Q_REASON_NON_FINITE,
+    I4Q_REASON_SHARED,
+    I4Q_REASONS,
+};
+
+struct i4q_reason_row {
+    const char *word;    /* in reports; NULL for I4Q_QUANTIZED */
+    const char *meaning; /* a few words for people */
+    const char *ranked;  /* the same where --rank stands in for --topk; NULL: it makes no difference */
+    bool strict;         /* with --strict, a Conv left for it is an error */
+};
+extern const struct i4q_reason_row i4q_reasons[I4Q_REASONS];
+
+/* The meaning of a reason in a plan that was made with --rank, or without. */
+const char *i4q_reason_meaning(enum i4q_reason reason, bool ranked);
+
+#endif
