@@ -9,13 +9,13 @@
 #include <sys/mman.h>
 
 /* Blocks grow with what is in them, so that their number stays logarithmic and the unused rest of the last
- * one small. */
-enum { FIRST_BLOCK = 1 << 16, LAST_BLOCK = 1 << 22, HUGE_PAGE = 1 << 21 };
+ * one small. PAGE is the largest that systems have as their ordinary one. */
+enum { FIRST_BLOCK = 1 << 16, LAST_BLOCK = 1 << 22, PAGE = 1 << 16, HUGE_PAGE = 1 << 21 };
 
 struct i4q_arena_block {
     struct i4q_arena_block *older;
     size_t used, size; /* of `data` */
-    size_t mapped;     /* bytes of a block that was mapped, this header included; 0: it comes from calloc */
+    size_t taken;      /* from the system, this header included; LAST_BLOCK and more are mapped */
     bool single;       /* made for one allocation */
     alignas(max_align_t) unsigned char data[];
 };
@@ -27,8 +27,8 @@ void i4q_arena_init(struct i4q_arena *arena, size_t limit)
 
 static void free_block(struct i4q_arena_block *block)
 {
-    if (block->mapped)
-        munmap(block, block->mapped);
+    if (block->taken >= LAST_BLOCK)
+        munmap(block, block->taken);
     else
         free(block);
 }
@@ -43,60 +43,77 @@ void i4q_arena_free(struct i4q_arena *arena)
     arena->used = arena->grown = 0;
 }
 
+static bool round_up(size_t bytes, size_t unit, size_t *rounded)
+{
+    if (!i4q_add_size(bytes, unit - 1, rounded))
+        return false;
+    *rounded -= *rounded % unit;
+    return true;
+}
+
+/* What a block for `size` bytes takes from the system: mappings are whole pages, huge ones where an eighth is
+ * the most that this adds. */
+static bool find_taken(size_t size, size_t *taken)
+{
+    size_t bytes;
+    if (!i4q_add_size(sizeof(struct i4q_arena_block), size, &bytes))
+        return false;
+    *taken = bytes;
+    if (bytes < LAST_BLOCK)
+        return true;
+    return round_up(bytes, HUGE_PAGE, taken) && (*taken - bytes <= bytes / 8 || round_up(bytes, PAGE, taken));
+}
+
 /* Much memory is touched once only, so that page faults would cost as much as the work on it: it is made of
  * huge pages, on systems that have them for those who ask. */
 static struct i4q_arena_block *map_block(size_t bytes)
 {
-    size_t whole;
-    if (!i4q_add_size(bytes, HUGE_PAGE - 1, &whole))
-        return NULL;
-    whole -= whole % HUGE_PAGE;
     struct i4q_arena_block *block =
-        mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED)
         return NULL;
-    madvise(block, whole, MADV_HUGEPAGE);
-    block->mapped = whole;
+    madvise(block, bytes, MADV_HUGEPAGE);
     return block;
 }
 
-/* Zeroed; pages that nobody uses are not touched. */
-static struct i4q_arena_block *allocate(size_t size)
+/* Zeroed; pages that nobody uses are not touched. NULL: more than `left`, or out of memory. */
+static struct i4q_arena_block *allocate(size_t size, size_t left)
 {
-    size_t bytes;
-    if (!i4q_add_size(sizeof(struct i4q_arena_block), size, &bytes))
+    size_t taken;
+    if (!find_taken(size, &taken) || taken > left)
         return NULL;
-    struct i4q_arena_block *block = bytes < LAST_BLOCK ? calloc(1, bytes) : map_block(bytes);
-    if (block)
+    struct i4q_arena_block *block = taken < LAST_BLOCK ? calloc(1, taken) : map_block(taken);
+    if (block) {
         block->size = size;
+        block->taken = taken;
+    }
     return block;
 }
 
-static size_t block_size(const struct i4q_arena *arena)
+/* Bytes of the next block that many allocations share, its header included. */
+static size_t next_block(const struct i4q_arena *arena)
 {
-    size_t whole = arena->grown < FIRST_BLOCK  ? FIRST_BLOCK
-                   : arena->grown < LAST_BLOCK ? arena->grown
-                                               : LAST_BLOCK;
-    return whole - sizeof(struct i4q_arena_block);
+    return arena->grown < FIRST_BLOCK ? FIRST_BLOCK : arena->grown < LAST_BLOCK ? arena->grown : LAST_BLOCK;
 }
 
 /* A new block with room for `needed` bytes. What is large has a block of its own, behind the one in use,
  * whose rest is not lost then. */
 static struct i4q_arena_block *add_block(struct i4q_arena *arena, size_t needed)
 {
-    size_t left = arena->limit - arena->used, size = block_size(arena);
-    if (size > left || size < needed)
+    size_t left = arena->limit - arena->used, next = next_block(arena);
+    size_t size = next - sizeof(struct i4q_arena_block);
+    if (next > left || size < needed)
         size = needed;
-    struct i4q_arena_block *block = size <= left ? allocate(size) : NULL;
+    struct i4q_arena_block *block = allocate(size, left);
     if (!block)
         return NULL;
-    arena->used += size;
+    arena->used += block->taken;
     block->single = arena->blocks && size == needed;
     if (block->single) {
         block->older = arena->blocks->older;
         arena->blocks->older = block;
     } else {
-        arena->grown += size;
+        arena->grown += block->taken;
         block->older = arena->blocks;
         arena->blocks = block;
     }
@@ -134,7 +151,7 @@ void i4q_arena_drop(struct i4q_arena *arena, const void *allocation)
         if (block->data != allocation || !block->single)
             continue;
         *at = block->older;
-        arena->used -= block->size;
+        arena->used -= block->taken;
         free_block(block);
         return;
     }

@@ -19,7 +19,7 @@ struct i4q_arena_block;
 
 struct i4q_arena {
     struct i4q_arena_block *blocks; /* newest first */
-    size_t used;                    /* bytes handed out or set aside so far */
+    size_t used;                    /* bytes taken from the system, all overhead included */
     size_t grown;                   /* of them, in blocks that many allocations share */
     size_t limit;                   /* bytes; an allocation that would pass it fails */
 };

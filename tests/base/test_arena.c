@@ -4,6 +4,7 @@
 #include "base/arena.h"
 
 #include <stdalign.h>
+#include <sys/resource.h>
 
 static void allocations_are_zeroed_aligned_and_apart(void **state)
 {
@@ -73,6 +74,32 @@ static void only_large_allocations_are_given_back(void **state)
     i4q_arena_free(&arena);
 }
 
+static size_t peak_memory(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return (size_t)usage.ru_maxrss * 1024;
+}
+
+/* Tensors of a power of two are the worst case of a block with a header in whole pages. */
+static void what_is_taken_is_counted(void **state)
+{
+    (void)state;
+    enum { EACH = 4 << 20, COUNT = 16 };
+    struct i4q_arena arena;
+    i4q_arena_init(&arena, SIZE_MAX / 2);
+    size_t before = peak_memory();
+    for (int i = 0; i < COUNT; i++) {
+        void *tensor = i4q_arena_alloc(&arena, EACH, 1);
+        assert_non_null(tensor);
+        memset(tensor, 1, EACH);
+    }
+    assert_true(arena.used >= (size_t)EACH * COUNT && arena.used < (size_t)EACH * COUNT * 9 / 8);
+    assert_true(peak_memory() - before < arena.used * 9 / 8);
+    i4q_arena_free(&arena);
+    assert_int_equal(arena.used, 0);
+}
+
 static void messages_are_aligned_behind_strings(void **state)
 {
     (void)state;
@@ -101,6 +128,7 @@ int main(void)
         cmocka_unit_test(limit_and_overflow_fail),
         cmocka_unit_test(large_allocation_leaves_the_block_in_use),
         cmocka_unit_test(only_large_allocations_are_given_back),
+        cmocka_unit_test(what_is_taken_is_counted),
         cmocka_unit_test(messages_are_aligned_behind_strings),
         cmocka_unit_test(format_makes_strings),
     };
