@@ -89,8 +89,7 @@ static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_targe
         .format = i4q_format_find(a->format.word ? a->format.word : "int4"),
         .keep_format = a->keep_format.index ? i4q_format_find(a->keep_format.word) : NULL,
         .method = i4q_methods[a->method.index],
-        .form = cast ? I4Q_FORM_CAST : I4Q_FORM_DQ,
-        .microsoft = microsoft,
+        .form = i4q_form_find(cast ? "cast" : "dq", microsoft ? a->dq_domain.word : NULL),
         .block = a->block.value,
     };
     if (!override_method(a, target, error))

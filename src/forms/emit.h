@@ -1,31 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What stands for a quantized weight in the file: initializers, and the nodes that decode them, in one of the
- * forms. The last node's output has the weight's name, so that whatever read the weight reads on. */
+/*
+ * What stands for one weight in the file, and the building blocks that the forms make it of.
+ *
+ * The model's messages stay as they are: what is made goes into lists, and whoever rewrites the model puts it
+ * where it belongs. All of it is in the model's arena. A job without buffers gives the same messages, with
+ * payloads that have a size but no bytes: good for finding out what they take in a file.
+ */
 #ifndef INT4Q_FORMS_EMIT_H
 #define INT4Q_FORMS_EMIT_H
 
 #include "forms/weight.h"
 #include "onnx/edit.h"
 
-struct i4q_decoder {
-    struct i4q_list tensors, nodes;
+/* A node of the graph that gives way. */
+struct i4q_swap {
+    const Onnx__NodeProto *node;
+    Onnx__NodeProto *made; /* that stands in its place; NULL: none does */
 };
 
-/* Constants that the packed-u8 decoders of one graph share; zeroed before the first. */
-struct i4q_decoder_shared {
-    const char *four, *axis, *flat, *zero[2]; /* names; zero: 8 as FLOAT and as FLOAT16 */
+struct i4q_emission {
+    struct i4q_model *model;
+    const struct i4q_weight *weight;
+    const struct i4q_quantize_job *job;
+    int64_t opset;            /* of ai.onnx, as the model will be written */
+    struct i4q_table *shared; /* constants of the graph: key -> name, see i4q_emit_shared */
+
+    struct i4q_list tensors;   /* Onnx__TensorProto: initializers, where the weight stood */
+    struct i4q_list nodes;     /* Onnx__NodeProto: at the front of the graph; the last makes the weight */
+    struct i4q_list swaps;     /* struct i4q_swap */
+    struct i4q_list functions; /* Onnx__FunctionProto: that the model must have, once each */
+    bool failed;               /* sticky: memory ran out */
 };
 
-/* What a form needs of the model. 0: nothing. */
-int64_t i4q_decoder_opset(const struct i4q_weight *weight, bool microsoft);
-int64_t i4q_decoder_ir_version(const struct i4q_weight *weight, bool microsoft);
+/* ---- blocks. Each does nothing once the emission has failed; names are then "", messages NULL. */
 
-/* Bytes of payload, scale and zero point. */
-size_t i4q_decoder_bytes(const struct i4q_weight *weight);
+/* An initializer W_<suffix>; its bytes are borrowed. */
+Onnx__TensorProto *i4q_emit_tensor(struct i4q_emission *emission, const char *suffix, int32_t type,
+                                   const int64_t *dims, size_t rank, const void *data, size_t size);
 
-/* Makes the decoder of a weight whose job is done. `microsoft`: DequantizeLinear in ONNX Runtime's domain.
- * `opset`: of the model as it will be written. False only when memory runs out. */
-bool i4q_decoder_make(struct i4q_model *model, const struct i4q_weight *weight, bool microsoft, int64_t opset,
-                      struct i4q_decoder_shared *shared, struct i4q_decoder *decoder) I4Q_MUST_CHECK;
+/* The codes and scales of the job as W_<suffix> and W_scale. Return the name. */
+const char *i4q_emit_codes(struct i4q_emission *emission, const char *suffix, int32_t type,
+                           const int64_t *dims, size_t rank);
+const char *i4q_emit_scales(struct i4q_emission *emission, const int64_t *dims, size_t rank);
+
+/* W_zero_point, one for each scale: as codes, or as numbers of the weight's own type. */
+const char *i4q_emit_zero_codes(struct i4q_emission *emission, const int64_t *dims, size_t rank);
+const char *i4q_emit_zero_floats(struct i4q_emission *emission, const int64_t *dims, size_t rank);
+
+/* W_shape: the weight's dimensions. */
+const char *i4q_emit_shape(struct i4q_emission *emission);
+
+/* A constant of at most one dimension that all weights of a graph share by its key: W_<suffix> of the first
+ * of them. */
+const char *i4q_emit_shared(struct i4q_emission *emission, const char *key, const char *suffix, int32_t type,
+                            size_t rank, const void *data, size_t size);
+
+/* A node W_<op> of the standard domain that reads up to three values, the last ones may be NULL; its output
+ * is W_<output>, NULL for the weight itself. */
+Onnx__NodeProto *i4q_emit_node(struct i4q_emission *emission, const char *op, const char *output,
+                               const char *a, const char *b, const char *c);
+
+/* Its output. */
+const char *i4q_emit_output(const Onnx__NodeProto *node);
+
+/* Attributes of a new node. */
+void i4q_emit_int(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name, int64_t value);
+void i4q_emit_ints(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name,
+                   const int64_t *values, size_t n);
+void i4q_emit_string(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name,
+                     const char *value);
+
+/* Shape of a scale that broadcasts along the channel axis: [1, ..., channels, 1, ...]; NULL when memory ran
+ * out. */
+const int64_t *i4q_emit_column(struct i4q_emission *emission);
 
 #endif

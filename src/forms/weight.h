@@ -8,12 +8,7 @@
 #include "onnx/tensor.h"
 #include "quantize/quantize.h"
 
-/* How nodes turn codes back into floats. */
-enum i4q_form {
-    I4Q_FORM_DQ,     /* DequantizeLinear; with blocks on the 2-D view, then Reshape */
-    I4Q_FORM_CAST,   /* Cast, (Sub,) Mul; with blocks on a 3-D view, then Reshape */
-    I4Q_FORM_PACKED, /* bytes of two codes, taken apart by standard operators of opset 11 */
-};
+struct i4q_form;
 
 /* A weight that some Conv reads, however many do. Lives in the model's arena. */
 struct i4q_weight {
@@ -27,8 +22,8 @@ struct i4q_weight {
     bool other_reader; /* something other than these Convs' weight input reads it */
 
     /* Set by the plan. */
-    const struct i4q_format *format; /* NULL: stays as it is */
-    enum i4q_form form;
+    const struct i4q_format *format;  /* NULL: stays as it is */
+    const struct i4q_form *form;      /* how they stand in the graph */
     struct i4q_quantize_job *job;     /* NULL unless it was to be quantized */
     size_t bytes_before, bytes_after; /* payload, scale and zero point */
 };

@@ -122,8 +122,7 @@ Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, in
 {
     Onnx__TensorProto *tensor = i4q_arena_alloc(&model->arena, 1, sizeof *tensor);
     int64_t *own_dims = i4q_arena_alloc(&model->arena, n_dims, sizeof *own_dims);
-    uint8_t *bytes = data ? (uint8_t *)data : i4q_arena_alloc(&model->arena, size, 1);
-    if (!tensor || !own_dims || !bytes)
+    if (!tensor || !own_dims)
         return NULL;
     onnx__tensor_proto__init(tensor);
     if (n_dims)
@@ -134,8 +133,15 @@ Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, in
     tensor->dims = own_dims;
     tensor->n_dims = n_dims;
     tensor->has_raw_data = true;
-    tensor->raw_data = (ProtobufCBinaryData){size, bytes};
+    tensor->raw_data = (ProtobufCBinaryData){size, (uint8_t *)data};
     return tensor;
+}
+
+Onnx__TensorProto *i4q_edit_blank_tensor(struct i4q_model *model, const char *name, int32_t data_type,
+                                         const int64_t *dims, size_t n_dims, size_t size)
+{
+    const void *data = i4q_arena_alloc(&model->arena, size, 1);
+    return data ? i4q_edit_tensor(model, name, data_type, dims, n_dims, data, size) : NULL;
 }
 
 void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *original)
@@ -173,5 +179,51 @@ bool i4q_edit_add_initializer(struct i4q_model *model, struct i4q_scope *scope, 
         return false;
     graph->initializer = (Onnx__TensorProto **)list->items;
     graph->n_initializer = list->count;
+    return true;
+}
+
+bool i4q_edit_import(struct i4q_model *model, const char *domain)
+{
+    Onnx__ModelProto *proto = model->proto;
+    struct i4q_list imports = {0};
+    for (size_t i = 0; i < proto->n_opset_import; i++) {
+        if (strcmp(i4q_text(proto->opset_import[i]->domain), domain) == 0)
+            return true;
+        if (!i4q_list_add(&model->arena, &imports, proto->opset_import[i]))
+            return false;
+    }
+    Onnx__OperatorSetIdProto *import = i4q_arena_alloc(&model->arena, 1, sizeof *import);
+    if (!import || !i4q_list_add(&model->arena, &imports, import))
+        return false;
+    onnx__operator_set_id_proto__init(import);
+    import->domain = (char *)domain;
+    import->has_version = true;
+    import->version = 1;
+    proto->opset_import = (Onnx__OperatorSetIdProto **)imports.items;
+    proto->n_opset_import = imports.count;
+    return true;
+}
+
+static bool is_same_function(const Onnx__FunctionProto *a, const Onnx__FunctionProto *b)
+{
+    return strcmp(i4q_text(a->domain), i4q_text(b->domain)) == 0 &&
+           strcmp(i4q_text(a->name), i4q_text(b->name)) == 0 &&
+           strcmp(i4q_text(a->overload), i4q_text(b->overload)) == 0;
+}
+
+bool i4q_edit_add_function(struct i4q_model *model, Onnx__FunctionProto *function)
+{
+    Onnx__ModelProto *proto = model->proto;
+    struct i4q_list functions = {0};
+    for (size_t i = 0; i < proto->n_functions; i++) {
+        if (is_same_function(proto->functions[i], function))
+            return true;
+        if (!i4q_list_add(&model->arena, &functions, proto->functions[i]))
+            return false;
+    }
+    if (!i4q_list_add(&model->arena, &functions, function))
+        return false;
+    proto->functions = (Onnx__FunctionProto **)functions.items;
+    proto->n_functions = functions.count;
     return true;
 }

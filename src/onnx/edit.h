@@ -28,11 +28,14 @@ void i4q_edit_remove_attribute(Onnx__NodeProto *node, const Onnx__AttributeProto
 bool i4q_edit_set_input(struct i4q_model *model, Onnx__NodeProto *node, size_t index,
                         const char *value) I4Q_MUST_CHECK;
 
-/* A tensor whose raw_data is `size` zeroed bytes for the caller to fill, or borrows `data` if that is not
- * NULL. */
+/* A tensor whose raw_data borrows `size` bytes of `data`. */
 Onnx__TensorProto *i4q_edit_tensor(struct i4q_model *model, const char *name, int32_t data_type,
                                    const int64_t *dims, size_t n_dims, const void *data,
                                    size_t size) I4Q_MUST_CHECK;
+
+/* The same with zeroed bytes for the caller to fill. */
+Onnx__TensorProto *i4q_edit_blank_tensor(struct i4q_model *model, const char *name, int32_t data_type,
+                                         const int64_t *dims, size_t n_dims, size_t size) I4Q_MUST_CHECK;
 
 /* What stands for an external tensor is external too, unless it is small: marks it so. */
 enum { I4Q_EXTERNAL_THRESHOLD = 1024 };
@@ -41,6 +44,12 @@ void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *
 /* Adds an initializer to the scope's graph; many cost no more than each alone. */
 bool i4q_edit_add_initializer(struct i4q_model *model, struct i4q_scope *scope,
                               Onnx__TensorProto *tensor) I4Q_MUST_CHECK;
+
+/* Imports version 1 of a domain, unless the model imports the domain already. */
+bool i4q_edit_import(struct i4q_model *model, const char *domain) I4Q_MUST_CHECK;
+
+/* Adds a model-local function, unless there is one of that domain, name and overload. */
+bool i4q_edit_add_function(struct i4q_model *model, Onnx__FunctionProto *function) I4Q_MUST_CHECK;
 
 bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item) I4Q_MUST_CHECK;
 

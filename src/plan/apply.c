@@ -2,7 +2,7 @@
 /* The second half of planning: what only the numbers tell, and in which form each weight is stored. */
 #include "plan/plan.h"
 
-#include "forms/emit.h"
+#include "forms/form.h"
 #include "plan/bias.h"
 #include "plan/means/propagate.h"
 #include "platform/terminal.h"
@@ -59,15 +59,6 @@ static size_t choose_block(const struct i4q_plan *plan, const struct i4q_weight 
     return possible ? plan->target.block : 0;
 }
 
-/* The 3-D view of Cast and Mul has no room for a shorter last block. */
-static enum i4q_form choose_form(const struct i4q_plan *plan, const struct i4q_weight *weight, size_t block)
-{
-    if (weight->format->packed)
-        return I4Q_FORM_PACKED;
-    bool uneven = block && i4q_weight_inner(weight) % block;
-    return uneven ? I4Q_FORM_DQ : plan->target.form;
-}
-
 /* ---- jobs */
 
 static bool make_job(struct i4q_model *model, const struct i4q_plan *plan, struct i4q_weight *weight,
@@ -75,32 +66,23 @@ static bool make_job(struct i4q_model *model, const struct i4q_plan *plan, struc
 {
     size_t channels = i4q_weight_channels(weight), inner = i4q_weight_inner(weight);
     bool half = weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
-    size_t block = choose_block(plan, weight);
-    weight->form = choose_form(plan, weight, block);
-    weight->job = job;
     *job = (struct i4q_quantize_job){
-        .weights = weight->payload.data,
-        .half = half,
+        .format = weight->format,
         .outer = weight->tensor.count / (channels * inner),
         .channels = channels,
         .inner = inner,
-        .block = block,
-        .format = weight->format,
-        .method = &i4q_methods[0],
+        .block = choose_block(plan, weight),
+        .half = half,
+        .method = weight->format->bits == 4 ? &plan->target.method : &i4q_methods[0],
+        .weights = weight->payload.data,
     };
-    if (job->format->bits == 4)
-        job->method = &plan->target.method;
-    job->scales = i4q_arena_alloc(&model->arena, channels * i4q_quantize_blocks(job),
-                                  half ? sizeof(uint16_t) : sizeof(float));
-    if (job->method->asymmetric)
-        job->zero_points = i4q_arena_alloc(
-            &model->arena, i4q_format_bytes(job->format, channels * i4q_quantize_blocks(job)), 1);
-    return job->scales && (job->zero_points || !job->method->asymmetric);
-}
-
-static size_t code_bytes(const struct i4q_quantize_job *job)
-{
-    return i4q_format_bytes(job->format, job->outer * job->channels * job->inner);
+    job->asymmetric = job->method->asymmetric;
+    weight->form = i4q_form_choose(plan->target.form, weight, job);
+    weight->job = job;
+    job->scales = i4q_arena_alloc(&model->arena, i4q_job_scales(job), i4q_job_element(job));
+    if (job->asymmetric)
+        job->zero_points = i4q_arena_alloc(&model->arena, i4q_job_zero_bytes(job), 1);
+    return job->scales && (job->zero_points || !job->asymmetric);
 }
 
 /* One piece of memory for the codes of all weights: the arena has large ones cheaper. */
@@ -108,11 +90,11 @@ static bool allocate_codes(struct i4q_model *model, struct i4q_quantize_job *job
 {
     size_t total = 0;
     for (size_t i = 0; i < count; i++)
-        total += code_bytes(&jobs[i]);
+        total += i4q_job_code_bytes(&jobs[i]);
     uint8_t *codes = i4q_arena_alloc(&model->arena, total, 1);
     for (size_t i = 0; codes && i < count; i++) {
         jobs[i].codes = codes;
-        codes += code_bytes(&jobs[i]);
+        codes += i4q_job_code_bytes(&jobs[i]);
     }
     return codes != NULL;
 }
@@ -207,7 +189,7 @@ static void settle(struct i4q_plan *plan, const struct claims *claims)
         weight->format = weight->job && weight->job->finite ? agreed_format(plan, &claims[i]) : NULL;
         if (!weight->format)
             continue;
-        weight->bytes_after = i4q_decoder_bytes(weight);
+        weight->bytes_after = weight->form->bytes(weight->job);
         plan->n_stored++;
     }
     for (size_t i = 0; i < plan->n_rows; i++) {

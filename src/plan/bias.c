@@ -62,7 +62,7 @@ static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_we
     const int64_t dims[] = {(int64_t)job->channels};
     size_t size = job->half ? sizeof(uint16_t) : sizeof(float);
     Onnx__TensorProto *made =
-        i4q_edit_tensor(model, name, weight->tensor.type, dims, 1, NULL, job->channels * size);
+        i4q_edit_blank_tensor(model, name, weight->tensor.type, dims, 1, job->channels * size);
     for (size_t i = 0; made && i < job->channels; i++) {
         double old = payload ? element(payload, job->half, i) : 0;
         float value = narrowed(old + job->bias[i], job->half);

@@ -11,6 +11,7 @@
 #ifndef INT4Q_PLAN_PLAN_H
 #define INT4Q_PLAN_PLAN_H
 
+#include "forms/form.h"
 #include "forms/weight.h"
 #include "onnx/layers.h"
 #include "onnx/names.h"
@@ -38,8 +39,7 @@ enum i4q_rank_mode {
 struct i4q_target {
     const struct i4q_format *format;
     const struct i4q_format *keep_format; /* of what is kept as `sensitive` or `small`; NULL: stays float */
-    enum i4q_form form;                   /* of formats that are not packed: DQ or CAST */
-    bool microsoft;                       /* DequantizeLinear of the domain com.microsoft */
+    const struct i4q_form *form;          /* of the weights that it can hold */
     struct i4q_method method;             /* how scales and codes are chosen */
     bool correct_bias;                    /* where statistics tell how */
     size_t block;                         /* weights that share a scale; 0: an output channel */

@@ -114,7 +114,7 @@ static bool find_scales(const struct work *work, size_t channel, size_t channels
         }
     for (size_t c = 0; finite && c < channels; c++) {
         struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extents[c]);
-        i4q_quantize_store_grid(job, channel + c, &grid);
+        i4q_job_store_grid(job, channel + c, &grid);
     }
     return finite;
 }
@@ -133,7 +133,7 @@ static bool search_scale(const struct work *work, size_t channel, struct chunk *
         gather(kernels, job, &whole, run);
     bool finite = run && i4q_fit_grid(kernels, job->format, job->method, job->half, run, n, &grid);
     if (finite)
-        i4q_quantize_store_grid(job, channel, &grid);
+        i4q_job_store_grid(job, channel, &grid);
     free(run);
     return finite;
 }
@@ -193,7 +193,7 @@ static void code_tile(const struct work *work, const struct tile *tile, struct c
     size_t n = tile->n, run = tile->rows * n;
     gather(kernels, work->job, tile, runs);
     for (size_t c = 0; c < tile->channels; c++) {
-        struct i4q_grid grid = i4q_quantize_load_grid(work->job, tile->channel + c);
+        struct i4q_grid grid = i4q_job_load_grid(work->job, tile->channel + c);
         quantize_run(kernels, work->job, &grid, runs + c * run, run, codes + c * run, &chunk->sums);
         if (i4q_method_searches(work->job->method))
             chunk->clipped += i4q_grid_clipped(&grid, runs + c * run, run);

@@ -45,15 +45,10 @@ struct bench {
 
 /* ---- reading */
 
-static size_t element_size(const struct i4q_quantize_job *job)
-{
-    return job->half ? sizeof(uint16_t) : sizeof(float);
-}
-
 /* n <= TILE elements from element `start` on, as binary32. */
 static const void *load(struct bench *bench, size_t start, size_t n)
 {
-    const char *weights = (const char *)bench->job->weights + start * element_size(bench->job);
+    const char *weights = (const char *)bench->job->weights + start * i4q_job_element(bench->job);
     if (!bench->job->half)
         return weights;
     bench->kernels->widen16(weights, n, bench->widened);
@@ -76,36 +71,6 @@ static bool extend(struct bench *bench, size_t start, size_t n, struct i4q_exten
         extent->max = fmaxf(extent->max, max);
     }
     return true;
-}
-
-/* ---- scales and zero points: index is channel * blocks + block */
-
-void i4q_quantize_store_grid(const struct i4q_quantize_job *job, size_t index, const struct i4q_grid *grid)
-{
-    uint16_t half = i4q_half_from_float(grid->scale);
-    memcpy((char *)job->scales + index * element_size(job), job->half ? (const void *)&half : &grid->scale,
-           element_size(job));
-    /* The bytes start as zeros, and no two threads share one: chunks have an even number of channels. */
-    if (job->zero_points)
-        job->zero_points[index / 2] |= (uint8_t)((grid->zero & 15) << 4 * (index % 2));
-}
-
-int i4q_quantize_zero_point(const struct i4q_quantize_job *job, size_t index)
-{
-    if (!job->zero_points)
-        return job->format->zero;
-    int zero = job->zero_points[index / 2] >> 4 * (index % 2) & 15;
-    return job->format->code_min < 0 ? (zero ^ 8) - 8 : zero;
-}
-
-struct i4q_grid i4q_quantize_load_grid(const struct i4q_quantize_job *job, size_t index)
-{
-    uint16_t half;
-    float scale;
-    memcpy(job->half ? (void *)&half : &scale, (const char *)job->scales + index * element_size(job),
-           element_size(job));
-    return i4q_grid_make(job->format, job->method, job->half ? i4q_half_to_float(half) : scale,
-                         i4q_quantize_zero_point(job, index));
 }
 
 /* ---- codes */
@@ -185,7 +150,7 @@ static bool quantize_channel(struct bench *bench, size_t channel, struct chunk *
 {
     const struct i4q_quantize_job *job = bench->job;
     size_t start = channel * job->inner, block = job->block ? job->block : job->inner;
-    size_t index = channel * i4q_quantize_blocks(job);
+    size_t index = channel * i4q_job_blocks(job);
     double drift = 0;
     for (size_t i = 0; i < job->inner; i += block, index++) {
         struct i4q_error_sums sums = {0};
@@ -194,7 +159,7 @@ static bool quantize_channel(struct bench *bench, size_t channel, struct chunk *
         if (!extend(bench, start + i, n, &extent))
             return false;
         struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extent);
-        i4q_quantize_store_grid(job, index, &grid);
+        i4q_job_store_grid(job, index, &grid);
         quantize_run(bench, start + i, n, &grid, &sums);
         drift += sums.drift / (double)grid.scale;
         i4q_error_add(&chunk->sums, &sums);
@@ -235,13 +200,13 @@ static void emit_tile(struct bench *bench, const struct i4q_row *row, size_t cha
 
 static void emit_row(struct bench *bench, const struct i4q_row *row, size_t channel, struct chunk *chunk)
 {
-    size_t index = channel * i4q_quantize_blocks(bench->job);
+    size_t index = channel * i4q_job_blocks(bench->job);
     double drift = 0;
     for (size_t first = 0; first < row->count; first += row->block, index++) {
         size_t end = row->count - first < row->block ? row->count : first + row->block;
         const struct i4q_grid *grid = &row->grids[first / row->block];
         struct i4q_error_sums sums = {0};
-        i4q_quantize_store_grid(bench->job, index, grid);
+        i4q_job_store_grid(bench->job, index, grid);
         for (size_t start = first; start < end; start += TILE)
             emit_tile(bench, row, channel, start, end - start < TILE ? end - start : TILE, &sums);
         chunk->clipped += i4q_grid_clipped(grid, row->weights + first, end - first);
@@ -287,15 +252,10 @@ static void quantize_chunk(void *context, size_t index)
             chunk->finite = quantize_channel(&bench, chunk->channel + c, chunk);
     flush(&bench, true);
     if (work->options->done)
-        work->options->done(work->options->context, chunk->channels * job->inner * element_size(job));
+        work->options->done(work->options->context, chunk->channels * job->inner * i4q_job_element(job));
 }
 
 /* ---- chunks */
-
-size_t i4q_quantize_blocks(const struct i4q_quantize_job *job)
-{
-    return job->block ? i4q_div_up(job->inner, job->block) : 1;
-}
 
 /* An even number of channels, so that every chunk begins with a whole byte of codes. Does not depend on the
  * threads. */

@@ -29,7 +29,7 @@ bool i4q_choose_by_rows(const struct i4q_quantize_job *job)
 bool i4q_chooser_open(struct i4q_chooser *chooser, const struct i4q_kernels *kernels,
                       const struct i4q_quantize_job *job)
 {
-    size_t n = job->inner, blocks = i4q_quantize_blocks(job), bytes;
+    size_t n = job->inner, blocks = i4q_job_blocks(job), bytes;
     const size_t element = sizeof(double) + 2 * sizeof(uint32_t) + sizeof(float) + 2 * sizeof(int8_t);
     *chooser = (struct i4q_chooser){.kernels = kernels, .job = job};
     if (n > UINT32_MAX || !i4q_mul_size(n, element, &bytes) ||
@@ -143,7 +143,7 @@ static void prepare_rows(void *context, size_t chunk)
 {
     struct choice *choice = context;
     const struct i4q_quantize_job *job = choice->job;
-    size_t n = job->inner, blocks = i4q_quantize_blocks(job), end = (chunk + 1) * ROWS;
+    size_t n = job->inner, blocks = i4q_job_blocks(job), end = (chunk + 1) * ROWS;
     struct i4q_chooser chooser;
     struct i4q_error error = {0};
     if (!i4q_chooser_open(&chooser, choice->kernels, job) && !i4q_fail_memory(&error))
@@ -179,7 +179,7 @@ static void choose_group(struct choice *choice, size_t group, unsigned threads)
         .k = job->inner,
         .weights = choice->weights + first * job->inner,
         .block = job->block ? job->block : job->inner,
-        .grids = choice->grids + first * i4q_quantize_blocks(job),
+        .grids = choice->grids + first * i4q_job_blocks(job),
         .codes = choice->codes + first * job->inner,
     };
     if (!i4q_reconstruct(&work, &choice->outputs[group], &error))
@@ -197,7 +197,7 @@ bool i4q_choose_job(const struct i4q_kernels *kernels, unsigned threads, const s
     struct choice choice = {
         .kernels = kernels, .threads = threads, .job = job, .codes = codes, .error = error};
     choice.weights = calloc(job->channels * job->inner, sizeof *choice.weights);
-    choice.grids = calloc(job->channels * i4q_quantize_blocks(job), sizeof *choice.grids);
+    choice.grids = calloc(job->channels * i4q_job_blocks(job), sizeof *choice.grids);
     choice.outputs = calloc(job->moments->groups, sizeof *choice.outputs);
     if (choice.weights && choice.grids && choice.outputs)
         i4q_parallel_for(threads, i4q_div_up(job->channels, ROWS), prepare_rows, &choice);

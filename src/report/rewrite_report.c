@@ -238,7 +238,7 @@ static void print_hint(const struct i4q_plan *plan, FILE *stream)
         plan->target.method.rounding == I4Q_ROUND_NEAREST)
         fputs(HINT_METHOD, stream);
     const struct i4q_target *target = &plan->target;
-    bool folded = target->format->packed || target->form == I4Q_FORM_CAST, matmul = false;
+    bool folded = target->format->packed || target->form->folds, matmul = false;
     for (size_t i = 0; i < plan->n_weights; i++)
         matmul |= plan->weights[i].format && plan->weights[i].op->greatest_rank == 2;
     fputs(folded ? HINT_FOLDED : HINT_DQ, stream);
@@ -373,8 +373,8 @@ static json_t *options_json(const struct i4q_target *target)
     json_t *json = json_object();
     i4q_json_put(&json, "format", json_string(target->format->name));
     i4q_json_put(&json, "method", json_string(target->method.name));
-    i4q_json_put(&json, "decode", json_string(target->form == I4Q_FORM_CAST ? "cast" : "dq"));
-    i4q_json_put(&json, "dq_domain", json_string(target->microsoft ? "com.microsoft" : "ai.onnx"));
+    i4q_json_put(&json, "decode", json_string(target->form->word));
+    i4q_json_put(&json, "dq_domain", json_string(target->form->domain ? target->form->domain : "ai.onnx"));
     i4q_json_put(&json, "block", i4q_json_size(target->block));
     i4q_json_put(&json, "keep_format",
                  json_string(target->keep_format ? target->keep_format->name : "float"));

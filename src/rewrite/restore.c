@@ -75,9 +75,9 @@ static Onnx__TensorProto *decode(struct restorer *restorer, const struct i4q_con
                  (!storage->zero_point || stored.zero_point.type);
     if (!known)
         return NULL;
-    Onnx__TensorProto *tensor = i4q_edit_tensor(
+    Onnx__TensorProto *tensor = i4q_edit_blank_tensor(
         restorer->model, conv->weight->name, stored.half ? TYPE(FLOAT16) : TYPE(FLOAT), storage->dims,
-        storage->rank, NULL, storage->count * (stored.half ? sizeof(uint16_t) : sizeof(float)));
+        storage->rank, storage->count * (stored.half ? sizeof(uint16_t) : sizeof(float)));
     if (!tensor)
         i4q_fail_memory(restorer->error);
     else
@@ -241,6 +241,8 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
             return i4q_fail_memory(error);
         drop_nodes(scope);
     }
-    drop_unused_import(model, "com.microsoft");
+    for (const struct i4q_form *const *form = i4q_forms; *form; form++)
+        if ((*form)->domain)
+            drop_unused_import(model, (*form)->domain);
     return true;
 }

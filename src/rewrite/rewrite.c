@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rewrite/rewrite.h"
 
-#include "forms/emit.h"
+#include "forms/form.h"
 #include "onnx/edit.h"
 #include "plan/bias.h"
 
@@ -30,13 +30,13 @@ static bool add_all(struct i4q_model *model, struct i4q_list *list, const struct
 
 /* The new initializers stand where the weight stood, or at the end when it came from a Constant node. */
 static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scope,
-                                 const struct i4q_plan *plan, const struct i4q_decoder *decoders)
+                                 const struct i4q_plan *plan, const struct i4q_emission *emissions)
 {
     Onnx__GraphProto *graph = scope->graph;
     struct i4q_list list = {0};
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const struct i4q_weight *weight = quantized_weight(scope, i4q_text(graph->initializer[i]->name));
-        bool added = weight ? add_all(model, &list, &decoders[weight - plan->weights].tensors)
+        bool added = weight ? add_all(model, &list, &emissions[weight - plan->weights].tensors)
                             : i4q_list_add(&model->arena, &list, graph->initializer[i]);
         if (!added)
             return false;
@@ -44,7 +44,7 @@ static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scop
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_weight *weight = &plan->weights[i];
         bool from_node = weight->format && weight->value->scope == scope && !weight->value->initializer;
-        if (from_node && !add_all(model, &list, &decoders[i].tensors))
+        if (from_node && !add_all(model, &list, &emissions[i].tensors))
             return false;
     }
     graph->initializer = (Onnx__TensorProto **)list.items;
@@ -52,23 +52,49 @@ static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scop
     return true;
 }
 
+/* What takes the place of a node: itself, another one, or NULL. Constant nodes that held a weight go. */
+static Onnx__NodeProto *successor(const struct i4q_scope *scope, const struct i4q_table *swaps,
+                                  Onnx__NodeProto *node)
+{
+    const struct i4q_swap *swap = node->n_output ? i4q_table_get(swaps, node->output[0]) : NULL;
+    if (swap)
+        return swap->made;
+    bool held_weight =
+        i4q_node_is(node, "Constant") && node->n_output && quantized_weight(scope, node->output[0]);
+    return held_weight ? NULL : node;
+}
+
+/* By the first output of the node that gives way. */
+static bool add_swaps(struct i4q_table *swaps, const struct i4q_list *items)
+{
+    for (size_t i = 0; i < items->count; i++) {
+        struct i4q_swap *swap = items->items[i];
+        void **slot = i4q_table_at(swaps, swap->node->output[0]);
+        if (!slot)
+            return false;
+        *slot = swap;
+    }
+    return true;
+}
+
 /* The new nodes read initializers only, so the front is always a valid place for them, also for bodies that
- * capture the weight. Constant nodes that held a weight go. */
+ * capture the weight. */
 static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, const struct i4q_plan *plan,
-                          const struct i4q_decoder *decoders)
+                          const struct i4q_emission *emissions)
 {
     Onnx__GraphProto *graph = scope->graph;
     struct i4q_list list = {0};
+    struct i4q_table swaps;
+    i4q_table_init(&swaps, &model->arena);
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_weight *weight = &plan->weights[i];
-        if (weight->format && weight->value->scope == scope && !add_all(model, &list, &decoders[i].nodes))
+        if (weight->format && weight->value->scope == scope &&
+            (!add_all(model, &list, &emissions[i].nodes) || !add_swaps(&swaps, &emissions[i].swaps)))
             return false;
     }
     for (size_t i = 0; i < graph->n_node; i++) {
-        Onnx__NodeProto *node = graph->node[i];
-        bool held_weight =
-            i4q_node_is(node, "Constant") && node->n_output && quantized_weight(scope, node->output[0]);
-        if (!held_weight && !i4q_list_add(&model->arena, &list, node))
+        Onnx__NodeProto *node = successor(scope, &swaps, graph->node[i]);
+        if (node && !i4q_list_add(&model->arena, &list, node))
             return false;
     }
     graph->node = (Onnx__NodeProto **)list.items;
@@ -76,18 +102,24 @@ static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, cons
     return true;
 }
 
-/* The decoders of the weights that one graph defines; false when memory runs out. */
-static bool make_decoders(struct i4q_model *model, const struct i4q_scope *scope, const struct i4q_plan *plan,
-                          int64_t opset, struct i4q_decoder *decoders, bool *any)
+/* What stands for the weights that one graph defines; false when memory runs out. */
+static bool emit_weights(struct i4q_model *model, const struct i4q_scope *scope, const struct i4q_plan *plan,
+                         int64_t opset, struct i4q_emission *emissions, bool *any)
 {
-    struct i4q_decoder_shared shared = {0};
+    struct i4q_table *shared = i4q_arena_alloc(&model->arena, 1, sizeof *shared);
+    if (!shared)
+        return false;
+    i4q_table_init(shared, &model->arena);
     *any = false;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_weight *weight = &plan->weights[i];
         if (!weight->format || weight->value->scope != scope)
             continue;
         *any = true;
-        if (!i4q_decoder_make(model, weight, plan->target.microsoft, opset, &shared, &decoders[i]))
+        emissions[i] = (struct i4q_emission){
+            .model = model, .weight = weight, .job = weight->job, .opset = opset, .shared = shared};
+        weight->form->emit(&emissions[i]);
+        if (emissions[i].failed)
             return false;
     }
     return true;
@@ -95,15 +127,30 @@ static bool make_decoders(struct i4q_model *model, const struct i4q_scope *scope
 
 static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset)
 {
-    struct i4q_decoder *decoders = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *decoders);
-    if (!decoders)
+    struct i4q_emission *emissions = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *emissions);
+    if (!emissions)
         return false;
     for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next) {
         bool any;
-        if (!make_decoders(model, scope, plan, opset, decoders, &any))
+        if (!emit_weights(model, scope, plan, opset, emissions, &any))
             return false;
-        if (any && (!replace_initializers(model, scope, plan, decoders) ||
-                    !replace_nodes(model, scope, plan, decoders)))
+        if (any && (!replace_initializers(model, scope, plan, emissions) ||
+                    !replace_nodes(model, scope, plan, emissions)))
+            return false;
+    }
+    for (size_t i = 0; i < plan->n_weights; i++)
+        for (size_t f = 0; f < emissions[i].functions.count; f++)
+            if (!i4q_edit_add_function(model, emissions[i].functions.items[f]))
+                return false;
+    return true;
+}
+
+/* The domains of the nodes that were made. */
+static bool import_domains(struct i4q_model *model, const struct i4q_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_weight *weight = &plan->weights[i];
+        if (weight->format && weight->form->domain && !i4q_edit_import(model, weight->form->domain))
             return false;
     }
     return true;
@@ -142,7 +189,7 @@ static int64_t opset_needed(const struct i4q_model *model, const struct i4q_plan
     int64_t needed = main_opset(model);
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_weight *weight = &plan->weights[i];
-        int64_t opset = weight->format ? i4q_decoder_opset(weight, plan->target.microsoft) : 0;
+        int64_t opset = weight->format ? weight->form->opset(weight->job) : 0;
         needed = needed < opset ? opset : needed;
     }
     return needed;
@@ -154,7 +201,7 @@ static int64_t ir_version_needed(const struct i4q_model *model, const struct i4q
     needed = needed < IR_WITHOUT_INITIALIZER_INPUTS ? IR_WITHOUT_INITIALIZER_INPUTS : needed;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_weight *weight = &plan->weights[i];
-        int64_t version = weight->format ? i4q_decoder_ir_version(weight, plan->target.microsoft) : 0;
+        int64_t version = weight->format ? weight->form->ir_version(weight->job) : 0;
         needed = needed < version ? version : needed;
     }
     return needed;
@@ -173,29 +220,6 @@ static bool set_versions(struct i4q_model *model, const struct i4q_plan *plan, i
     return true;
 }
 
-/* The domain of ONNX Runtime's own operators, where it is used and not yet imported. */
-static bool import_microsoft(struct i4q_model *model)
-{
-    Onnx__ModelProto *proto = model->proto;
-    struct i4q_list imports = {0};
-    for (size_t i = 0; i < proto->n_opset_import; i++) {
-        if (strcmp(i4q_text(proto->opset_import[i]->domain), "com.microsoft") == 0)
-            return true;
-        if (!i4q_list_add(&model->arena, &imports, proto->opset_import[i]))
-            return false;
-    }
-    Onnx__OperatorSetIdProto *import = i4q_arena_alloc(&model->arena, 1, sizeof *import);
-    if (!import || !i4q_list_add(&model->arena, &imports, import))
-        return false;
-    onnx__operator_set_id_proto__init(import);
-    import->domain = (char *)"com.microsoft";
-    import->has_version = true;
-    import->version = 1;
-    proto->opset_import = (Onnx__OperatorSetIdProto **)imports.items;
-    proto->n_opset_import = imports.count;
-    return true;
-}
-
 bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset,
                        struct i4q_rewrite *result, struct i4q_error *error)
 {
@@ -204,7 +228,7 @@ bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int
         if (!set_versions(model, plan, opset, result, error))
             return false;
         if (!i4q_bias_apply(model, plan) || !replace_weights(model, plan, main_opset(model)) ||
-            (plan->target.microsoft && !import_microsoft(model)))
+            !import_domains(model, plan))
             return i4q_fail_memory(error);
         result->inputs_dropped = drop_constant_inputs(model, plan);
     }

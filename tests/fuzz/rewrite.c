@@ -40,9 +40,10 @@ static struct i4q_target take_target(uint64_t *bits)
     return (struct i4q_target){
         .format = format,
         .keep_format = keep ? i4q_format_find("int8") : NULL,
-        .form = cast ? I4Q_FORM_CAST : I4Q_FORM_DQ,
+        .form = cast        ? &i4q_form_cast
+                : microsoft ? &i4q_form_dq_microsoft
+                            : &i4q_form_dq,
         .block = format->packed || microsoft ? 0 : block,
-        .microsoft = microsoft,
     };
 }
 

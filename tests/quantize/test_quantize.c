@@ -181,8 +181,8 @@ static uint8_t *outputs(const char *set, unsigned threads, const struct i4q_meth
                                             .codes = at,
                                             .scales = at + codes};
         at += codes + shape->rows * (shape->half ? 2 : 4);
-        if (method->asymmetric)
-            jobs[i].zero_points = at;
+        jobs[i].asymmetric = method->asymmetric;
+        jobs[i].zero_points = method->asymmetric ? at : NULL;
         at += (shape->rows + 1) / 2;
     }
     assert_true(at < bytes + MAX_BYTES);

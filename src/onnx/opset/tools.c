@@ -148,7 +148,7 @@ const char *i4q_up_constant_node(struct i4q_upgrader *u, const Onnx__NodeProto *
     Onnx__NodeProto *constant;
     const char *output = i4q_up_emit(u, &u->nodes, node, "Constant", suffix, NULL, 0, &constant);
     Onnx__TensorProto *tensor =
-        output ? i4q_edit_tensor(u->model, output, type, dims, n_dims, NULL, size) : NULL;
+        output ? i4q_edit_blank_tensor(u->model, output, type, dims, n_dims, size) : NULL;
     if (!tensor || !i4q_edit_add_tensor(u->model, constant, "value", tensor))
         return NULL;
     if (size)

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One DequantizeLinear a weight; with blocks on the 2-D view [channels, inner], then Reshape. */
+#include "forms/form.h"
+#include "forms/recognise.h"
+
+#include <string.h>
+
+enum { OPSET_BLOCKS = 21, IR_MICROSOFT = 10 };
+
+static const char MICROSOFT[] = "com.microsoft";
+
+/* ---- needs */
+
+static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
+{
+    return !job->format->packed;
+}
+
+static bool holds_microsoft(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
+{
+    return !job->format->packed && !job->block;
+}
+
+static size_t bytes(const struct i4q_quantize_job *job)
+{
+    return i4q_job_code_bytes(job) + i4q_job_scale_bytes(job) + i4q_job_zero_bytes(job);
+}
+
+static int64_t opset(const struct i4q_quantize_job *job)
+{
+    if (job->block)
+        return OPSET_BLOCKS;
+    return job->half ? job->format->opset_half : job->format->opset;
+}
+
+static int64_t ir_version(const struct i4q_quantize_job *job)
+{
+    return job->format->ir_version;
+}
+
+static int64_t opset_microsoft(const struct i4q_quantize_job *job)
+{
+    return 0;
+}
+
+static int64_t ir_version_microsoft(const struct i4q_quantize_job *job)
+{
+    return IR_MICROSOFT;
+}
+
+/* ---- writing */
+
+/* The axis is always written: without it readers assume 1. So is the zero point, also where it is 0, since
+ * some readers take a missing one for INT8. */
+static Onnx__NodeProto *dequantize(struct i4q_emission *emission, const int64_t *dims, size_t rank,
+                                   const char *output)
+{
+    const struct i4q_quantize_job *job = emission->job;
+    const int64_t scales[] = {(int64_t)job->channels, (int64_t)i4q_job_blocks(job)};
+    size_t scale_rank = job->block ? 2 : 1;
+    const char *codes = i4q_emit_codes(emission, "quantized", job->format->onnx_type, dims, rank);
+    const char *scale = i4q_emit_scales(emission, scales, scale_rank);
+    const char *zero = i4q_emit_zero_codes(emission, scales, scale_rank);
+    Onnx__NodeProto *node = i4q_emit_node(emission, "DequantizeLinear", output, codes, scale, zero);
+    i4q_emit_int(emission, node, "axis", job->block ? 1 : (int64_t)emission->weight->channel_axis);
+    return node;
+}
+
+static void emit(struct i4q_emission *emission)
+{
+    const struct i4q_tensor *shape = &emission->weight->tensor;
+    const struct i4q_quantize_job *job = emission->job;
+    const int64_t flat[] = {(int64_t)job->channels, (int64_t)job->inner};
+    if (!job->block) {
+        dequantize(emission, shape->dims, shape->rank, NULL);
+        return;
+    }
+    Onnx__NodeProto *node = dequantize(emission, flat, 2, "blocked");
+    i4q_emit_int(emission, node, "block_size", (int64_t)job->block);
+    i4q_emit_node(emission, "Reshape", NULL, i4q_emit_output(node), i4q_emit_shape(emission), NULL);
+}
+
+static void emit_microsoft(struct i4q_emission *emission)
+{
+    const struct i4q_tensor *shape = &emission->weight->tensor;
+    Onnx__NodeProto *node = dequantize(emission, shape->dims, shape->rank, NULL);
+    if (node)
+        node->domain = (char *)MICROSOFT;
+}
+
+/* ---- reading */
+
+static bool begins(const Onnx__NodeProto *node)
+{
+    return i4q_node_is(node, "DequantizeLinear");
+}
+
+static bool begins_microsoft(const Onnx__NodeProto *node)
+{
+    return strcmp(i4q_text(node->op_type), "DequantizeLinear") == 0 &&
+           strcmp(i4q_text(node->domain), MICROSOFT) == 0;
+}
+
+static int64_t int_attribute(const Onnx__NodeProto *node, const char *name, int64_t otherwise)
+{
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
+    return attribute ? attribute->i : otherwise;
+}
+
+/* Inputs: codes, scale, zero point. */
+static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
+{
+    const struct i4q_node *node = conv->decoder;
+    struct i4q_walk walk = i4q_walk_from(arena, conv, storage);
+    bool known = i4q_walk_reshape(&walk);
+    storage->is_dequantize = true;
+    storage->axis = int_attribute(node->proto, "axis", 1);
+    storage->block = int_attribute(node->proto, "block_size", 0);
+    i4q_describe_integers(storage, i4q_input_tensor(node, 0), i4q_input_tensor(node, 1),
+                          i4q_input_tensor(node, 2));
+    return known && walk.at == node && (!i4q_has_input(node, 2) || storage->zero_point);
+}
+
+const struct i4q_form i4q_form_dq = {
+    .word = "dq",
+    .holds = holds,
+    .bytes = bytes,
+    .opset = opset,
+    .ir_version = ir_version,
+    .emit = emit,
+    .begins = begins,
+    .recognise = recognise,
+};
+
+/* ONNX Runtime's own, which leaves the opset alone. */
+const struct i4q_form i4q_form_dq_microsoft = {
+    .word = "dq",
+    .domain = MICROSOFT,
+    .holds = holds_microsoft,
+    .bytes = bytes,
+    .opset = opset_microsoft,
+    .ir_version = ir_version_microsoft,
+    .emit = emit_microsoft,
+    .begins = begins_microsoft,
+    .recognise = recognise,
+};

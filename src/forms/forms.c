@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forms/form.h"
+#include "forms/recognise.h"
+
+#include <string.h>
+
+#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+const struct i4q_form *const i4q_forms[] = {
+    &i4q_form_dq, &i4q_form_dq_microsoft, &i4q_form_cast, &i4q_form_packed, NULL,
+};
+
+const struct i4q_form *i4q_form_find(const char *word, const char *domain)
+{
+    for (const struct i4q_form *const *form = i4q_forms; *form; form++)
+        if ((*form)->word && strcmp((*form)->word, word) == 0 &&
+            strcmp(i4q_text((*form)->domain), i4q_text(domain)) == 0)
+            return *form;
+    return NULL;
+}
+
+const struct i4q_form *i4q_form_choose(const struct i4q_form *wanted, const struct i4q_weight *weight,
+                                       const struct i4q_quantize_job *job)
+{
+    const struct i4q_form *const *form = i4q_forms;
+    if (wanted->holds(weight, job))
+        return wanted;
+    while (!(*form)->holds(weight, job)) /* each weight has one */
+        form++;
+    return *form;
+}
+
+/* ---- what a weight is stored as */
+
+static const struct kind {
+    int32_t type;
+    const char *name;
+    bool is_float;
+} kinds[] = {
+    {TYPE(FLOAT), "float32", true},  {TYPE(FLOAT16), "float16", true}, {TYPE(BFLOAT16), "bfloat16", true},
+    {TYPE(DOUBLE), "float64", true}, {TYPE(INT4), "int4", false},      {TYPE(UINT4), "uint4", false},
+    {TYPE(INT8), "int8", false},     {TYPE(UINT8), "uint8", false},
+};
+
+static const struct kind other_kind = {0, "other", false};
+
+static const struct kind *find_kind(int32_t type)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].type == type)
+            return &kinds[i];
+    return &other_kind;
+}
+
+const char *i4q_granularity_name(enum i4q_granularity granularity)
+{
+    static const char *const names[] = {
+        [I4Q_PER_TENSOR] = "per-tensor", [I4Q_PER_CHANNEL] = "per-channel", [I4Q_BLOCK] = "block"};
+    return names[granularity];
+}
+
+void i4q_storage_set_type(struct i4q_storage *storage, int32_t type)
+{
+    const struct kind *kind = find_kind(type);
+    storage->name = kind->name;
+    storage->is_float = kind->is_float;
+}
+
+/* Of any chain of nodes that is none of the forms the kind of codes is all that can be told. */
+static void describe_decoded(struct i4q_arena *arena, const struct i4q_conv *conv,
+                             struct i4q_storage *storage)
+{
+    bool known = false;
+    for (const struct i4q_form *const *form = i4q_forms; *form; form++)
+        if ((*form)->begins && (*form)->begins(conv->decoder->proto)) {
+            known = (*form)->recognise(arena, conv, storage);
+            break;
+        }
+    if (!known)
+        *storage = (struct i4q_storage){.name = storage->name,
+                                        .is_float = storage->is_float,
+                                        .unsound = storage->unsound,
+                                        .bytes = storage->bytes};
+}
+
+/* Integers that the operator takes itself. Inputs: QLinearConv x, x_scale, x_zero_point, w, w_scale,
+ * w_zero_point, ...; ConvInteger x, w, x_zero_point, w_zero_point, without a scale. */
+static void describe_operand(const struct i4q_conv *conv, struct i4q_storage *storage)
+{
+    size_t input = conv->op->weight_input;
+    bool has_scale = i4q_node_is(conv->node->proto, "QLinearConv");
+    storage->is_dequantize = true;
+    i4q_describe_integers(storage, conv->tensor, has_scale ? i4q_input_tensor(conv->node, input + 1) : NULL,
+                          i4q_input_tensor(conv->node, input + 2));
+}
+
+/* Of a weight that is not stored, its declared type may tell the kind. */
+static void describe_declared(const struct i4q_conv *conv, struct i4q_storage *storage)
+{
+    const Onnx__TypeProto *type = conv->weight->type;
+    if (type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+        i4q_storage_set_type(storage, type->tensor_type->elem_type);
+}
+
+void i4q_storage_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
+{
+    *storage = (struct i4q_storage){.name = other_kind.name};
+    if (conv->op->integer)
+        describe_operand(conv, storage);
+    else if (conv->source == I4Q_SOURCE_STORED)
+        i4q_describe_integers(storage, conv->tensor, NULL, NULL);
+    else if (conv->source == I4Q_SOURCE_DECODED)
+        describe_decoded(arena, conv, storage);
+    else
+        describe_declared(conv, storage);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Two codes a byte in a UINT8 initializer, taken apart by operators that all runtimes have had since opset
+ * 11: BitShift, Unsqueeze, Concat, (Reshape, Slice,) Reshape, Cast, Sub, Mul. */
+#include "forms/form.h"
+#include "forms/recognise.h"
+
+#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+enum { OPSET_UNSQUEEZE_INPUT = 13 };
+
+/* ---- needs */
+
+static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
+{
+    return job->format->packed && !job->block;
+}
+
+/* The zero point 8 of symmetric codes is a constant that all weights share. */
+static size_t bytes(const struct i4q_quantize_job *job)
+{
+    return i4q_job_code_bytes(job) + (job->asymmetric ? 2 : 1) * i4q_job_scale_bytes(job);
+}
+
+static int64_t opset(const struct i4q_quantize_job *job)
+{
+    return job->format->opset;
+}
+
+static int64_t ir_version(const struct i4q_quantize_job *job)
+{
+    return job->format->ir_version;
+}
+
+/* ---- writing */
+
+/* [n] → [n, 1] */
+static const char *unsqueeze(struct i4q_emission *emission, const char *value, const char *output)
+{
+    static const int64_t axis[] = {1};
+    if (emission->opset >= OPSET_UNSQUEEZE_INPUT)
+        return i4q_emit_output(i4q_emit_node(
+            emission, "Unsqueeze", output, value,
+            i4q_emit_shared(emission, "axis", "axis", TYPE(INT64), 1, axis, sizeof axis), NULL));
+    Onnx__NodeProto *made = i4q_emit_node(emission, "Unsqueeze", output, value, NULL, NULL);
+    i4q_emit_ints(emission, made, "axes", axis, 1);
+    return i4q_emit_output(made);
+}
+
+static const char *shift(struct i4q_emission *emission, const char *value, const char *by,
+                         const char *direction, const char *output)
+{
+    Onnx__NodeProto *made = i4q_emit_node(emission, "BitShift", output, value, by, NULL);
+    i4q_emit_string(emission, made, "direction", direction);
+    return i4q_emit_output(made);
+}
+
+/* The nibbles of all bytes in their order, as UINT8 [2 * bytes] viewed as [bytes, 2]: low (a shift to the
+ * left drops the high one), then high. */
+static const char *nibbles(struct i4q_emission *emission, const char *bytes)
+{
+    static const uint8_t four = 4;
+    const char *by = i4q_emit_shared(emission, "four", "four", TYPE(UINT8), 0, &four, 1);
+    const char *low = shift(emission, bytes, by, "LEFT", "shifted");
+    low = shift(emission, low, by, "RIGHT", "low");
+    const char *high = shift(emission, bytes, by, "RIGHT", "high");
+    low = unsqueeze(emission, low, "low_column");
+    high = unsqueeze(emission, high, "high_column");
+    Onnx__NodeProto *pairs = i4q_emit_node(emission, "Concat", "pairs", low, high, NULL);
+    i4q_emit_int(emission, pairs, "axis", 1);
+    return i4q_emit_output(pairs);
+}
+
+/* W_<suffix>: one INT64, which is borrowed. */
+static const char *number(struct i4q_emission *emission, const char *suffix, const int64_t *value)
+{
+    static const int64_t one = 1;
+    const Onnx__TensorProto *made =
+        i4q_emit_tensor(emission, suffix, TYPE(INT64), &one, 1, value, sizeof *value);
+    return made ? made->name : "";
+}
+
+/* Drops the padding nibble of an odd number of codes. */
+static const char *drop_padding(struct i4q_emission *emission, const char *pairs)
+{
+    static const int64_t all = -1, zero = 0;
+    int64_t *count = i4q_arena_alloc(&emission->model->arena, 1, sizeof *count);
+    emission->failed |= !count;
+    if (count)
+        *count = (int64_t)i4q_job_count(emission->job);
+    const char *flat = i4q_emit_shared(emission, "flat", "flat", TYPE(INT64), 1, &all, sizeof all);
+    const Onnx__NodeProto *row = i4q_emit_node(emission, "Reshape", "row", pairs, flat, NULL);
+    const char *start = number(emission, "start", &zero), *end = number(emission, "end", count);
+    return i4q_emit_output(i4q_emit_node(emission, "Slice", "codes", i4q_emit_output(row), start, end));
+}
+
+/* 8, which the unsigned codes of symmetric weights are around, in the weight's own type. */
+static const char *shared_zero(struct i4q_emission *emission)
+{
+    static const float eight = 8;
+    static const uint16_t half_eight = 0x4800;
+    bool half = emission->job->half;
+    return i4q_emit_shared(emission, half ? "half zero_point" : "zero_point", "zero_point",
+                           emission->weight->tensor.type, 0, half ? (const void *)&half_eight : &eight,
+                           i4q_job_element(emission->job));
+}
+
+static void emit(struct i4q_emission *emission)
+{
+    const struct i4q_tensor *shape = &emission->weight->tensor;
+    const struct i4q_quantize_job *job = emission->job;
+    const int64_t *column = i4q_emit_column(emission);
+    const int64_t bytes = (int64_t)i4q_job_code_bytes(job);
+    const char *packed = i4q_emit_codes(emission, "packed", job->format->onnx_type, &bytes, 1);
+    const char *scale = i4q_emit_scales(emission, column, shape->rank);
+    const char *codes = nibbles(emission, packed);
+    if (i4q_job_count(job) % 2)
+        codes = drop_padding(emission, codes);
+    const char *dims = i4q_emit_shape(emission);
+    Onnx__NodeProto *last = i4q_emit_node(emission, "Reshape", "nibbles", codes, dims, NULL);
+    last = i4q_emit_node(emission, "Cast", "float", i4q_emit_output(last), NULL, NULL);
+    i4q_emit_int(emission, last, "to", shape->type);
+    const char *zero =
+        job->asymmetric ? i4q_emit_zero_floats(emission, column, shape->rank) : shared_zero(emission);
+    last = i4q_emit_node(emission, "Sub", "centred", i4q_emit_output(last), zero, NULL);
+    i4q_emit_node(emission, "Mul", NULL, i4q_emit_output(last), scale, NULL);
+}
+
+/* ---- reading */
+
+static bool begins(const Onnx__NodeProto *node)
+{
+    return i4q_node_is(node, "BitShift");
+}
+
+/* From the shape of the codes up to their low nibbles. */
+static bool walk_to_bytes(struct i4q_walk *walk)
+{
+    const struct i4q_node *shape = i4q_walk_step(walk, "Reshape");
+    if (!shape || !i4q_walk_shape(walk, shape) ||
+        (i4q_walk_step(walk, "Slice") && !i4q_walk_step(walk, "Reshape")))
+        return false;
+    return i4q_walk_step(walk, "Concat") && i4q_walk_step(walk, "Unsqueeze") &&
+           i4q_walk_step(walk, "BitShift");
+}
+
+static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
+{
+    struct i4q_walk walk = i4q_walk_from(arena, conv, storage);
+    bool reshaped = i4q_walk_reshape(&walk);
+    const struct i4q_node *mul = i4q_walk_step(&walk, "Mul"), *sub = i4q_walk_step(&walk, "Sub");
+    bool known = i4q_walk_step(&walk, "Cast") && walk_to_bytes(&walk);
+    bool stored = i4q_describe_arithmetic(storage, conv->decoder, mul, sub);
+    if (storage->codes && storage->scale) /* axes are counted from the last */
+        storage->axis += (int64_t)storage->rank - (int64_t)storage->scale->n_dims;
+    if (known)
+        storage->name = i4q_format_find("packed-u8")->name;
+    if (storage->zero_point && storage->zero_point->n_dims == 0)
+        storage->bytes -= i4q_tensor_size(storage->zero_point); /* the 8 that all weights share */
+    return reshaped && known && stored && walk.at == conv->decoder;
+}
+
+const struct i4q_form i4q_form_packed = {
+    .folds = true,
+    .holds = holds,
+    .bytes = bytes,
+    .opset = opset,
+    .ir_version = ir_version,
+    .emit = emit,
+    .begins = begins,
+    .recognise = recognise,
+};
