@@ -41,8 +41,8 @@ static bool check_shape(const struct i4q_conv_shape *shape, size_t *weights, str
 static bool check_spec(const struct i4q_conv_spec *spec, size_t *weights, struct i4q_error *error)
 {
     unsigned bits = spec->weights.bits;
-    if (bits != 2 && bits != 4 && bits != 8)
-        return i4q_fail(error, I4Q_MODEL, "codes of %u bits are not supported, only of 2, 4 and 8", bits);
+    if (bits < 2 || bits > 8)
+        return i4q_fail(error, I4Q_MODEL, "codes of %u bits are not supported, only of 2 to 8", bits);
     if (spec->level != 0 && spec->level != 4)
         return i4q_fail(error, I4Q_MODEL, "level %u is not known, only 0 and 4", spec->level);
     if (spec->input_scale != 0 && (!isnormal(spec->input_scale) || spec->input_scale < 0))
@@ -56,8 +56,12 @@ static bool check_spec(const struct i4q_conv_spec *spec, size_t *weights, struct
 static int read_code(const struct i4q_conv *conv, const void *codes, size_t i)
 {
     const uint8_t *bytes = codes;
-    unsigned bits = conv->bits, a_byte = 8 / bits, high = 1u << (bits - 1);
-    unsigned code = bytes[i / a_byte] >> (i % a_byte * bits) & (2 * high - 1);
+    size_t bit = i * conv->bits, byte = bit / 8;
+    unsigned at = bit % 8, high = 1u << (conv->bits - 1);
+    unsigned code = bytes[byte] >> at;
+    if (at + conv->bits > 8)
+        code |= (unsigned)bytes[byte + 1] << (8 - at);
+    code &= 2 * high - 1;
     return conv->is_signed ? (int)(code ^ high) - (int)high : (int)code;
 }
 
@@ -138,6 +142,18 @@ static bool check_sums(const struct i4q_conv *conv, const void *codes, struct i4
     return true;
 }
 
+/* Best first; the last one takes all. */
+static const struct i4q_conv_algorithm *const algorithms[] = {&i4q_conv_plain};
+
+static bool choose_algorithm(struct i4q_conv *conv, const void *codes, struct i4q_error *error)
+{
+    const struct i4q_conv_algorithm *const *algorithm = algorithms;
+    while (!(*algorithm)->takes(conv))
+        algorithm++;
+    conv->algorithm = *algorithm;
+    return (*algorithm)->pack(conv, codes, error);
+}
+
 static struct i4q_conv *allocate(const struct i4q_conv_spec *spec, size_t weights, struct i4q_error *error)
 {
     struct i4q_conv *conv = calloc(1, sizeof *conv);
@@ -174,12 +190,12 @@ struct i4q_conv *i4q_conv_prepare(const struct i4q_conv_spec *spec, const struct
     conv->level = spec->level;
     conv->bits = spec->weights.bits;
     conv->is_signed = spec->weights.is_signed;
-    conv->algorithm = &i4q_conv_plain;
     if (spec->input_scale > 0)
         conv->input =
             (struct i4q_conv_grid){spec->input_scale, 1 / spec->input_scale, spec->input_zero, true};
     if (copy_scales(conv, &spec->weights, error) &&
-        (conv->level == 0 || check_sums(conv, spec->weights.codes, error)))
+        (conv->level == 0 || check_sums(conv, spec->weights.codes, error)) &&
+        choose_algorithm(conv, spec->weights.codes, error))
         return conv;
     i4q_conv_free(conv);
     return NULL;
@@ -193,13 +209,15 @@ void i4q_conv_free(struct i4q_conv *conv)
     free(conv->zeros);
     free(conv->bias);
     free(conv->row_scales);
+    free(conv->packed);
     free(conv);
 }
 
 size_t i4q_conv_held(const struct i4q_conv *conv)
 {
     size_t all = conv->shape.outputs * conv->blocks, outputs = conv->shape.outputs;
-    return sizeof *conv + all * (sizeof *conv->scales + sizeof *conv->zeros) + outputs * 2 * sizeof(float);
+    return sizeof *conv + all * (sizeof *conv->scales + sizeof *conv->zeros) + outputs * 2 * sizeof(float) +
+           conv->packed_bytes;
 }
 
 /* ---- sizes */

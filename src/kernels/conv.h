@@ -13,8 +13,8 @@
  * half to even. With an s and z that are given, that is all; else what cannot be (a NaN or infinity among the
  * numbers, an s that is no normal number) makes what depends on this image or channel come from level 0. Then
  *     acc = sum of (code - zero point) * (u - z), exact
- *     y = activation(float(acc) * (s * scale) + bias)
- * in binary32, each step rounded. What lies in the padding is z, and adds nothing. Scales a block of weights
+ *     y = activation(fma(float(acc), s * scale, bias))
+ * in binary32. What lies in the padding is z, and adds nothing. Scales a block of weights
  * become one a channel first: scale = max |weight| / 127, code = rint(weight / scale).
  *
  * Every kernel set, every number of workers and every split gives the same bytes, as one does of the scalar
@@ -40,7 +40,8 @@ struct i4q_conv_shape {
 /* All borrowed until i4q_conv_prepare() returns, but codes: see i4q_conv_run(). K = channels / groups *
  * kernel height * kernel width is the number of weights of an output. */
 struct i4q_conv_weights {
-    unsigned bits; /* that a code is stored in: 2, 4 (the first code of a byte in its low bits) or 8 */
+    unsigned bits; /* of a code, 2 to 8; code i is in bits i * bits and following, bit k is bit k % 8 of byte
+                      k / 8 */
     bool is_signed;
     const void *codes;       /* outputs × K, row by row, no gap between rows */
     const float *scales;     /* outputs, or outputs × ceil(K / block_size) */

@@ -18,12 +18,14 @@ struct i4q_conv_grid {
     bool possible; /* false: level 0 has to do it */
 };
 
-/* From sums to numbers: y = activation(float(sum - correction) * scale + bias). */
+/* From sums to numbers: y = activation(fma(float(sum - correction), scale, bias)). */
 struct i4q_conv_finish {
     int32_t correction;
     float scale, bias;
     const struct i4q_conv_activation *activation;
 };
+
+struct i4q_dense_kernels;
 
 /* A kernel set. n may be 0; pointers are aligned to their element type. */
 struct i4q_conv_kernels {
@@ -35,9 +37,21 @@ struct i4q_conv_kernels {
 
     /* The numbers of n sums that follow each other in a row of Y. */
     void (*finish)(const int32_t *sums, size_t n, const struct i4q_conv_finish *finish, float *y);
+
+    /* Of conv_dense.h. NULL: Convs that are not depthwise are left to i4q_conv_plain. */
+    const struct i4q_dense_kernels *dense;
 };
 
 extern const struct i4q_conv_kernels i4q_conv_scalar;
+#if defined(__x86_64__)
+extern const struct i4q_conv_kernels i4q_conv_avx2, i4q_conv_avxvnni, i4q_conv_avx512vnni;
+#elif defined(__aarch64__)
+extern const struct i4q_conv_kernels i4q_conv_neon, i4q_conv_neondot;
+#endif
+
+/* The scalar set's, for sets that have none of their own. */
+void i4q_conv_scalar_range(const float *x, size_t n, struct i4q_conv_range *range);
+void i4q_conv_scalar_finish(const int32_t *sums, size_t n, const struct i4q_conv_finish *finish, float *y);
 
 struct i4q_conv_algorithm;
 
@@ -56,6 +70,8 @@ struct i4q_conv {
     float *bias;       /* outputs */
     float *row_scales; /* outputs: one a channel, for level 4 */
     const struct i4q_conv_algorithm *algorithm;
+    void *packed; /* what the algorithm has made of the weights; freed with the Conv */
+    size_t packed_bytes;
 };
 
 /* An image being computed. */
@@ -70,13 +86,35 @@ struct i4q_conv_job {
     const struct i4q_conv_workers *workers;
 };
 
-/* A way to compute. `scratch` gives SIZE_MAX for more than there can be. */
+/* A way to compute. `pack` fills conv->packed, if it needs to; `scratch` gives SIZE_MAX for more than there
+ * can be. */
 struct i4q_conv_algorithm {
+    bool (*takes)(const struct i4q_conv *conv);
+    bool (*pack)(struct i4q_conv *conv, const void *codes, struct i4q_error *error);
     size_t (*scratch)(const struct i4q_conv_job *job);
     void (*run)(const struct i4q_conv_job *job);
 };
 
-extern const struct i4q_conv_algorithm i4q_conv_plain;
+extern const struct i4q_conv_algorithm i4q_conv_dense, i4q_conv_plain;
+
+/* Output o at level 0. `scratch`: i4q_conv_float_scratch() bytes, aligned to 64. */
+void i4q_conv_float_output(const struct i4q_conv_job *job, size_t o, void *scratch);
+size_t i4q_conv_float_scratch(const struct i4q_conv_job *job);
+
+/* The grid of a channel of X. */
+static inline const struct i4q_conv_grid *i4q_conv_grid_of(const struct i4q_conv_job *job, size_t channel)
+{
+    bool each = job->conv->shape.groups == job->conv->shape.channels;
+    return &job->grids[each ? channel : 0];
+}
+
+/* The part of Y that reads input where there is some, along an axis (0: down, 1: across), for a tap:
+ * y[first + i] belongs to x[start + i * stride], for i < count. */
+struct i4q_conv_span {
+    size_t first, count, start;
+};
+
+struct i4q_conv_span i4q_conv_span(const struct i4q_conv_job *job, size_t axis, size_t tap);
 
 /* Grids of an image: one, or one a channel where the Conv is depthwise. */
 size_t i4q_conv_grids(const struct i4q_conv *conv);

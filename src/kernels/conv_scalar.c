@@ -24,7 +24,7 @@ uint8_t i4q_conv_quantize(const struct i4q_conv_grid *grid, float x)
     return (uint8_t)((int)rintf(steps > low ? steps : low) + grid->zero);
 }
 
-static void range(const float *x, size_t n, struct i4q_conv_range *range)
+void i4q_conv_scalar_range(const float *x, size_t n, struct i4q_conv_range *range)
 {
     for (size_t i = 0; i < n; i++) {
         range->finite &= isfinite(x[i]) != 0;
@@ -33,15 +33,15 @@ static void range(const float *x, size_t n, struct i4q_conv_range *range)
     }
 }
 
-static void finish(const int32_t *sums, size_t n, const struct i4q_conv_finish *finish, float *y)
+void i4q_conv_scalar_finish(const int32_t *sums, size_t n, const struct i4q_conv_finish *finish, float *y)
 {
     for (size_t i = 0; i < n; i++)
         y[i] = i4q_conv_activate(finish->activation,
-                                 (float)(sums[i] - finish->correction) * finish->scale + finish->bias);
+                                 fmaf((float)(sums[i] - finish->correction), finish->scale, finish->bias));
 }
 
 const struct i4q_conv_kernels i4q_conv_scalar = {
     .name = "scalar",
-    .range = range,
-    .finish = finish,
+    .range = i4q_conv_scalar_range,
+    .finish = i4q_conv_scalar_finish,
 };

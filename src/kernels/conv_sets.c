@@ -7,8 +7,14 @@
 #include <string.h>
 
 const struct i4q_conv_kernels *const i4q_conv_sets[] = {
-    &i4q_conv_scalar,
-    NULL,
+#if defined(__x86_64__)
+    &i4q_conv_avx512vnni, &i4q_conv_avxvnni,
+    &i4q_conv_avx2,
+#elif defined(__aarch64__)
+    &i4q_conv_neondot,
+    &i4q_conv_neon,
+#endif
+    &i4q_conv_scalar,     NULL,
 };
 
 const char *i4q_conv_set_name(const struct i4q_conv_kernels *set)

@@ -18,29 +18,52 @@ static unsigned long long read_xcr0(void)
     return (unsigned long long)high << 32 | low;
 }
 
+/* The bits of leaf 7, which the compiler's header may not know. */
+enum { LEAF7_1_EAX_AVXVNNI = 1 << 4 };
+
+static unsigned detect_wide(unsigned b, unsigned c)
+{
+    const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    if ((b & avx512) != avx512 || (read_xcr0() & XCR0_ZMM) != XCR0_ZMM)
+        return 0;
+    return I4Q_CPU_AVX512 | (c & bit_AVX512VNNI ? I4Q_CPU_AVX512VNNI : 0);
+}
+
+static unsigned detect_leaf7(void)
+{
+    unsigned a, b, c, d, features = 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return 0;
+    if (b & bit_AVX2)
+        features |= I4Q_CPU_AVX2;
+    features |= detect_wide(b, c);
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & LEAF7_1_EAX_AVXVNNI)
+        features |= I4Q_CPU_AVXVNNI;
+    return features;
+}
+
 static unsigned detect(void)
 {
     unsigned a, b, c, d, features = 0;
-    const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
         return 0;
-    unsigned long long saved = read_xcr0();
-    if ((saved & XCR0_YMM) != XCR0_YMM)
+    if ((read_xcr0() & XCR0_YMM) != XCR0_YMM)
         return 0;
     if (c & bit_F16C)
         features |= I4Q_CPU_F16C;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
-        return features;
-    if (b & bit_AVX2)
-        features |= I4Q_CPU_AVX2;
-    if ((b & avx512) == avx512 && (saved & XCR0_ZMM) == XCR0_ZMM)
-        features |= I4Q_CPU_AVX512;
-    return features;
+    if (c & bit_FMA)
+        features |= I4Q_CPU_FMA;
+    return features | detect_leaf7();
 }
 #elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+/* Of the kernel's header asm/hwcap.h. */
+enum { HWCAP_DOT_PRODUCT = 1 << 20 };
+
 static unsigned detect(void)
 {
-    return I4Q_CPU_NEON;
+    return I4Q_CPU_NEON | (getauxval(AT_HWCAP) & HWCAP_DOT_PRODUCT ? I4Q_CPU_DOTPROD : 0);
 }
 #else
 static unsigned detect(void)

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Convs with AVX2 and FMA. */
+#include "kernels/conv_impl.h"
+
+#include "platform/cpu.h"
+
+const struct i4q_conv_kernels i4q_conv_avx2 = {
+    .name = "avx2",
+    .needs = I4Q_CPU_AVX2 | I4Q_CPU_FMA,
+    .range = i4q_conv_scalar_range,
+    .finish = i4q_conv_scalar_finish,
+};
