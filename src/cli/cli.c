@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/cli.h"
 
+#include "base/suggest.h"
 #include "platform/terminal.h"
 
 #include <ctype.h>
@@ -76,7 +77,23 @@ struct parser {
     int argc, at;
     void *arguments;
     struct i4q_error *error;
+    unsigned outputs; /* how the output was named */
 };
+
+enum { BY_OPTION = 1, BY_OPERAND = 2 };
+
+static bool is_output(const struct i4q_option *option)
+{
+    return strcmp(option->name, "output") == 0;
+}
+
+static const struct i4q_option *find_output(const struct i4q_command *command)
+{
+    for (const struct i4q_option *option = command->options; option->name; option++)
+        if (is_output(option))
+            return option;
+    return NULL;
+}
 
 static bool take_value(struct parser *parser, const struct i4q_option *option, const char *shown,
                        const char *attached)
@@ -88,8 +105,20 @@ static bool take_value(struct parser *parser, const struct i4q_option *option, c
     }
     if (!attached && parser->at == parser->argc)
         return i4q_fail(parser->error, I4Q_USAGE, "option '%s' needs a value (%s)", shown, option->argument);
+    parser->outputs |= is_output(option) ? BY_OPTION : 0;
     return set_option(option, parser->arguments, attached ? attached : parser->argv[parser->at++],
                       parser->error);
+}
+
+static bool fail_unknown(struct parser *parser, const char *shown)
+{
+    struct i4q_suggestion near = {.word = shown + 2};
+    for (const struct i4q_option *option = parser->command->options; option->name; option++)
+        i4q_suggest(&near, option->name);
+    if (near.found)
+        return i4q_fail(parser->error, I4Q_USAGE, "unknown option '%s': did you mean '--%s'?", shown,
+                        near.found);
+    return i4q_fail(parser->error, I4Q_USAGE, "unknown option '%s'", shown);
 }
 
 /* --name, --name=value, --name value */
@@ -104,7 +133,7 @@ static bool parse_long(struct parser *parser, const char *word)
         if (strlen(option->name) == length && memcmp(option->name, word + 2, length) == 0)
             return take_value(parser, option, shown, value);
     }
-    return i4q_fail(parser->error, I4Q_USAGE, "unknown option '%s'", shown);
+    return fail_unknown(parser, shown);
 }
 
 /* -f, -fn, -oFILE, -o FILE */
@@ -127,19 +156,27 @@ static bool parse_letters(struct parser *parser, const char *word)
     return true;
 }
 
+/* MODEL, then what --output names where the command has it. */
 static bool parse_operand(struct parser *parser, const char *word)
 {
     struct i4q_common *common = parser->arguments;
-    if (common->model)
+    const struct i4q_option *output = find_output(parser->command);
+    if (!common->model) {
+        common->model = word;
+        return true;
+    }
+    if (!output)
         return i4q_fail(parser->error, I4Q_USAGE, "more than one MODEL: '%s' and '%s'", common->model, word);
-    common->model = word;
-    return true;
+    if (parser->outputs & BY_OPERAND)
+        return i4q_fail(parser->error, I4Q_USAGE, "'%s' is neither MODEL nor OUTPUT, both are given", word);
+    parser->outputs |= BY_OPERAND;
+    return set_option(output, parser->arguments, word, parser->error);
 }
 
 bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, void *arguments,
                    struct i4q_error *error)
 {
-    struct parser parser = {command, argv, argc, 0, arguments, error};
+    struct parser parser = {command, argv, argc, 0, arguments, error, 0};
     struct i4q_common *common = arguments;
     bool ended = false; /* by "--" */
     while (parser.at < argc && !common->help) {
@@ -156,6 +193,8 @@ bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, voi
     }
     if (!common->model && !common->help)
         return i4q_fail(error, I4Q_USAGE, "no MODEL given; 'int4q %s --help' tells how", command->name);
+    if (parser.outputs == (BY_OPTION | BY_OPERAND))
+        return i4q_fail(error, I4Q_USAGE, "the output is named twice: by --output and behind MODEL");
     if (common->progress && common->no_progress)
         return i4q_fail(error, I4Q_USAGE, "--progress and --no-progress exclude each other");
     i4q_log_set_progress(common->progress      ? I4Q_PROGRESS_ON
@@ -197,8 +236,8 @@ unsigned i4q_cli_threads(const struct i4q_common *common)
 
 void i4q_cli_help(const struct i4q_command *command)
 {
-    printf("usage: int4q %s MODEL [options]\n\n%s\nMODEL may be '-', standard input.\n\noptions:\n",
-           command->name, command->summary);
+    printf("usage: int4q %s MODEL%s [options]\n\n%s\nMODEL may be '-', standard input.\n\noptions:\n",
+           command->name, find_output(command) ? " [OUTPUT]" : "", command->summary);
     for (size_t i = 0; command->options[i].name; i++) {
         const struct i4q_option *option = &command->options[i];
         int column = option->letter ? printf("  -%c, ", option->letter) : printf("      ");

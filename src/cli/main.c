@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* int4q: the commands, and what is the same for all of them: --help and --version, the end. */
+#include "base/suggest.h"
 #include "cli/cli.h"
 #include "kernels/sets.h"
 #include "platform/process.h"
@@ -42,14 +43,27 @@ static int print_version(void)
     return I4Q_OK;
 }
 
+static int fail_unknown(const char *word)
+{
+    struct i4q_suggestion near = {.word = word};
+    for (size_t i = 0; i4q_commands[i]; i++)
+        i4q_suggest(&near, i4q_commands[i]->name);
+    if (near.found)
+        i4q_log_error("unknown command '%s': did you mean '%s'?", word, near.found);
+    else if (*word != '-' && strpbrk(word, "./"))
+        i4q_log_error("'%s' is no command; to rewrite a model: int4q rewrite %s", word, word);
+    else
+        i4q_log_error("unknown %s '%s'; 'int4q --help' lists the commands",
+                      *word == '-' ? "option" : "command", word);
+    return I4Q_USAGE;
+}
+
 static int run_command(int argc, char **argv)
 {
     for (size_t i = 0; i4q_commands[i]; i++)
         if (strcmp(argv[1], i4q_commands[i]->name) == 0)
             return i4q_commands[i]->run(i4q_commands[i], argc - 2, argv + 2);
-    i4q_log_error("unknown %s '%s'; 'int4q --help' lists the commands",
-                  *argv[1] == '-' ? "option" : "command", argv[1]);
-    return I4Q_USAGE;
+    return fail_unknown(argv[1]);
 }
 
 static int run(int argc, char **argv)
@@ -58,7 +72,7 @@ static int run(int argc, char **argv)
         i4q_log_error("no command given; 'int4q --help' lists them");
         return I4Q_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help();
         return I4Q_OK;
     }

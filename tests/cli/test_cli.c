@@ -50,6 +50,16 @@ static void assert_parses(const char *line)
         fail_msg("'%s': %s", line, error.message);
 }
 
+static void an_operand_behind_the_model_is_the_output(void **state)
+{
+    (void)state;
+    assert_parses("m n");
+    assert_string_equal(arguments.common.model, "m");
+    assert_string_equal(arguments.output, "n");
+    assert_parses("m -- -n");
+    assert_string_equal(arguments.output, "-n");
+}
+
 static void words(void **state)
 {
     (void)state;
@@ -102,8 +112,9 @@ static void wrong_usage(void **state)
         const char *line, *part;
     } cases[] = {
         {"-f", "no MODEL given"},
-        {"m n", "more than one MODEL: 'm' and 'n'"},
-        {"m --outputs x", "unknown option '--outputs'"},
+        {"m n p", "'p' is neither MODEL nor OUTPUT, both are given"},
+        {"m n -o p", "the output is named twice: by --output and behind MODEL"},
+        {"m --outputs x", "unknown option '--outputs': did you mean '--output'?"},
         {"m --out x", "unknown option '--out'"},
         {"m --unknown=3", "unknown option '--unknown'"},
         {"m -x", "unknown option '-x'"},
@@ -126,6 +137,7 @@ static void wrong_usage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_operand_behind_the_model_is_the_output),
         cmocka_unit_test(words),
         cmocka_unit_test(forms_of_options),
         cmocka_unit_test(wrong_usage),

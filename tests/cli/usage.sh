@@ -7,7 +7,12 @@ fails 2 int4q
 fails 2 int4q rewrit good-detector.onnx
 fails 2 int4q --verbose
 fails 2 int4q rewrite
-fails 2 int4q rewrite good-detector.onnx other.onnx
+fails 2 int4q inspect good-detector.onnx other.onnx
+fails 2 int4q rewrite good-detector.onnx other.onnx third.onnx
+fails 2 int4q rewrite good-detector.onnx other.onnx -o third.onnx
+fails 2 int4q good-detector.onnx
+fails 2 int4q quantize good-detector.onnx
+fails 2 int4q --verson
 fails 2 int4q rewrite good-detector.onnx --blocks 32
 fails 2 int4q rewrite good-detector.onnx --exclud x
 fails 2 int4q rewrite good-detector.onnx -o
@@ -23,3 +28,6 @@ fails 2 env INT4Q_CPU=sse9 int4q rewrite good-detector.onnx 2>/dev/null
 fails 2 env INT4Q_CPU=sse9 int4q --version 2>/dev/null
 INT4Q_CPU=scalar int4q --version | grep -c 'using scalar'
 int4q rewrite -q -- good-detector.onnx && ls
+# The output behind the model, as the tools around have it.
+int4q rewrite -q good-detector.onnx named.onnx && int4q restore -q named.onnx float.onnx && ls
+int4q help | head -n 1
