@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "plan/patterns.h"
+#include "platform/beneath.h"
 
 #include <stddef.h>
 
@@ -26,6 +27,8 @@ enum i4q_option_file {
     I4Q_FILE_INPUT,      /* a file that is read */
     I4Q_FILE_MODEL,      /* a model, whose external data lies beside it */
     I4Q_FILE_OUTPUT,     /* a file that is made or replaced */
+    I4Q_FILE_RESULT,     /* the same: the model that is made, which may take the place of MODEL */
+    I4Q_FILE_DATA,       /* where the result's data goes: see onnx/save.h */
     I4Q_FILE_EVERYWHERE, /* a flag: files may be read from anywhere */
 };
 
@@ -50,10 +53,14 @@ struct i4q_option {
     const char *words; /* separated by blanks, the default first: values of a WORD, suggestions otherwise */
 };
 
+/* The files that the arguments of a run name, and which they are; in its arena. */
+struct i4q_named_files;
+
 /* A command's arguments begin with these. */
 struct i4q_common {
-    struct i4q_arena *arena; /* for lists */
-    const char *model;       /* the operand */
+    struct i4q_arena *arena;             /* for lists */
+    const struct i4q_named_files *files; /* set by i4q_cli_parse */
+    const char *model;                   /* the operand */
     bool help, quiet, verbose, progress, no_progress, no_sandbox;
     struct i4q_number threads;
 };
@@ -94,11 +101,16 @@ extern const struct i4q_term i4q_exit_statuses[], i4q_environment[];
 bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, void *arguments,
                    struct i4q_error *error) I4Q_MUST_CHECK;
 
-/* Whether the files of the arguments can all be used: no output is a file that is read, but for a model that
- * is rewritten in place, or another output, or a link to an open file; standard input is read once. Part of
- * i4q_cli_parse. */
-bool i4q_cli_check_files(const struct i4q_command *command, const void *arguments,
+/* Sets common->files. What one run reads or writes are different files, by whatever name, but for a model
+ * that is rewritten in place; no output is a link to an open file; standard input is read once. I4Q_USAGE
+ * otherwise. Part of i4q_cli_parse. */
+bool i4q_cli_check_files(const struct i4q_command *command, void *arguments,
                          struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* The same of a model's data files, which are known when it is loaded: no output is one of them (I4Q_USAGE),
+ * unless the model itself is replaced. */
+bool i4q_cli_check_data(const struct i4q_common *common, const struct i4q_external *data,
+                        struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Lets the process use only the files that its arguments name from here on; see sandbox.h. To be called
  * before anything is read. */
@@ -116,6 +128,9 @@ unsigned i4q_cli_threads(const struct i4q_common *common);
 
 /* Reports an error, about error->file or else about `subject`, and gives the exit status for it. */
 int i4q_cli_fail(const char *subject, const struct i4q_error *error);
+
+/* Whether a path stands for standard input or output. */
+bool i4q_is_dash(const char *path);
 
 /* How messages call a file that is read from or written to, "-" among them. */
 const char *i4q_cli_input_name(const char *path);

@@ -2,156 +2,216 @@
 /* What the arguments of a command name: which files it may use, and which it must not replace. */
 #include "cli/cli.h"
 
+#include "onnx/save.h"
+#include "platform/identity.h"
 #include "platform/sandbox.h"
 #include "platform/terminal.h"
 
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 struct named_file {
-    const struct i4q_option *option; /* NULL: MODEL */
-    enum i4q_option_file file;
-    const char *path;
+    const struct i4q_option *option; /* NULL: MODEL, or standard output */
+    enum i4q_option_file kind;
+    const char *label, *path; /* how messages call it; no path: standard output */
+    struct i4q_identity identity;
 };
 
-typedef bool file_fn(void *context, const struct named_file *named);
+/* Everything that a run reads or writes, as far as its arguments tell: MODEL first, standard output last. */
+struct i4q_named_files {
+    struct named_file *items;
+    size_t count;
+};
 
-/* The files of one option; false as soon as `each` is false. */
-static bool each_of_option(const struct i4q_option *option, const void *arguments, file_fn *each,
-                           void *context)
+static bool is_output(const struct named_file *file)
 {
-    const void *field = (const char *)arguments + option->offset;
-    struct named_file named = {option, option->file, NULL};
-    if (option->kind == I4Q_OPTION_STRING && (named.path = *(const char *const *)field))
-        return each(context, &named);
-    const struct i4q_patterns *list = field;
-    for (size_t i = 0; option->kind == I4Q_OPTION_LIST && i < list->count; i++) {
-        named.path = list->items[i];
-        if (!each(context, &named))
-            return false;
-    }
+    return file->kind == I4Q_FILE_OUTPUT || file->kind == I4Q_FILE_RESULT || file->kind == I4Q_FILE_DATA;
+}
+
+/* ---- the files of the arguments */
+
+struct collector {
+    const struct i4q_command *command;
+    const void *arguments;
+    struct i4q_arena *arena;
+    struct i4q_named_files *files;
+    struct i4q_error *error;
+};
+
+static const void *field_of(const struct collector *collector, const struct i4q_option *option)
+{
+    return (const char *)collector->arguments + option->offset;
+}
+
+static const char *label_of(struct collector *collector, const struct i4q_option *option)
+{
+    if (!option)
+        return "MODEL";
+    return option->file == I4Q_FILE_DATA ? "the data file"
+                                         : i4q_arena_format(collector->arena, "--%s", option->name);
+}
+
+static bool add_file(struct collector *collector, const struct i4q_option *option, const char *path)
+{
+    struct named_file file = {.option = option, .kind = option ? option->file : I4Q_FILE_MODEL, .path = path};
+    file.label = label_of(collector, option);
+    if (!file.label)
+        return i4q_fail_memory(collector->error);
+    if (!*path)
+        return i4q_fail(collector->error, I4Q_USAGE, "%s: the name is empty", file.label);
+    if (i4q_is_dash(path) && is_output(&file))
+        return true; /* standard output is there anyway */
+    file.identity = i4q_is_dash(path) ? i4q_identify_descriptor(STDIN_FILENO) : i4q_identify(path);
+    collector->files->items[collector->files->count++] = file;
     return true;
 }
 
-static bool each_file(const struct i4q_command *command, const void *arguments, file_fn *each, void *context)
+/* The result may come to have a data file; what that would be called is taken. */
+static bool add_data(struct collector *collector, const struct i4q_option *option, const char *external)
 {
-    const struct i4q_common *common = arguments;
-    const struct named_file model = {NULL, I4Q_FILE_MODEL, common->model};
-    bool ok = each(context, &model);
-    for (const struct i4q_option *option = command->options; ok && option->name; option++)
-        ok = !option->file || each_of_option(option, arguments, each, context);
+    const struct i4q_option *result = collector->command->options;
+    while (result->file != I4Q_FILE_RESULT)
+        result++;
+    const char *path = *(const char *const *)field_of(collector, result);
+    char *data;
+    if (!i4q_layout_check(path, external, collector->error))
+        return false;
+    if (!i4q_layout_data_path(collector->arena, path, external, &data))
+        return i4q_fail_memory(collector->error);
+    return !data || add_file(collector, option, data);
+}
+
+static bool add_option(struct collector *collector, const struct i4q_option *option)
+{
+    const void *field = field_of(collector, option);
+    const struct i4q_patterns *list = field;
+    if (option->kind == I4Q_OPTION_STRING) {
+        const char *text = *(const char *const *)field;
+        return !text || (option->file == I4Q_FILE_DATA ? add_data : add_file)(collector, option, text);
+    }
+    for (size_t i = 0; option->kind == I4Q_OPTION_LIST && i < list->count; i++)
+        if (!add_file(collector, option, list->items[i]))
+            return false;
+    return true;
+}
+
+static size_t count_most(const struct collector *collector)
+{
+    size_t count = 2; /* MODEL, standard output */
+    for (const struct i4q_option *option = collector->command->options; option->name; option++) {
+        const struct i4q_patterns *list = field_of(collector, option);
+        count += option->kind == I4Q_OPTION_LIST ? list->count : 1;
+    }
+    return count;
+}
+
+static bool collect(struct collector *collector)
+{
+    struct i4q_named_files *files = i4q_arena_alloc(collector->arena, 1, sizeof *files);
+    if (files)
+        files->items = i4q_arena_alloc(collector->arena, count_most(collector), sizeof *files->items);
+    if (!files || !files->items)
+        return i4q_fail_memory(collector->error);
+    collector->files = files;
+    bool ok = add_file(collector, NULL, ((const struct i4q_common *)collector->arguments)->model);
+    for (const struct i4q_option *option = collector->command->options; ok && option->name; option++)
+        ok = !option->file || add_option(collector, option);
+    files->items[files->count++] = (struct named_file){.kind = I4Q_FILE_OUTPUT,
+                                                       .label = "standard output",
+                                                       .identity = i4q_identify_descriptor(STDOUT_FILENO)};
     return ok;
 }
 
 /* ---- files that would be replaced */
 
-struct check {
-    const struct i4q_command *command;
-    const void *arguments;
-    const struct named_file *output;
-    unsigned dashes; /* inputs that are standard input */
-    struct i4q_error *error;
-};
-
-static bool is_dash(const char *path)
+/* "--json x is also MODEL" */
+static bool is_also(const struct named_file *output, const char *other, struct i4q_error *error)
 {
-    return strcmp(path, "-") == 0;
-}
-
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-/* Whether both are one name in one directory, also of what does not exist yet. */
-static bool same_name(const char *a, const char *b)
-{
-    char *x = strdup(a), *y = strdup(b);
-    bool same = x && y && strcmp(basename(x), basename(y)) == 0 && same_file(dirname(x), dirname(y));
-    free(x);
-    free(y);
-    return same;
+    return i4q_fail(error, I4Q_USAGE, "%s%s%s is also %s", output->label, output->path ? " " : "",
+                    output->path ? output->path : "", other);
 }
 
 /* A model may be rewritten in place. Any number of outputs may go to one pipe or device. */
-static bool is_other_file(void *context, const struct named_file *named)
+static bool collide(const struct named_file *output, const struct named_file *other)
 {
-    const struct check *check = context;
-    const struct named_file *output = check->output;
-    struct stat status;
-    bool special = stat(output->path, &status) == 0 && !S_ISREG(status.st_mode);
-    bool in_place = !named->option && output->option->letter == 'o';
-    if (named->option == output->option || special || in_place || is_dash(named->path) ||
-        !(same_name(output->path, named->path) || same_file(output->path, named->path)))
-        return true;
-    return i4q_fail(check->error, I4Q_USAGE, "--%s %s is also %s%s", output->option->name, output->path,
-                    named->option ? "--" : "", named->option ? named->option->name : "MODEL");
+    bool in_place = output->kind == I4Q_FILE_RESULT && !other->option && other->path;
+    return output != other && !output->identity.is_special && !in_place &&
+           i4q_same_file(&output->identity, &other->identity);
 }
 
-/* Whether it is one of the links in /dev and /proc that stand for descriptors, and leads to a file: then that
- * link would be replaced, by whoever may, rather than the file written to. */
-static bool is_descriptor(const char *path)
+static bool check_output(const struct i4q_named_files *files, const struct named_file *output,
+                         struct i4q_error *error)
 {
-    struct stat link, file;
-    char *copy = strdup(path), *folder = copy ? realpath(dirname(copy), NULL) : NULL;
-    bool is = folder && (strcmp(folder, "/dev") == 0 || strncmp(folder, "/proc/", 6) == 0) &&
-              lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && stat(path, &file) == 0 &&
-              S_ISREG(file.st_mode);
-    free(folder);
-    free(copy);
-    return is;
+    if (output->path && i4q_is_descriptor(output->path))
+        return i4q_fail(error, I4Q_USAGE,
+                        "%s %s leads to a file that is open already; '-' is standard output", output->label,
+                        output->path);
+    for (size_t i = 0; i < files->count; i++)
+        if (collide(output, &files->items[i]))
+            return is_also(output, files->items[i].label, error);
+    return true;
 }
 
-static bool check_output(struct check *check, const struct named_file *named)
+bool i4q_cli_check_files(const struct i4q_command *command, void *arguments, struct i4q_error *error)
 {
-    check->output = named;
-    if (is_dash(named->path))
-        return true;
-    if (is_descriptor(named->path))
-        return i4q_fail(check->error, I4Q_USAGE,
-                        "--%s %s leads to a file that is open already; '-' is standard output",
-                        named->option->name, named->path);
-    return each_file(check->command, check->arguments, is_other_file, check);
+    struct i4q_common *common = arguments;
+    struct collector collector = {command, arguments, common->arena, NULL, error};
+    unsigned dashes = 0; /* inputs that are standard input */
+    if (!collect(&collector))
+        return false;
+    common->files = collector.files;
+    for (size_t i = 0; i < common->files->count; i++) {
+        const struct named_file *file = &common->files->items[i];
+        dashes += file->path && i4q_is_dash(file->path);
+        if (is_output(file) && !check_output(common->files, file, error))
+            return false;
+    }
+    return dashes < 2 || i4q_fail(error, I4Q_USAGE, "standard input can be read only once");
 }
 
-static bool check_file(void *context, const struct named_file *named)
+/* Whether the result takes the very place of the model: then the model's data may go as well. Through a link
+ * it does not: the file that the link leads to stays, and needs its data. */
+static bool is_in_place(const struct i4q_named_files *files)
 {
-    struct check *check = context;
-    if (named->file == I4Q_FILE_OUTPUT)
-        return check_output(check, named);
-    check->dashes += is_dash(named->path);
-    return check->dashes < 2 || i4q_fail(check->error, I4Q_USAGE, "standard input can be read only once");
+    const struct named_file *model = files->items;
+    for (size_t i = 0; i < files->count; i++)
+        if (files->items[i].kind == I4Q_FILE_RESULT)
+            return i4q_same_place(&files->items[i].identity, &model->identity) && !model->identity.is_link;
+    return false;
 }
 
-bool i4q_cli_check_files(const struct i4q_command *command, const void *arguments, struct i4q_error *error)
+bool i4q_cli_check_data(const struct i4q_common *common, const struct i4q_external *data,
+                        struct i4q_error *error)
 {
-    struct check check = {.command = command, .arguments = arguments, .error = error};
-    return each_file(command, arguments, check_file, &check);
+    bool in_place = is_in_place(common->files);
+    for (size_t i = 0; i < common->files->count; i++) {
+        const struct named_file *file = &common->files->items[i];
+        bool may_go = in_place && (file->kind == I4Q_FILE_RESULT || file->kind == I4Q_FILE_DATA);
+        for (size_t f = 0; is_output(file) && !may_go && f < data->n_files; f++)
+            if (i4q_same_inode(&file->identity.file, &data->files[f].inode))
+                return is_also(file, "a data file of the model", error);
+    }
+    return true;
 }
 
 /* ---- sandbox */
 
 /* A file that is to appear needs its directory; what is no regular file is written to as it is. */
-static bool allow_file(void *sandbox, const struct named_file *named)
+static void allow_file(struct i4q_sandbox *sandbox, const struct named_file *file)
 {
-    struct stat status;
-    char *copy = is_dash(named->path) ? NULL : strdup(named->path);
+    char *copy = !file->path || i4q_is_dash(file->path) ? NULL : strdup(file->path);
     if (!copy)
-        return true;
-    bool special = stat(named->path, &status) == 0 && !S_ISREG(status.st_mode);
-    if (named->file != I4Q_FILE_OUTPUT)
-        i4q_sandbox_allow(sandbox, named->path, I4Q_ACCESS_READ);
-    if (named->file == I4Q_FILE_MODEL)
+        return;
+    bool is_written = is_output(file), is_special = file->identity.is_special;
+    if (!is_written || is_special)
+        i4q_sandbox_allow(sandbox, file->path, is_written ? I4Q_ACCESS_WRITE : I4Q_ACCESS_READ);
+    if (file->kind == I4Q_FILE_MODEL)
         i4q_sandbox_allow(sandbox, dirname(copy), I4Q_ACCESS_READ);
-    if (named->file == I4Q_FILE_OUTPUT && special)
-        i4q_sandbox_allow(sandbox, named->path, I4Q_ACCESS_WRITE);
-    else if (named->file == I4Q_FILE_OUTPUT)
+    if (is_written && !is_special)
         i4q_sandbox_allow(sandbox, dirname(copy), I4Q_ACCESS_DIRECTORY);
     free(copy);
-    return true;
 }
 
 void i4q_cli_enter_sandbox(const struct i4q_command *command, const void *arguments)
@@ -162,7 +222,8 @@ void i4q_cli_enter_sandbox(const struct i4q_command *command, const void *argume
         return;
     i4q_sandbox_begin(&sandbox);
     i4q_sandbox_allow(&sandbox, "/dev/urandom", I4Q_ACCESS_READ); /* for jansson's hash tables */
-    (void)each_file(command, arguments, allow_file, &sandbox);
+    for (size_t i = 0; i < common->files->count; i++)
+        allow_file(&sandbox, &common->files->items[i]);
     for (const struct i4q_option *option = command->options; option->name; option++)
         if (option->file == I4Q_FILE_EVERYWHERE && *((const bool *)arguments + option->offset))
             i4q_sandbox_allow(&sandbox, "/", I4Q_ACCESS_READ);

@@ -78,6 +78,7 @@ static bool compare(struct run *run, const struct i4q_kernels *kernels)
         return true;
     run->subject = i4q_cli_input_name(path);
     return i4q_model_load(&run->reference, path, run->arguments->follow_symlinks, run->error) &&
+           i4q_cli_check_data(&run->arguments->common, &run->reference.external, run->error) &&
            i4q_compare(&run->inspection, &run->reference, kernels, run->error);
 }
 
@@ -89,6 +90,7 @@ static bool inspect(struct run *run)
     const char *path = run->arguments->common.model;
     run->subject = i4q_cli_input_name(path);
     if (!i4q_model_load(&run->model, path, run->arguments->follow_symlinks, run->error) ||
+        !i4q_cli_check_data(&run->arguments->common, &run->model.external, run->error) ||
         !i4q_inspect(&run->model, kernels, run->arguments->stats, &run->inspection, run->error) ||
         !compare(run, kernels))
         return false;
@@ -108,7 +110,7 @@ static bool tell(struct run *run)
         .n_requirements = a->require.count,
         .has_reference = a->reference != NULL,
     };
-    bool to_stdout = a->json && strcmp(a->json, "-") == 0;
+    bool to_stdout = i4q_is_dash(a->json);
     if (a->json) {
         run->subject = i4q_cli_output_name(a->json);
         if (!i4q_json_write(i4q_inspect_json(&report), a->json, run->error))

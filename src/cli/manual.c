@@ -159,7 +159,8 @@ static void write_main_page(const char *directory)
 
 static bool takes_file(const struct i4q_option *option)
 {
-    return option->file != I4Q_FILE_NONE && option->file != I4Q_FILE_EVERYWHERE;
+    return option->file != I4Q_FILE_NONE && option->file != I4Q_FILE_EVERYWHERE &&
+           option->file != I4Q_FILE_DATA;
 }
 
 /* A pattern of `case` for the option, after "COMMAND ". */

@@ -23,12 +23,12 @@ struct arguments {
 static const struct i4q_option options[] = {
     {'o', "output", "FILE", I4Q_OPTION_STRING, FIELD(output),
      "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)",
-     I4Q_FILE_OUTPUT},
+     I4Q_FILE_RESULT},
     {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
     {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
      "read external data through symbolic and hard links, also to outside the model's directory",
      I4Q_FILE_EVERYWHERE},
-    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP, I4Q_FILE_NONE,
+    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP, I4Q_FILE_DATA,
      I4Q_EXTERNAL_DATA_WORDS},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
@@ -61,15 +61,14 @@ static bool restore(struct run *run)
     const struct i4q_kernels *kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), run->error);
     if (!kernels)
         return false;
-    if (strcmp(a->output, "-") == 0 && isatty(STDOUT_FILENO))
+    if (i4q_is_dash(a->output) && isatty(STDOUT_FILENO))
         return i4q_fail(run->error, I4Q_USAGE, "a model is not written to a terminal");
-    if (!i4q_layout_check(a->output, a->external, run->error))
-        return false;
     run->subject = i4q_cli_output_name(a->output);
     if (!i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error))
         return false;
     run->subject = i4q_cli_input_name(a->common.model);
     if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error) ||
+        !i4q_cli_check_data(&a->common, &run->model.external, run->error) ||
         !i4q_restore(&run->model, kernels, &run->restoration, run->error))
         return false;
     if (!run->restoration.n_weights)
@@ -83,7 +82,7 @@ static void report(const struct run *run)
 {
     const struct arguments *a = run->arguments;
     const struct i4q_restoration *restoration = &run->restoration;
-    FILE *stream = strcmp(a->output, "-") == 0 ? stderr : stdout;
+    FILE *stream = i4q_is_dash(a->output) ? stderr : stdout;
     char text[I4Q_TEXT_NAME];
     if (i4q_log_verbosity() == I4Q_QUIET)
         return;

@@ -153,7 +153,8 @@ static bool decide(struct run *run)
 {
     struct i4q_rewrite_arguments *a = run->arguments;
     run->subject = i4q_cli_input_name(a->common.model);
-    if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error))
+    if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error) ||
+        !i4q_cli_check_data(&a->common, &run->model.external, run->error))
         return false;
     i4q_log_verbose("%s: loaded, %zu bytes", a->common.model, i4q_model_bytes(&run->model));
     if (!estimate_losses(run) || !fit_target_size(run) ||

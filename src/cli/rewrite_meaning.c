@@ -2,16 +2,10 @@
 #include "cli/rewrite_meaning.h"
 
 #include "onnx/opset/upgrade.h"
-#include "onnx/save.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-bool i4q_is_dash(const char *path)
-{
-    return path && strcmp(path, "-") == 0;
-}
 
 /* ---- usage */
 
@@ -21,8 +15,6 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_e
         return i4q_fail(error, I4Q_USAGE, "the model and the JSON cannot both go to standard output");
     if (i4q_is_dash(a->output) && !a->dry_run && isatty(STDOUT_FILENO))
         return i4q_fail(error, I4Q_USAGE, "a model is not written to a terminal");
-    if (!i4q_layout_check(a->output, a->external, error))
-        return false;
     if (a->keep.given + (a->quantize != NULL) + (a->target_size != NULL) > 1)
         return i4q_fail(error, I4Q_USAGE, "--keep, --quantize and --target-size exclude each other");
     if (a->rank.word && a->topk)

@@ -18,7 +18,4 @@ bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *arguments, str
 /* --rank: by the outputs of Convs rather than by their weights. */
 bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *arguments);
 
-/* Whether a path stands for standard input or output. */
-bool i4q_is_dash(const char *path);
-
 #endif

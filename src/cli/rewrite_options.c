@@ -8,7 +8,7 @@
 const struct i4q_option i4q_rewrite_options[] = {
     {'o', "output", "FILE", I4Q_OPTION_STRING, FIELD(output),
      "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)",
-     I4Q_FILE_OUTPUT},
+     I4Q_FILE_RESULT},
     {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
     {'n', "dry-run", NULL, I4Q_OPTION_FLAG, FIELD(dry_run), "do everything but the writing"},
     {0, "include", "PATTERN", I4Q_OPTION_LIST, FIELD(include),
@@ -86,7 +86,7 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
      "read external data through symbolic and hard links, also to outside the model's directory",
      I4Q_FILE_EVERYWHERE},
-    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP, I4Q_FILE_NONE,
+    {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP, I4Q_FILE_DATA,
      I4Q_EXTERNAL_DATA_WORDS},
     {0, "strict", NULL, I4Q_OPTION_FLAG, FIELD(strict),
      "fail, and write no model, when a Conv that was asked for has to stay as it is"},

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Offsets should suit mappings (ONNX, external data: 4096); what is smaller than a page gets by with less. */
 enum { PAGE = 4096, SMALL_ALIGNMENT = 16 };
@@ -67,21 +66,30 @@ static bool place_tensors(struct i4q_model *model, const char *location, struct 
     return layout->offsets != NULL;
 }
 
-/* The data file lies beside the model, which names it without its directory. */
+bool i4q_layout_data_path(struct i4q_arena *arena, const char *path, const char *external, char **data_path)
+{
+    const char *slash = strrchr(path, '/');
+    *data_path = NULL;
+    if (strcmp(path, "-") == 0 || strcmp(external, INLINE) == 0)
+        return true;
+    if (strcmp(external, AUTO) == 0)
+        *data_path = i4q_arena_format(arena, "%s.data", path);
+    else
+        *data_path = i4q_arena_format(arena, "%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, external);
+    return *data_path != NULL;
+}
+
+/* The model names its data file without the directory. */
 static bool place(struct layouter *layouter)
 {
-    struct i4q_arena *arena = &layouter->model->arena;
-    const char *slash = strrchr(layouter->path, '/'), *name = slash ? slash + 1 : layouter->path;
-    int directory = (int)(name - layouter->path);
-    bool is_named = strcmp(layouter->external, AUTO) != 0;
-    char *data_name =
-        i4q_arena_format(arena, is_named ? "%s" : "%s.data", is_named ? layouter->external : name);
-    char *data_path =
-        data_name ? i4q_arena_format(arena, "%.*s%s", directory, layouter->path, data_name) : NULL;
-    if (!data_path || !place_tensors(layouter->model, data_name, layouter->layout))
+    struct i4q_layout *layout = layouter->layout;
+    char *path;
+    if (!i4q_layout_data_path(&layouter->model->arena, layouter->path, layouter->external, &path))
         return i4q_fail_memory(layouter->error);
-    layouter->layout->data_path = data_path;
-    return true;
+    const char *slash = strrchr(path, '/');
+    layout->data_path = path;
+    return place_tensors(layouter->model, slash ? slash + 1 : path, layout) ||
+           i4q_fail_memory(layouter->error);
 }
 
 static bool move_in(void *context, Onnx__TensorProto *tensor)
@@ -102,40 +110,6 @@ static bool move_out(void *context, Onnx__TensorProto *tensor)
     if (tensor->has_raw_data && tensor->raw_data.len >= I4Q_EXTERNAL_THRESHOLD) {
         tensor->has_data_location = true;
         tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
-    }
-    return true;
-}
-
-/* ---- what the model is read from */
-
-static bool is_file(const char *path, dev_t device, ino_t inode)
-{
-    struct stat status;
-    return path && stat(path, &status) == 0 && status.st_dev == device && status.st_ino == inode;
-}
-
-static bool is_model(const struct layouter *layouter, const char *path)
-{
-    struct stat status;
-    return stat(layouter->model->path, &status) == 0 && is_file(path, status.st_dev, status.st_ino);
-}
-
-/* A file from which the model, or its data, was read may be replaced only with the model itself, which would
- * be lost otherwise. */
-static bool check_sources(const struct layouter *layouter)
-{
-    const struct i4q_external *external = &layouter->model->external;
-    const char *const targets[] = {layouter->path, layouter->layout->data_path};
-    if (is_model(layouter, layouter->path))
-        return true;
-    for (size_t t = 0; t < 2; t++) {
-        bool holds = targets[t] && is_model(layouter, targets[t]);
-        for (size_t i = 0; targets[t] && i < external->n_files; i++)
-            holds |= is_file(targets[t], external->files[i].device, external->files[i].inode);
-        if (holds)
-            return i4q_fail(layouter->error, I4Q_FAILED,
-                            "'%s' is a file of the input, which would be lost; choose another name",
-                            targets[t]);
     }
     return true;
 }
@@ -179,8 +153,6 @@ bool i4q_layout_make(struct i4q_model *model, const char *path, const char *exte
         return false;
     if (is_auto && layout->model_bytes > INT32_MAX &&
         (!i4q_model_each_tensor(model, move_out, NULL) || !lay_out(&layouter)))
-        return false;
-    if (!check_sources(&layouter))
         return false;
     return layout->model_bytes <= INT32_MAX ||
            i4q_fail(error, I4Q_MODEL, "the result has %zu bytes, more than the 2 GiB of a protobuf message",

@@ -26,9 +26,14 @@ struct i4q_layout {
 /* Whether a model can be written to `path` so. I4Q_USAGE: no, and why. */
 bool i4q_layout_check(const char *path, const char *external, struct i4q_error *error) I4Q_MUST_CHECK;
 
+/* The path of the data file that a model at `path` may come to have; NULL: it can have none (inline, standard
+ * output). False: out of memory. */
+bool i4q_layout_data_path(struct i4q_arena *arena, const char *path, const char *external,
+                          char **data_path) I4Q_MUST_CHECK;
+
 /* Decides about a model that is ready to be written to `path`, and points its external tensors at the data
- * file. The payloads stay where they are. I4Q_USAGE: external data and standard output; I4Q_FAILED: a file of
- * the input would be lost; I4Q_MODEL: more than 2 GiB inline. */
+ * file. The payloads stay where they are. I4Q_USAGE: external data and standard output; I4Q_MODEL: more than
+ * 2 GiB inline. */
 bool i4q_layout_make(struct i4q_model *model, const char *path, const char *external,
                      struct i4q_layout *layout, struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -12,14 +12,12 @@
 #include "base/error.h"
 #include "base/table.h"
 #include "base/view.h"
-
-#include <sys/types.h>
+#include "platform/identity.h"
 
 struct i4q_external_file {
     const char *location; /* as in the model */
     struct i4q_view bytes;
-    dev_t device;
-    ino_t inode;
+    struct i4q_inode inode;
 };
 
 struct i4q_external {

@@ -128,15 +128,84 @@ def test_links_when_told_so(tmp_path, location):
     onnx.checker.check_model(str(tmp_path / "out.onnx"), full_check=True)
 
 
-@pytest.mark.parametrize("arguments", [["-o", "weights.bin"], ["-o", "out.onnx", "--external-data", "weights.bin"],
-                                       ["-o", "out.onnx", "--external-data", "in.onnx"]])
-def test_input_is_not_lost(tmp_path, arguments):
-    """What the model is read from is replaced with the model only."""
-    save(tmp_path, make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="one")], [tensor("w", 512, 3, 3, 3)]))
-    before = {f.name: f.read_bytes() for f in tmp_path.iterdir()}
-    done = subprocess.run([INT4Q, "rewrite", "in.onnx", "-f", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "is a file of the input" in done.stderr
-    assert {f.name: f.read_bytes() for f in tmp_path.iterdir()} == before
+# Files of one run that are two things at once: what `in.onnx` and `weights.bin` hold, new data, or a file that is read.
+COLLISIONS = [
+    (["-o", "weights.bin"], "--output weights.bin is also a data file of the model"),
+    (["-o", "out.onnx", "--external-data", "weights.bin"], "the data file weights.bin is also a data file of the model"),
+    (["-o", "out.onnx", "--external-data", "in.onnx"], "the data file in.onnx is also MODEL"),
+    (["-o", "link.onnx", "--external-data", "weights.bin"], "the data file weights.bin is also a data file of the model"),
+    (["-o", "out.onnx", "--json", "weights.bin"], "--json weights.bin is also a data file of the model"),
+    (["-o", "out.onnx", "--json", "./folder/../hard.bin", "--follow-symlinks"], "--json ./folder/../hard.bin is also a data file of the model"),
+    (["-o", "out.onnx", "--json", "soft.bin"], "--json soft.bin is also a data file of the model"),
+    (["-o", "out.onnx", "--json", "out.onnx.data"], "the data file out.onnx.data is also --json"),
+    (["-o", "out.onnx", "--json", "folder/../side.bin", "--external-data", "side.bin"], "the data file side.bin is also --json"),
+    (["-o", "out.onnx", "--topk", "sens.json", "--external-data", "sens.json"], "the data file sens.json is also --topk"),
+    (["-o", "out.onnx", "--topk", "out.onnx.data"], "the data file out.onnx.data is also --topk"),
+    (["-o", "out.onnx", "--include-from", "names", "--external-data", "names"], "the data file names is also --include-from"),
+    (["-o", "out.onnx", "--calibration", "sens.json", "--json", "hard.json"], "--json hard.json is also --calibration"),
+    (["-o", "in.onnx", "--json", "weights.bin"], "--json weights.bin is also a data file of the model"),
+]
+
+
+def folder_of_collisions(folder):
+    save(folder, make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="one")], [tensor("w", 512, 3, 3, 3)]))
+    (folder / "folder").mkdir()
+    (folder / "names").write_text("one\n")
+    (folder / "sens.json").write_text('{"one": 1}')
+    (folder / "out.onnx.data").write_text('{"one": 1}')
+    os.symlink("in.onnx", folder / "link.onnx")
+    os.symlink("weights.bin", folder / "soft.bin")
+    os.link(folder / "sens.json", folder / "hard.json")
+
+
+def contents(folder):
+    return {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()}
+
+
+def assert_refuses(folder, arguments, message, **streams):
+    """A usage error, and every file as it was."""
+    before = contents(folder)
+    done = subprocess.run([INT4Q, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True, check=False, **streams)
+    assert done.returncode == 2 and message in done.stderr, done.stderr
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("arguments, message", COLLISIONS)
+def test_no_file_is_two_things(tmp_path, arguments, message):
+    folder_of_collisions(tmp_path)
+    if "hard.bin" in message:
+        os.link(tmp_path / "weights.bin", tmp_path / "hard.bin")
+    assert_refuses(tmp_path, ["rewrite", "in.onnx", "-f", *arguments], message)
+
+
+def test_json_is_no_file_of_a_model(tmp_path):
+    """Of none that is looked at, the reference included."""
+    folder_of_collisions(tmp_path)
+    (tmp_path / "other").mkdir()
+    run_int4q("rewrite", tmp_path / "in.onnx", "-qo", tmp_path / "other" / "int4.onnx")
+    assert_refuses(tmp_path, ["inspect", "in.onnx", "--json", "weights.bin"], "is also a data file of the model")
+    assert_refuses(tmp_path, ["inspect", "other/int4.onnx", "--reference", "in.onnx", "--json", "weights.bin"], "is also a data file of the model")
+    assert_refuses(tmp_path, ["inspect", "other/int4.onnx", "--reference", "in.onnx", "--json", "link.onnx"], "is also --reference")
+    assert_refuses(tmp_path, ["restore", "other/int4.onnx", "-fo", "other/int4.onnx.data"], "is also a data file of the model")
+
+
+def test_streams_are_no_file_of_a_model(tmp_path):
+    folder_of_collisions(tmp_path)
+    for name, message in (("in.onnx", "standard output is also MODEL"), ("weights.bin", "standard output is also a data file of the model")):
+        with open(tmp_path / name, "ab") as stream:
+            assert_refuses(tmp_path, ["inspect", "in.onnx"], message, stdout=stream)
+    with open(tmp_path / "plain.onnx", "wb") as stream:
+        stream.write(small().SerializeToString())
+    with open(tmp_path / "plain.onnx", "rb") as stream:
+        assert_refuses(tmp_path, ["inspect", "-", "--json", "plain.onnx"], "--json plain.onnx is also MODEL", stdin=stream)
+
+
+def test_in_place_with_other_data(tmp_path):
+    """The model goes, so its data may go."""
+    save(tmp_path, small())
+    run_int4q("rewrite", tmp_path / "in.onnx", "-qfo", tmp_path / "in.onnx", "--external-data", "weights.bin")
+    onnx.checker.check_model(str(tmp_path / "in.onnx"), full_check=True)
+    assert sorted(os.listdir(tmp_path)) == ["in.onnx", "weights.bin"]
 
 
 def test_many_names_of_one_file(tmp_path):

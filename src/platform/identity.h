@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Which file a path means, so that two names of one file can be told from two files. A path means a place,
+ * that is a name in a directory, whether there is something or not, and the file that is there, through
+ * links. A file that is replaced loses its place only, so both count.
+ */
+#ifndef INT4Q_PLATFORM_IDENTITY_H
+#define INT4Q_PLATFORM_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct i4q_inode {
+    bool known; /* false: nothing is there */
+    dev_t device;
+    ino_t number;
+};
+
+struct i4q_identity {
+    struct i4q_inode file;   /* that is there, links followed */
+    struct i4q_inode folder; /* that holds the name */
+    const char *name;        /* the last part of the path, which it borrows */
+    size_t name_length;
+    bool is_special; /* the file is neither a regular one nor a directory: a pipe, a device */
+    bool is_link;    /* the name is a symbolic link */
+};
+
+/* Nothing fails: of what cannot be looked at nothing is known. */
+struct i4q_identity i4q_identify(const char *path);
+
+/* An open file; it has no place. */
+struct i4q_identity i4q_identify_descriptor(int fd);
+
+bool i4q_same_inode(const struct i4q_inode *a, const struct i4q_inode *b);
+
+/* The same name in the same directory. */
+bool i4q_same_place(const struct i4q_identity *a, const struct i4q_identity *b);
+
+/* The same place or the same file. */
+bool i4q_same_file(const struct i4q_identity *a, const struct i4q_identity *b);
+
+/* Whether the path is one of the links in /dev and /proc that stand for descriptors, and leads to a regular
+ * file: then that link would be replaced, by whoever may, rather than the file written to. */
+bool i4q_is_descriptor(const char *path);
+
+#endif
