@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/half.h"
 
+#include <math.h>
 #include <string.h>
 
 #define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
@@ -187,7 +188,10 @@ static bool fit_zero_point(const struct i4q_storage *storage, const struct i4q_s
 bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage, struct i4q_stored *stored,
                      struct i4q_error *error)
 {
+    struct i4q_tensor unsound;
     *stored = (struct i4q_stored){0};
+    if (storage->unsound && !i4q_tensor_describe(storage->unsound, &unsound, error))
+        return false;
     if (!open_numbers(arena, storage->codes, storage->name, &stored->codes, error) ||
         !open_numbers(arena, storage->scale, NULL, &stored->scale, error) ||
         !open_numbers(arena, storage->zero_point, NULL, &stored->zero_point, error))
@@ -206,6 +210,29 @@ bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage,
                         i4q_text(storage->scale->name));
     stored->half = stored->scale.type && stored->scale.type->type == TYPE(FLOAT16);
     return fit_scale(storage, stored, error) && fit_zero_point(storage, stored, error);
+}
+
+static size_t count_bad(const struct i4q_numbers *numbers, bool positive)
+{
+    size_t bad = 0;
+    for (size_t i = 0; numbers->type && numbers->type->is_float && i < numbers->count; i++) {
+        double number = i4q_number(numbers, i);
+        bad += !(isfinite(number) && (number > 0 || !positive));
+    }
+    return bad;
+}
+
+bool i4q_stored_check(const struct i4q_storage *storage, const struct i4q_stored *stored,
+                      struct i4q_error *error)
+{
+    bool positive = storage->is_dequantize;
+    size_t scales = count_bad(&stored->scale, positive), zeros = count_bad(&stored->zero_point, false);
+    if (scales)
+        return i4q_fail(error, I4Q_MODEL, "scale '%s': %zu of %zu values are not finite%s",
+                        i4q_text(storage->scale->name), scales, stored->scale.count,
+                        positive ? " and positive" : "");
+    return !zeros || i4q_fail(error, I4Q_MODEL, "zero point '%s': %zu of %zu values are not finite",
+                              i4q_text(storage->zero_point->name), zeros, stored->zero_point.count);
 }
 
 static size_t scale_index(const struct i4q_stored *stored, size_t i)

@@ -29,10 +29,16 @@ struct i4q_stored {
     bool half; /* decoded weights are FLOAT16 */
 };
 
-/* Reads the payloads of a weight whose codes are there. I4Q_MODEL: one that does not fit its shape, a scale
- * or zero point that does not fit the codes. */
+/* Reads the payloads of a weight; the type of its codes is NULL where there are none. I4Q_MODEL: one that has
+ * no possible shape or does not fit it, a scale or zero point that does not fit the codes. */
 bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage, struct i4q_stored *stored,
                      struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Whether the numbers are such that decoding makes sense: scales that are finite, and positive where
+ * DequantizeLinear reads them (plain arithmetic may do with others), and zero points that are finite.
+ * I4Q_MODEL: how many are not. */
+bool i4q_stored_check(const struct i4q_storage *storage, const struct i4q_stored *stored,
+                      struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Element i of any of the tensors. */
 double i4q_number(const struct i4q_numbers *numbers, size_t i);

@@ -13,7 +13,8 @@ enum { TILE = I4Q_RUN };
 
 struct comparer {
     struct i4q_inspection *inspection;
-    struct i4q_arena *arena; /* of the inspected model */
+    struct i4q_arena *arena;  /* of the inspected model */
+    struct i4q_arena scratch; /* for one weight: many may read the same codes */
     struct i4q_model *reference;
     const struct i4q_kernels *kernels;
     struct i4q_table weights; /* names of values that are weights, or are read by their decoders only */
@@ -62,11 +63,24 @@ static bool same_shape(const struct i4q_storage *a, const struct i4q_storage *b)
     return a->rank == b->rank && (!a->rank || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0);
 }
 
+/* Whether both sides could be read: what is not sound is told elsewhere. */
+static bool measure_stored(struct comparer *comparer, const struct i4q_storage *storage,
+                           struct i4q_inspected *row)
+{
+    struct i4q_stored ours, theirs;
+    struct i4q_error ignored = {0};
+    bool ok = i4q_stored_open(&comparer->scratch, &row->storage, &ours, &ignored) &&
+              i4q_stored_open(&comparer->scratch, storage, &theirs, &ignored) && ours.codes.type &&
+              theirs.codes.type && ours.codes.count == theirs.codes.count;
+    if (ok)
+        measure(comparer, &ours, &theirs, row);
+    i4q_arena_free(&comparer->scratch);
+    return ok;
+}
+
 static bool compare_weight(struct comparer *comparer, struct i4q_inspected *row, const struct i4q_conv *conv)
 {
     struct i4q_storage storage;
-    struct i4q_stored ours, theirs;
-    struct i4q_error ignored = {0};
     const char *label = i4q_node_label(conv->node->proto);
     if (row->first->compared == conv->weight) { /* for another Conv */
         row->compared = row->first->compared;
@@ -79,12 +93,8 @@ static bool compare_weight(struct comparer *comparer, struct i4q_inspected *row,
         return true;
     if (!same_shape(&row->storage, &storage))
         return difference(comparer, "node '%s': its weight has another shape", label);
-    if (!i4q_stored_open(comparer->arena, &row->storage, &ours, &ignored) ||
-        !i4q_stored_open(&comparer->reference->arena, &storage, &theirs, &ignored) || !ours.codes.type ||
-        !theirs.codes.type || ours.codes.count != theirs.codes.count)
-        return true;
-    measure(comparer, &ours, &theirs, row);
-    row->compared = conv->weight;
+    if (measure_stored(comparer, &storage, row))
+        row->compared = conv->weight;
     return true;
 }
 
@@ -305,7 +315,12 @@ bool i4q_compare(struct i4q_inspection *inspection, struct i4q_model *reference,
                  const struct i4q_kernels *kernels, struct i4q_error *error)
 {
     struct i4q_model *model = inspection->model;
-    struct comparer comparer = {inspection, &model->arena, reference, kernels, {0}, error};
+    struct comparer comparer = {.inspection = inspection,
+                                .arena = &model->arena,
+                                .reference = reference,
+                                .kernels = kernels,
+                                .error = error};
+    i4q_arena_init(&comparer.scratch, model->arena.limit);
     i4q_table_init(&comparer.weights, &model->arena);
     return compare_weights(&comparer) && i4q_model_each_tensor(model, make_raw, &comparer) &&
            i4q_model_each_tensor(reference, make_raw, &comparer) &&

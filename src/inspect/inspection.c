@@ -20,7 +20,8 @@ struct inspector {
     struct i4q_model *model;
     const struct i4q_kernels *kernels;
     bool statistics;
-    struct i4q_table firsts; /* the last row of a new storage, by the name of its codes */
+    struct i4q_table firsts;  /* the last row of a new storage, by the name of its codes */
+    struct i4q_arena scratch; /* for one row: many may read the same codes */
     struct i4q_inspection *result;
     struct i4q_error *error;
 };
@@ -42,21 +43,13 @@ static bool problem(struct inspector *inspector, const struct i4q_inspected *row
 
 /* ---- scales and zero points */
 
-static bool check_scales(struct inspector *inspector, struct i4q_inspected *row,
-                         const struct i4q_stored *stored)
+static void find_scale_range(struct i4q_inspected *row, const struct i4q_stored *stored)
 {
-    size_t bad = 0, count = stored->scale.type ? stored->scale.count : 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; stored->scale.type && i < stored->scale.count; i++) {
         double scale = i4q_number(&stored->scale, i);
-        bad += !(isfinite(scale) && scale > 0);
         row->scale_min = fmin(row->scale_min, scale);
         row->scale_max = fmax(row->scale_max, scale);
     }
-    if (bad)
-        row->flaw = i4q_arena_format(&inspector->model->arena,
-                                     "scale '%s': %zu of %zu values are not finite and positive",
-                                     i4q_text(row->storage.scale->name), bad, count);
-    return !bad || row->flaw || i4q_fail_memory(inspector->error);
 }
 
 static void classify_zero_point(struct i4q_inspected *row, const struct i4q_stored *stored)
@@ -155,14 +148,13 @@ static bool look_at_codes(struct inspector *inspector, struct i4q_inspected *row
                           const struct i4q_stored *stored)
 {
     struct layout layout = find_layout(row);
-    struct i4q_arena *arena = &inspector->model->arena;
     if (!stored->codes.type || stored->codes.type->is_float || !layout.channels ||
         stored->codes.count != row->storage.count)
         return true;
-    bool *used = i4q_arena_alloc(arena, layout.channels, sizeof *used);
+    bool *used = i4q_arena_alloc(&inspector->scratch, layout.channels, sizeof *used);
     if (inspector->statistics && (size_t)1 << stored->codes.type->bits <= I4Q_HISTOGRAM) {
         row->n_histogram = (size_t)1 << stored->codes.type->bits;
-        row->histogram = i4q_arena_alloc(arena, row->n_histogram, sizeof *row->histogram);
+        row->histogram = i4q_arena_alloc(&inspector->model->arena, row->n_histogram, sizeof *row->histogram);
     }
     if (!used || (row->n_histogram && !row->histogram))
         return i4q_fail_memory(inspector->error);
@@ -212,18 +204,15 @@ static bool find_flaw(struct inspector *inspector, struct i4q_inspected *row, co
 static bool look_at_stored(struct inspector *inspector, struct i4q_inspected *row)
 {
     struct i4q_stored stored;
-    struct i4q_tensor tensor;
     struct i4q_error found = {0};
-    if (row->storage.unsound && !i4q_tensor_describe(row->storage.unsound, &tensor, &found))
-        return find_flaw(inspector, row, &found);
-    if (!row->storage.codes)
-        return true;
-    if (!i4q_stored_open(&inspector->model->arena, &row->storage, &stored, &found))
+    if (!i4q_stored_open(&inspector->scratch, &row->storage, &stored, &found))
         return find_flaw(inspector, row, &found);
     if (!stored.codes.type)
         return true;
     classify_zero_point(row, &stored);
-    return check_scales(inspector, row, &stored) && look_at_codes(inspector, row, &stored);
+    find_scale_range(row, &stored);
+    return (i4q_stored_check(&row->storage, &stored, &found) || find_flaw(inspector, row, &found)) &&
+           look_at_codes(inspector, row, &stored);
 }
 
 static bool has_same_storage(const struct i4q_inspected *x, const struct i4q_inspected *y)
@@ -265,11 +254,11 @@ static bool inspect_row(struct inspector *inspector, const struct i4q_conv *conv
     count_row(inspector->result, row);
     if (!check_opset(inspector, row) || !find_first(inspector, row))
         return false;
+    bool ok = row->first != row || look_at_stored(inspector, row);
+    i4q_arena_free(&inspector->scratch);
     if (row->first != row)
         copy_figures(row, row->first);
-    else if (!look_at_stored(inspector, row))
-        return false;
-    return !row->flaw || problem(inspector, row, row->flaw);
+    return ok && (!row->flaw || problem(inspector, row, row->flaw));
 }
 
 bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, bool statistics,
@@ -278,6 +267,7 @@ bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, boo
     struct inspector inspector = {
         .model = model, .kernels = kernels, .statistics = statistics, .result = inspection, .error = error};
     i4q_table_init(&inspector.firsts, &model->arena);
+    i4q_arena_init(&inspector.scratch, model->arena.limit);
     *inspection = (struct i4q_inspection){
         .model = model, .opset = i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import)};
     if (!i4q_convs_find(model, I4Q_OPS_CONV | I4Q_OPS_INTEGER, I4Q_OPS_ALL, &inspection->convs,

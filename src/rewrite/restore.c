@@ -12,6 +12,9 @@
 
 enum { TILE = 4096, MAX_DEPTH = 64 };
 
+/* Many decoders may read the same codes, but not turn a small model into one that fills the memory. */
+enum { RESTORED_RATIO = 64, RESTORED_ROOM = 16 << 20 };
+
 /* What becomes of a value of the model; hung to it as `attached`. */
 struct fate {
     bool goes; /* nothing reads it any more: with its initializer, or the node that makes it */
@@ -22,6 +25,8 @@ struct fate {
 struct restorer {
     struct i4q_model *model;
     const struct i4q_kernels *kernels;
+    struct i4q_arena scratch; /* for one weight */
+    size_t bytes;             /* of all floats so far */
     struct i4q_restoration *result;
     struct i4q_error *error;
 };
@@ -59,31 +64,57 @@ static void fill(const struct i4q_stored *stored, const struct i4q_kernels *kern
     }
 }
 
+/* Whether all that decoding takes is known. */
+static bool is_known(const struct i4q_storage *storage, const struct i4q_stored *stored)
+{
+    return stored->codes.type && stored->scale.type && storage->dims &&
+           stored->codes.count == storage->count &&
+           (stored->half || stored->scale.type->type == TYPE(FLOAT)) &&
+           (!storage->zero_point || stored->zero_point.type);
+}
+
+static bool take_room(struct restorer *restorer, size_t bytes)
+{
+    size_t model = i4q_model_bytes(restorer->model), limit;
+    if (!i4q_mul_size(model, RESTORED_RATIO, &limit) || !i4q_add_size(limit, RESTORED_ROOM, &limit))
+        limit = SIZE_MAX;
+    if (!i4q_add_size(restorer->bytes, bytes, &restorer->bytes) || restorer->bytes > limit)
+        return i4q_fail(restorer->error, I4Q_MODEL,
+                        "its weights as floats take more than %d bytes for each of its %zu", RESTORED_RATIO,
+                        model);
+    return true;
+}
+
+static Onnx__TensorProto *make_floats(struct restorer *restorer, const struct i4q_conv *conv,
+                                      const struct i4q_storage *storage, const struct i4q_stored *stored)
+{
+    size_t bytes = storage->count * (stored->half ? sizeof(uint16_t) : sizeof(float));
+    if (!take_room(restorer, bytes))
+        return NULL;
+    Onnx__TensorProto *tensor =
+        i4q_edit_blank_tensor(restorer->model, conv->weight->name, stored->half ? TYPE(FLOAT16) : TYPE(FLOAT),
+                              storage->dims, storage->rank, bytes);
+    if (tensor) {
+        fill(stored, restorer->kernels, tensor->raw_data.data);
+        i4q_edit_follow_layout(tensor, storage->codes);
+    } else {
+        i4q_fail_memory(restorer->error);
+    }
+    return tensor;
+}
+
 /* The initializer that the weight becomes; NULL with no error: it cannot be read. */
 static Onnx__TensorProto *decode(struct restorer *restorer, const struct i4q_conv *conv,
                                  struct i4q_storage *storage)
 {
     struct i4q_stored stored;
-    struct i4q_arena *arena = &restorer->model->arena;
-    i4q_storage_describe(arena, conv, storage);
-    if (!storage->codes || storage->is_float || !storage->scale || !storage->dims)
-        return NULL;
-    if (!i4q_stored_open(arena, storage, &stored, restorer->error))
-        return NULL;
-    bool known = stored.codes.type && stored.scale.type && stored.codes.count == storage->count &&
-                 (stored.half || stored.scale.type->type == TYPE(FLOAT)) &&
-                 (!storage->zero_point || stored.zero_point.type);
-    if (!known)
-        return NULL;
-    Onnx__TensorProto *tensor = i4q_edit_blank_tensor(
-        restorer->model, conv->weight->name, stored.half ? TYPE(FLOAT16) : TYPE(FLOAT), storage->dims,
-        storage->rank, storage->count * (stored.half ? sizeof(uint16_t) : sizeof(float)));
-    if (!tensor)
-        i4q_fail_memory(restorer->error);
-    else
-        fill(&stored, restorer->kernels, tensor->raw_data.data);
-    if (tensor)
-        i4q_edit_follow_layout(tensor, storage->codes);
+    i4q_storage_describe(&restorer->model->arena, conv, storage);
+    bool sound = !storage->is_float &&
+                 i4q_stored_open(&restorer->scratch, storage, &stored, restorer->error) &&
+                 i4q_stored_check(storage, &stored, restorer->error);
+    Onnx__TensorProto *tensor =
+        sound && is_known(storage, &stored) ? make_floats(restorer, conv, storage, &stored) : NULL;
+    i4q_arena_free(&restorer->scratch);
     return tensor;
 }
 
@@ -224,7 +255,8 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
 {
     struct i4q_conv *convs;
     size_t count;
-    struct restorer restorer = {model, kernels, restoration, error};
+    struct restorer restorer = {.model = model, .kernels = kernels, .result = restoration, .error = error};
+    i4q_arena_init(&restorer.scratch, model->arena.limit);
     *restoration = (struct i4q_restoration){0};
     if (!i4q_convs_find(model, 0, I4Q_OPS_ALL, &convs, &count, error))
         return false;

@@ -21,7 +21,8 @@ struct i4q_restoration {
 /* Changes the model's messages: each decoded weight W becomes an initializer W of the exact values
  * float(code - zero point) * scale, in the place of its codes; nodes and initializers that only decoded it
  * go, and so does an import of com.microsoft that nothing uses any more. Weights that cannot be read stay as
- * they are. I4Q_MODEL: a payload or scale that does not fit. */
+ * they are. I4Q_MODEL: a payload or scale that does not fit or is no number, or floats of more than 64 bytes
+ * (and 16 MiB) for each byte of the model. */
 bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
                  struct i4q_restoration *restoration, struct i4q_error *error) I4Q_MUST_CHECK;
 

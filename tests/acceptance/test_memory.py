@@ -104,3 +104,18 @@ def test_the_checker_takes_the_large_one(tmp_path):
     path, _ = write_large(tmp_path, "external", convs=1, idle=MIB)
     run_limited(LIMIT + 8 * MIB, "rewrite", path, "-q", "-o", tmp_path / "out.onnx")
     onnx.checker.check_model(str(tmp_path / "out.onnx"), full_check=True)
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_codes_in_int32_data_that_many_decoders_share(tmp_path, reference):
+    """They are read from a copy, of which there is one at a time: 400 of them would be 100 MB."""
+    count = 400
+    weights = [TensorProto(name="q", data_type=TensorProto.INT8, dims=[MIB // 4, 1, 1, 1], int32_data=bytes(MIB // 4))]
+    nodes = []
+    for i in range(count):
+        weights.append(helper.make_tensor(f"s{i}", TensorProto.FLOAT, [], [i + 1]))
+        nodes += [onnx.NodeProto(op_type="DequantizeLinear", input=["q", f"s{i}"], output=[f"w{i}"]),
+                  onnx.NodeProto(op_type="Conv", input=["x", f"w{i}"], output=[f"y{i}"])]
+    onnx.save(make_model(nodes, weights, outputs=[value("y0", 1)], opset=21), tmp_path / "in.onnx")
+    compared = ["--reference", tmp_path / "in.onnx"] if reference else []
+    run_limited(3 * LIMIT, "inspect", tmp_path / "in.onnx", "-q", "--require", f"int8=={count}", *compared)

@@ -115,3 +115,28 @@ def test_again_gives_the_same_codes(tmp_path):
     first, second = onnx.load(tmp_path / "out.onnx"), onnx.load(tmp_path / "again.onnx")
     codes = [[t.raw_data for t in m.graph.initializer if t.name.endswith("_quantized")] for m in (first, second)]
     assert codes[0] == codes[1]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 0.0, -1.0])
+@pytest.mark.parametrize("args", FORMS, ids=" ".join)
+def test_scale_that_is_no_scale(tmp_path, args, number):
+    """Refused as inspect does. Arithmetic knows no scales: with numbers it is as good as any other."""
+    model, _ = rewrite(small(), tmp_path, *args)
+    scale = next(t for t in model.graph.initializer if t.name == "v_scale")
+    scale.raw_data = np.float32([number]).tobytes() + scale.raw_data[4:]
+    onnx.save(model, tmp_path / "bad.onnx")
+    dequantizes = any(n.op_type == "DequantizeLinear" for n in model.graph.node)
+    status = 3 if dequantizes or not np.isfinite(number) else 0
+    done = run_int4q("restore", tmp_path / "bad.onnx", "-o", tmp_path / "back.onnx", status=status)
+    told = "scale 'v_scale': 1 of 5 values are not finite" if "--block" not in args else "scale 'v_scale': 1 of"
+    assert (told in done.stderr) == bool(status) and (tmp_path / "back.onnx").exists() != bool(status)
+    run_int4q("inspect", tmp_path / "bad.onnx", "--require", "valid", status=status)
+
+
+def test_zero_point_that_is_no_number(tmp_path):
+    original = foreign(*steps("Sub", "Mul"), zero=())
+    next(t for t in original.graph.initializer if t.name == "z").float_data[0] = np.nan
+    onnx.save(original, tmp_path / "in.onnx")
+    done = run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=3)
+    assert "zero point 'z': 1 of 1 values are not finite" in done.stderr and not (tmp_path / "out.onnx").exists()
+    run_int4q("inspect", tmp_path / "in.onnx", status=3)

@@ -53,6 +53,25 @@ def test_scale_that_many_decoders_share(tmp_path):
     np.testing.assert_array_equal(numpy_helper.to_array(restored.initializer[-1]).ravel(), np.float32([0.5, 1]))
 
 
+def decoders(count, stored):
+    """Many that read the same codes with scales of their own."""
+    nodes, constants = [], [stored]
+    for i in range(count):
+        nodes += [node("DequantizeLinear", ["q", f"s{i}"], f"w{i}"), node("Conv", ["x", f"w{i}"], f"y{i}", f"c{i}")]
+        constants.append(numpy_helper.from_array(np.float32(i + 1), f"s{i}"))
+    return nodes, constants
+
+
+def test_floats_that_a_small_model_would_become(tmp_path):
+    """64 KiB of codes would become 100 MB; up to 64 bytes a byte (and 16 MiB) they do become floats."""
+    save(tmp_path / "shared.onnx", *decoders(200, codes("q", 1 << 17, 1, 1, 1)))
+    done = run_int4q("restore", tmp_path / "shared.onnx", "-q", "-o", tmp_path / "out.onnx", status=3)
+    assert "floats take more than 64 bytes" in done.stderr and not (tmp_path / "out.onnx").exists()
+    run_int4q("inspect", tmp_path / "shared.onnx", "-q", "--require", "valid")
+    save(tmp_path / "shared.onnx", *decoders(32, codes("q", 1 << 17, 1, 1, 1)))
+    run_int4q("restore", tmp_path / "shared.onnx", "-q", "-o", tmp_path / "out.onnx")
+
+
 def test_name_that_many_convs_and_entries_share(tmp_path):
     nodes = [node("Conv", ["x", "w"], f"y{i}", "c") for i in range(20000)]
     save(tmp_path / "shared.onnx", nodes, [tensor("w", 4, 3, 3, 3)])
