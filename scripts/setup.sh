@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what building and testing need: Debian packages, and Python packages into .venv. Does nothing, and takes no
-# time, where all of it is there. Sourced by the other scripts: sets `root` and `python`. A script that needs more
-# packages names them in `more_packages` before, one that needs no Python sets `no_python`.
+# Installs what building and testing need: Debian packages, Python packages into .venv, a header into build/. Does
+# nothing, and takes no time, where all of it is there. Sourced by the other scripts: sets `root` and `python`. A script
+# that needs more packages names them in `more_packages` before, one that needs no Python sets `no_python`.
 set -eu -o pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -60,4 +60,5 @@ build_tree() {
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 install_packages
+"$root/scripts/onnxruntime_header.sh"
 [ -n "${no_python-}" ] || install_requirements "$root/.venv" requirements.txt
