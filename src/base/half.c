@@ -41,3 +41,33 @@ uint16_t i4q_half_from_float(float value)
     uint32_t rounded = magnitude + 0xfff + (magnitude >> 13 & 1);
     return (uint16_t)(sign | ((rounded >> 13) - ((127 - 15) << 10)));
 }
+
+void i4q_half_round(float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        values[i] = i4q_half_to_float(i4q_half_from_float(values[i]));
+}
+
+size_t i4q_real_size(bool half)
+{
+    return half ? sizeof(uint16_t) : sizeof(float);
+}
+
+float i4q_real_load(const void *numbers, bool half, size_t i)
+{
+    uint16_t narrow;
+    float wide;
+    if (!half) {
+        memcpy(&wide, (const char *)numbers + i * sizeof wide, sizeof wide);
+        return wide;
+    }
+    memcpy(&narrow, (const char *)numbers + i * sizeof narrow, sizeof narrow);
+    return i4q_half_to_float(narrow);
+}
+
+void i4q_real_store(void *numbers, bool half, size_t i, float value)
+{
+    uint16_t narrow = i4q_half_from_float(value);
+    size_t size = i4q_real_size(half);
+    memcpy((char *)numbers + i * size, half ? (const void *)&narrow : &value, size);
+}

@@ -58,7 +58,7 @@ static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_ta
     if (a->rounding.word)
         target->method.rounding = (enum i4q_rounding)a->rounding.index;
     bool plain = target->method.scale == I4Q_SCALE_ABSMAX && target->method.rounding == I4Q_ROUND_NEAREST;
-    if (target->format->bits != 4 && (!plain || a->calibration))
+    if (target->format->fine && (!plain || a->calibration))
         return i4q_fail(error, I4Q_USAGE, "--format %s is for --method absmax only", target->format->name);
     if (i4q_method_needs_statistics(&target->method) && !a->calibration)
         return i4q_fail(error, I4Q_USAGE, "%s %s needs --calibration",

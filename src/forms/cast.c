@@ -3,6 +3,7 @@
  * block], then Reshape. */
 #include "forms/form.h"
 #include "forms/recognise.h"
+#include "onnx/dtype.h"
 
 /* ---- needs */
 
@@ -25,12 +26,12 @@ static size_t bytes(const struct i4q_quantize_job *job)
 
 static int64_t opset(const struct i4q_quantize_job *job)
 {
-    return job->format->opset_cast;
+    return i4q_dtype_find(job->format->type)->opset;
 }
 
 static int64_t ir_version(const struct i4q_quantize_job *job)
 {
-    return job->format->ir_version;
+    return i4q_dtype_find(job->format->type)->ir_version;
 }
 
 /* ---- writing */
@@ -39,7 +40,7 @@ static void decode(struct i4q_emission *emission, const int64_t *dims, const int
                    const char *output)
 {
     const struct i4q_quantize_job *job = emission->job;
-    const char *codes = i4q_emit_codes(emission, "quantized", job->format->onnx_type, dims, rank);
+    const char *codes = i4q_emit_codes(emission, "quantized", job->format->type, dims, rank);
     const char *scale = i4q_emit_scales(emission, scale_dims, rank);
     const char *zero = has_zero_points(job) ? i4q_emit_zero_floats(emission, scale_dims, rank) : NULL;
     Onnx__NodeProto *last = i4q_emit_node(emission, "Cast", "float", codes, NULL, NULL);

@@ -2,10 +2,11 @@
 /* One DequantizeLinear a weight; with blocks on the 2-D view [channels, inner], then Reshape. */
 #include "forms/form.h"
 #include "forms/recognise.h"
+#include "onnx/dtype.h"
 
 #include <string.h>
 
-enum { OPSET_BLOCKS = 21, IR_MICROSOFT = 10 };
+enum { OPSET_AXIS = 13, OPSET_BLOCKS = 21, IR_MICROSOFT = 10 };
 
 static const char MICROSOFT[] = "com.microsoft";
 
@@ -28,14 +29,16 @@ static size_t bytes(const struct i4q_quantize_job *job)
 
 static int64_t opset(const struct i4q_quantize_job *job)
 {
-    if (job->block)
-        return OPSET_BLOCKS;
-    return job->half ? job->format->opset_half : job->format->opset;
+    int64_t codes = i4q_dtype_find(job->format->type)->dequantize,
+            needed = job->block ? OPSET_BLOCKS : OPSET_AXIS;
+    int64_t scale = i4q_dtype_find(job->half ? I4Q_TYPE(FLOAT16) : I4Q_TYPE(FLOAT))->dequantize;
+    needed = needed < codes ? codes : needed;
+    return needed < scale ? scale : needed;
 }
 
 static int64_t ir_version(const struct i4q_quantize_job *job)
 {
-    return job->format->ir_version;
+    return i4q_dtype_find(job->format->type)->ir_version;
 }
 
 static int64_t opset_microsoft(const struct i4q_quantize_job *job)
@@ -58,7 +61,7 @@ static Onnx__NodeProto *dequantize(struct i4q_emission *emission, const int64_t 
     const struct i4q_quantize_job *job = emission->job;
     const int64_t scales[] = {(int64_t)job->channels, (int64_t)i4q_job_blocks(job)};
     size_t scale_rank = job->block ? 2 : 1;
-    const char *codes = i4q_emit_codes(emission, "quantized", job->format->onnx_type, dims, rank);
+    const char *codes = i4q_emit_codes(emission, "quantized", job->format->type, dims, rank);
     const char *scale = i4q_emit_scales(emission, scales, scale_rank);
     const char *zero = i4q_emit_zero_codes(emission, scales, scale_rank);
     Onnx__NodeProto *node = i4q_emit_node(emission, "DequantizeLinear", output, codes, scale, zero);

@@ -64,16 +64,13 @@ static uint8_t *new_payload(struct i4q_emission *emission, size_t size)
     return data;
 }
 
-/* The same zero point for all, the padding stays 0. */
+/* The same zero point for all. */
 static const uint8_t *symmetric_codes(struct i4q_emission *emission, size_t size)
 {
     const struct i4q_format *format = emission->job->format;
     uint8_t *data = new_payload(emission, size);
-    if (!data || !format->zero)
-        return data;
-    memset(data, format->zero * 0x11, size);
-    if (i4q_job_scales(emission->job) % 2)
-        data[size - 1] = (uint8_t)format->zero;
+    for (size_t i = 0; data && format->zero && i < i4q_job_scales(emission->job); i++)
+        i4q_format_store(format, data, i, format->zero);
     return data;
 }
 
@@ -82,15 +79,7 @@ const char *i4q_emit_zero_codes(struct i4q_emission *emission, const int64_t *di
     const struct i4q_quantize_job *job = emission->job;
     size_t size = i4q_job_zero_bytes(job);
     const uint8_t *data = job->asymmetric ? job->zero_points : symmetric_codes(emission, size);
-    return name_of(i4q_emit_tensor(emission, "zero_point", job->format->onnx_type, dims, rank, data, size));
-}
-
-/* A number as element i of the weight's own type. */
-static void put_float(const struct i4q_quantize_job *job, uint8_t *data, size_t i, float value)
-{
-    uint16_t half = i4q_half_from_float(value);
-    size_t size = i4q_job_element(job);
-    memcpy(data + i * size, job->half ? (const void *)&half : &value, size);
+    return name_of(i4q_emit_tensor(emission, "zero_point", job->format->type, dims, rank, data, size));
 }
 
 const char *i4q_emit_zero_floats(struct i4q_emission *emission, const int64_t *dims, size_t rank)
@@ -99,7 +88,7 @@ const char *i4q_emit_zero_floats(struct i4q_emission *emission, const int64_t *d
     size_t size = i4q_job_scale_bytes(job);
     uint8_t *data = new_payload(emission, size);
     for (size_t i = 0; data && i < i4q_job_scales(job); i++)
-        put_float(job, data, i, (float)i4q_job_zero_point(job, i));
+        i4q_real_store(data, job->half, i, (float)i4q_job_zero_point(job, i));
     return name_of(
         i4q_emit_tensor(emission, "zero_point", emission->weight->tensor.type, dims, rank, data, size));
 }

@@ -17,7 +17,9 @@ enum i4q_granularity { I4Q_NO_SCALE, I4Q_PER_TENSOR, I4Q_PER_CHANNEL, I4Q_BLOCK 
 struct i4q_storage {
     const char *name; /* int4, uint4, int8, uint8, packed-u8, float32, float16, bfloat16, float64 or other */
     bool is_float;    /* one of the float kinds */
-    bool is_dequantize; /* decoded by DequantizeLinear, whose rules the shapes must follow */
+    unsigned packed_bits; /* of the codes that the elements of `codes`, bytes, are a stream of; 0: they are
+                             codes */
+    bool is_dequantize;   /* decoded by DequantizeLinear, whose rules the shapes must follow */
 
     /* The weight as the Conv sees it; dims NULL and count 0 when the file does not tell. */
     const int64_t *dims;

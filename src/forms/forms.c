@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forms/form.h"
 #include "forms/recognise.h"
+#include "onnx/dtype.h"
 
 #include <string.h>
-
-#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
 
 const struct i4q_form *const i4q_forms[] = {
     &i4q_form_dq, &i4q_form_dq_microsoft, &i4q_form_cast, &i4q_form_packed, NULL,
@@ -32,25 +31,7 @@ const struct i4q_form *i4q_form_choose(const struct i4q_form *wanted, const stru
 
 /* ---- what a weight is stored as */
 
-static const struct kind {
-    int32_t type;
-    const char *name;
-    bool is_float;
-} kinds[] = {
-    {TYPE(FLOAT), "float32", true},  {TYPE(FLOAT16), "float16", true}, {TYPE(BFLOAT16), "bfloat16", true},
-    {TYPE(DOUBLE), "float64", true}, {TYPE(INT4), "int4", false},      {TYPE(UINT4), "uint4", false},
-    {TYPE(INT8), "int8", false},     {TYPE(UINT8), "uint8", false},
-};
-
-static const struct kind other_kind = {0, "other", false};
-
-static const struct kind *find_kind(int32_t type)
-{
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (kinds[i].type == type)
-            return &kinds[i];
-    return &other_kind;
-}
+static const char OTHER[] = "other";
 
 const char *i4q_granularity_name(enum i4q_granularity granularity)
 {
@@ -61,9 +42,9 @@ const char *i4q_granularity_name(enum i4q_granularity granularity)
 
 void i4q_storage_set_type(struct i4q_storage *storage, int32_t type)
 {
-    const struct kind *kind = find_kind(type);
-    storage->name = kind->name;
-    storage->is_float = kind->is_float;
+    const struct i4q_dtype *dtype = i4q_dtype_find(type);
+    storage->name = dtype && dtype->word ? dtype->word : OTHER;
+    storage->is_float = dtype && dtype->kind == I4Q_DTYPE_FLOAT;
 }
 
 /* Of any chain of nodes that is none of the forms the kind of codes is all that can be told. */
@@ -104,7 +85,7 @@ static void describe_declared(const struct i4q_conv *conv, struct i4q_storage *s
 
 void i4q_storage_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
 {
-    *storage = (struct i4q_storage){.name = other_kind.name};
+    *storage = (struct i4q_storage){.name = OTHER};
     if (conv->op->integer)
         describe_operand(conv, storage);
     else if (conv->source == I4Q_SOURCE_STORED)

@@ -6,13 +6,13 @@
 
 #define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
 
-enum { OPSET_UNSQUEEZE_INPUT = 13 };
+enum { BITS = 4, OPSET = 11, OPSET_UNSQUEEZE_INPUT = 13 };
 
 /* ---- needs */
 
 static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
 {
-    return job->format->packed && !job->block;
+    return job->format->packed && job->format->bits == BITS && !job->block;
 }
 
 /* The zero point 8 of symmetric codes is a constant that all weights share. */
@@ -23,12 +23,12 @@ static size_t bytes(const struct i4q_quantize_job *job)
 
 static int64_t opset(const struct i4q_quantize_job *job)
 {
-    return job->format->opset;
+    return OPSET;
 }
 
 static int64_t ir_version(const struct i4q_quantize_job *job)
 {
-    return job->format->ir_version;
+    return 0;
 }
 
 /* ---- writing */
@@ -110,7 +110,7 @@ static void emit(struct i4q_emission *emission)
     const struct i4q_quantize_job *job = emission->job;
     const int64_t *column = i4q_emit_column(emission);
     const int64_t bytes = (int64_t)i4q_job_code_bytes(job);
-    const char *packed = i4q_emit_codes(emission, "packed", job->format->onnx_type, &bytes, 1);
+    const char *packed = i4q_emit_codes(emission, "packed", job->format->type, &bytes, 1);
     const char *scale = i4q_emit_scales(emission, column, shape->rank);
     const char *codes = nibbles(emission, packed);
     if (i4q_job_count(job) % 2)
@@ -152,8 +152,10 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
     bool stored = i4q_describe_arithmetic(storage, conv->decoder, mul, sub);
     if (storage->codes && storage->scale) /* axes are counted from the last */
         storage->axis += (int64_t)storage->rank - (int64_t)storage->scale->n_dims;
-    if (known)
-        storage->name = i4q_format_find("packed-u8")->name;
+    if (known) {
+        storage->packed_bits = BITS;
+        storage->name = i4q_format_packed(BITS)->name;
+    }
     if (storage->zero_point && storage->zero_point->n_dims == 0)
         storage->bytes -= i4q_tensor_size(storage->zero_point); /* the 8 that all weights share */
     return reshaped && known && stored && walk.at == conv->decoder;

@@ -1,85 +1,90 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forms/reader.h"
 
-#include "base/checked.h"
+#include "base/bits.h"
 #include "base/half.h"
 
 #include <math.h>
 #include <string.h>
 
-#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
-
 enum { TILE = 4096 };
-
-static const struct i4q_number_type number_types[] = {
-    {"int4", TYPE(INT4), 4, false, true, 0},         {"uint4", TYPE(UINT4), 4, false, false, 8},
-    {"int8", TYPE(INT8), 8, false, true, 0},         {"uint8", TYPE(UINT8), 8, false, false, 128},
-    {"packed-u8", TYPE(UINT8), 4, false, false, 8},  {"other", TYPE(INT16), 16, false, true, 0},
-    {"float32", TYPE(FLOAT), 32, true, true, 0},     {"float16", TYPE(FLOAT16), 16, true, true, 0},
-    {"bfloat16", TYPE(BFLOAT16), 16, true, true, 0}, {"float64", TYPE(DOUBLE), 64, true, true, 0},
-};
-
-static const struct i4q_number_type *find_type(int32_t type, const char *storage)
-{
-    for (size_t i = 0; i < sizeof number_types / sizeof *number_types; i++)
-        if (number_types[i].type == type && (!storage || strcmp(number_types[i].storage, storage) == 0))
-            return &number_types[i];
-    return NULL;
-}
 
 /* ---- one tensor */
 
-static double float_number(const struct i4q_number_type *type, const uint8_t *data, size_t i)
+/* Whether codes of the type fit int16_t, or its numbers are floats of the usual kinds. */
+static bool is_readable(const struct i4q_dtype *type)
 {
-    double wide = 0;
-    uint32_t bits = 0;
-    uint16_t half = 0;
-    float value;
-    memcpy(type->bits == 64   ? (void *)&wide
-           : type->bits == 32 ? (void *)&bits
-                              : &half,
-           data + i * (type->bits / 8), type->bits / 8);
-    if (type->bits == 64)
-        return wide;
-    if (type->type == TYPE(FLOAT16))
-        return i4q_half_to_float(half);
-    if (type->type == TYPE(BFLOAT16))
-        bits = (uint32_t)half << 16; /* the upper half of a FLOAT */
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    static const unsigned most[] = {
+        [I4Q_DTYPE_FLOAT] = 64, [I4Q_DTYPE_SIGNED] = 16, [I4Q_DTYPE_UNSIGNED] = 15, [I4Q_DTYPE_OTHER] = 0};
+    return type && type->bits && type->bits <= most[type->kind];
 }
 
-static int code_number(const struct i4q_number_type *type, const uint8_t *data, size_t i)
+bool i4q_numbers_are_floats(const struct i4q_numbers *numbers)
 {
+    return numbers->type->kind == I4Q_DTYPE_FLOAT;
+}
+
+int i4q_numbers_lowest(const struct i4q_numbers *numbers)
+{
+    return numbers->type->kind == I4Q_DTYPE_SIGNED ? -(1 << (numbers->bits - 1)) : 0;
+}
+
+int i4q_numbers_centre(const struct i4q_numbers *numbers)
+{
+    return i4q_numbers_lowest(numbers) + (1 << (numbers->bits - 1));
+}
+
+static double float_number(const struct i4q_dtype *type, const uint8_t *data, size_t i)
+{
+    double wide;
+    uint32_t bits;
+    uint16_t upper;
+    float value;
+    switch (type->type) {
+    case I4Q_TYPE(DOUBLE):
+        memcpy(&wide, data + i * sizeof wide, sizeof wide);
+        return wide;
+    case I4Q_TYPE(BFLOAT16): /* the upper half of a FLOAT */
+        memcpy(&upper, data + i * sizeof upper, sizeof upper);
+        bits = (uint32_t)upper << 16;
+        memcpy(&value, &bits, sizeof value);
+        return value;
+    default:
+        return i4q_real_load(data, type->type == I4Q_TYPE(FLOAT16), i);
+    }
+}
+
+static int code_number(const struct i4q_numbers *numbers, size_t i)
+{
+    const uint8_t *data = numbers->payload.data;
     int16_t wide;
-    if (type->bits == 16) {
+    if (numbers->bits == 8 * sizeof wide) {
         memcpy(&wide, data + i * sizeof wide, sizeof wide);
         return wide;
     }
-    if (type->bits == 8)
-        return type->is_signed ? (int8_t)data[i] : data[i];
-    int nibble = data[i / 2] >> 4 * (i % 2) & 15;
-    return type->is_signed ? (nibble ^ 8) - 8 : nibble;
+    unsigned code = i4q_bits_load(data, i, numbers->bits);
+    return numbers->type->kind == I4Q_DTYPE_SIGNED ? i4q_bits_signed(code, numbers->bits) : (int)code;
 }
 
 double i4q_number(const struct i4q_numbers *numbers, size_t i)
 {
-    return numbers->type->is_float ? float_number(numbers->type, numbers->payload.data, i)
-                                   : code_number(numbers->type, numbers->payload.data, i);
+    return i4q_numbers_are_floats(numbers) ? float_number(numbers->type, numbers->payload.data, i)
+                                           : code_number(numbers, i);
 }
 
-static bool open_numbers(struct i4q_arena *arena, const Onnx__TensorProto *proto, const char *storage,
-                         struct i4q_numbers *numbers, struct i4q_error *error)
+static bool open_numbers(struct i4q_arena *arena, const Onnx__TensorProto *proto, struct i4q_numbers *numbers,
+                         struct i4q_error *error)
 {
     struct i4q_tensor tensor;
     *numbers = (struct i4q_numbers){0};
-    const struct i4q_number_type *type = proto ? find_type(proto->data_type, storage) : NULL;
-    if (!type)
+    const struct i4q_dtype *type = proto ? i4q_dtype_find(proto->data_type) : NULL;
+    if (!is_readable(type))
         return true;
     if (!i4q_tensor_describe(proto, &tensor, error) ||
         !i4q_tensor_payload(arena, proto, &numbers->payload, error))
         return false;
     numbers->type = type;
+    numbers->bits = type->bits;
     numbers->count = tensor.count;
     return true;
 }
@@ -127,8 +132,7 @@ static bool fit_blocks(const struct i4q_storage *storage, struct i4q_stored *sto
 static bool fit_channels(const struct i4q_storage *storage, struct i4q_stored *stored,
                          struct i4q_error *error)
 {
-    /* Packed codes have no shape of their own. */
-    bool packed = stored->codes.type->bits == 4 && stored->codes.type->type == TYPE(UINT8);
+    bool packed = storage->packed_bits; /* codes that have no shape of their own */
     const int64_t *dims = packed ? storage->dims : storage->codes->dims;
     size_t rank = packed ? storage->rank : storage->codes->n_dims, axis = (size_t)storage->axis;
     if (axis >= rank || (size_t)dims[axis] != stored->scale.count)
@@ -185,6 +189,18 @@ static bool fit_zero_point(const struct i4q_storage *storage, const struct i4q_s
     return fits || misfit(storage, "zero point", zero, error);
 }
 
+/* The bytes of packed codes count as the codes that are in them. */
+static bool unpack(const struct i4q_storage *storage, struct i4q_numbers *codes, struct i4q_error *error)
+{
+    size_t needed = i4q_bits_bytes(storage->count, storage->packed_bits);
+    if (needed != codes->count)
+        return i4q_fail(error, I4Q_MODEL, "'%s' has %zu bytes, its %zu codes need %zu",
+                        i4q_text(storage->codes->name), codes->count, storage->count, needed);
+    codes->bits = storage->packed_bits;
+    codes->count = storage->count;
+    return true;
+}
+
 bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage, struct i4q_stored *stored,
                      struct i4q_error *error)
 {
@@ -192,30 +208,25 @@ bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage,
     *stored = (struct i4q_stored){0};
     if (storage->unsound && !i4q_tensor_describe(storage->unsound, &unsound, error))
         return false;
-    if (!open_numbers(arena, storage->codes, storage->name, &stored->codes, error) ||
-        !open_numbers(arena, storage->scale, NULL, &stored->scale, error) ||
-        !open_numbers(arena, storage->zero_point, NULL, &stored->zero_point, error))
+    if (!open_numbers(arena, storage->codes, &stored->codes, error) ||
+        !open_numbers(arena, storage->scale, &stored->scale, error) ||
+        !open_numbers(arena, storage->zero_point, &stored->zero_point, error))
         return false;
     if (!stored->codes.type)
         return true;
-    if (storage->codes != NULL && stored->codes.type->bits == 4 && stored->codes.type->type == TYPE(UINT8)) {
-        if (i4q_div_up(storage->count, 2) != stored->codes.count)
-            return i4q_fail(error, I4Q_MODEL, "'%s' has %zu bytes, its %zu codes need %zu",
-                            i4q_text(storage->codes->name), stored->codes.count, storage->count,
-                            i4q_div_up(storage->count, 2));
-        stored->codes.count = storage->count;
-    }
-    if (stored->scale.type && !stored->scale.type->is_float)
+    if (storage->packed_bits && !unpack(storage, &stored->codes, error))
+        return false;
+    if (stored->scale.type && !i4q_numbers_are_floats(&stored->scale))
         return i4q_fail(error, I4Q_MODEL, "scale '%s' is not of a float type",
                         i4q_text(storage->scale->name));
-    stored->half = stored->scale.type && stored->scale.type->type == TYPE(FLOAT16);
+    stored->half = stored->scale.type && stored->scale.type->type == I4Q_TYPE(FLOAT16);
     return fit_scale(storage, stored, error) && fit_zero_point(storage, stored, error);
 }
 
 static size_t count_bad(const struct i4q_numbers *numbers, bool positive)
 {
     size_t bad = 0;
-    for (size_t i = 0; numbers->type && numbers->type->is_float && i < numbers->count; i++) {
+    for (size_t i = 0; numbers->type && i4q_numbers_are_floats(numbers) && i < numbers->count; i++) {
         double number = i4q_number(numbers, i);
         bad += !(isfinite(number) && (number > 0 || !positive));
     }
@@ -266,28 +277,32 @@ static size_t run_length(const struct i4q_stored *stored, size_t i)
 void i4q_stored_codes(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
                       size_t n, int16_t *codes)
 {
-    const struct i4q_number_type *type = stored->codes.type;
+    const struct i4q_numbers *numbers = &stored->codes;
+    const uint8_t *data = numbers->payload.data;
     int8_t tile[TILE];
-    if (type->bits == 16) {
-        memcpy(codes, stored->codes.payload.data + start * sizeof *codes, n * sizeof *codes);
+    if (numbers->bits == 8 * sizeof *codes) {
+        memcpy(codes, data + start * sizeof *codes, n * sizeof *codes);
         return;
     }
-    if (type->bits == 4)
-        kernels->unpack4(stored->codes.payload.data + start / 2, n, tile);
+    data += i4q_bits_bytes(start, numbers->bits);
+    if (numbers->bits == 8)
+        memcpy(tile, data, n);
     else
-        memcpy(tile, stored->codes.payload.data + start, n);
+        kernels->unpack(data, n, numbers->bits, tile);
+    int mask = numbers->type->kind == I4Q_DTYPE_SIGNED ? -1 : (1 << numbers->bits) - 1;
     for (size_t i = 0; i < n; i++)
-        codes[i] = type->is_signed ? tile[i] : tile[i] & (type->bits == 4 ? 15 : 255);
+        codes[i] = (int16_t)(tile[i] & mask);
 }
 
 static void widen(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start, size_t n,
                   float *numbers)
 {
     int16_t codes[TILE];
-    if (!stored->codes.type->is_float)
+    bool floats = i4q_numbers_are_floats(&stored->codes);
+    if (!floats)
         i4q_stored_codes(stored, kernels, start, n, codes);
     for (size_t i = 0; i < n; i++)
-        numbers[i] = stored->codes.type->is_float ? (float)i4q_number(&stored->codes, start + i) : codes[i];
+        numbers[i] = floats ? (float)i4q_number(&stored->codes, start + i) : codes[i];
 }
 
 void i4q_stored_decode(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
@@ -302,6 +317,6 @@ void i4q_stored_decode(const struct i4q_stored *stored, const struct i4q_kernels
         for (size_t k = i; k < i + run; k++)
             weights[k] = (weights[k] - zero) * scale;
     }
-    for (size_t i = 0; stored->half && i < n; i++)
-        weights[i] = i4q_half_to_float(i4q_half_from_float(weights[i]));
+    if (stored->half)
+        i4q_half_round(weights, n);
 }

@@ -5,18 +5,12 @@
 
 #include "forms/form.h"
 #include "kernels/sets.h"
+#include "onnx/dtype.h"
 
-/* How the elements of a tensor are read. */
-struct i4q_number_type {
-    const char *storage; /* name of the storage that has such codes, NULL for none */
-    int32_t type;        /* TensorProto.DataType */
-    unsigned bits;
-    bool is_float, is_signed;
-    int centre; /* the code of 0 where codes are symmetric */
-};
-
+/* The elements of a tensor: floats of 16 to 64 bits, or codes that fit int16_t. */
 struct i4q_numbers {
-    const struct i4q_number_type *type; /* NULL: absent, or of a type that weights do not have */
+    const struct i4q_dtype *type; /* NULL: absent, or of another type */
+    unsigned bits;                /* of an element: those of the type, but for packed codes */
     struct i4q_view payload;
     size_t count;
 };
@@ -24,7 +18,7 @@ struct i4q_numbers {
 struct i4q_stored {
     struct i4q_numbers codes, scale, zero_point;
     /* Element i has scale ((i / (channels * inner)) * blocks + i / inner % channels / block) * step + i %
-     * inner % step; see scale_index in stored.c. */
+     * inner % step; see scale_index in reader.c. */
     size_t channels, inner, block, blocks, step;
     bool half; /* decoded weights are FLOAT16 */
 };
@@ -43,15 +37,21 @@ bool i4q_stored_check(const struct i4q_storage *storage, const struct i4q_stored
 /* Element i of any of the tensors. */
 double i4q_number(const struct i4q_numbers *numbers, size_t i);
 
-/* n <= 4096 decoded weights from element `start` on, start even: float(code - zero point) * scale in
- * binary32, for FLOAT16 rounded to that; floats are widened. */
+bool i4q_numbers_are_floats(const struct i4q_numbers *numbers);
+
+/* Of codes: the lowest one, and the one of 0 where they are symmetric. */
+int i4q_numbers_lowest(const struct i4q_numbers *numbers);
+int i4q_numbers_centre(const struct i4q_numbers *numbers);
+
+/* n <= 4096 decoded weights from element `start` on, start a multiple of 8: float(code - zero point) * scale
+ * in binary32, for FLOAT16 rounded to that; floats are widened. */
 void i4q_stored_decode(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
                        size_t n, float *weights);
 
 /* The zero point of element i as a code; 0 without zero points. */
 double i4q_stored_zero(const struct i4q_stored *stored, size_t i);
 
-/* n <= 4096 codes from element `start` on, start even; only for integers. */
+/* n <= 4096 codes from element `start` on, start a multiple of 8; only for integers. */
 void i4q_stored_codes(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
                       size_t n, int16_t *codes);
 

@@ -50,14 +50,8 @@ bool i4q_weight_describe(struct i4q_arena *arena, unsigned ops, const struct i4q
 
 float i4q_weight_element(const struct i4q_weight *weight, size_t i)
 {
-    if (weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16) {
-        uint16_t half;
-        memcpy(&half, weight->payload.data + i * sizeof half, sizeof half);
-        return i4q_half_to_float(half);
-    }
-    float value;
-    memcpy(&value, weight->payload.data + i * sizeof value, sizeof value);
-    return value;
+    return i4q_real_load(weight->payload.data, weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
+                         i);
 }
 
 bool i4q_weight_is_dfl(const struct i4q_weight *weight)

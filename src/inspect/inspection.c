@@ -7,8 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
-
 enum { TILE = 4096 }; /* codes looked at together; even */
 
 const char *const i4q_kind_names[I4Q_KINDS] = {
@@ -59,7 +57,7 @@ static void classify_zero_point(struct i4q_inspected *row, const struct i4q_stor
         return;
     row->zero_point = I4Q_ZERO_SYMMETRIC;
     for (size_t i = 0; zero->type && i < zero->count; i++)
-        if (i4q_number(zero, i) != stored->codes.type->centre)
+        if (i4q_number(zero, i) != i4q_numbers_centre(&stored->codes))
             row->zero_point = I4Q_ZERO_ASYMMETRIC;
 }
 
@@ -68,15 +66,8 @@ static void classify_zero_point(struct i4q_inspected *row, const struct i4q_stor
 /* From which opset on DequantizeLinear takes a type, as codes or as scale. */
 static int64_t since(const Onnx__TensorProto *tensor)
 {
-    static const struct {
-        int32_t type;
-        int64_t opset;
-    } types[] = {{TYPE(FLOAT16), 19}, {TYPE(BFLOAT16), 19}, {TYPE(INT4), 21},
-                 {TYPE(UINT4), 21},   {TYPE(INT16), 21},    {TYPE(UINT16), 21}};
-    for (size_t i = 0; tensor && i < sizeof types / sizeof *types; i++)
-        if (types[i].type == tensor->data_type)
-            return types[i].opset;
-    return 10;
+    const struct i4q_dtype *dtype = tensor ? i4q_dtype_find(tensor->data_type) : NULL;
+    return dtype && dtype->dequantize ? dtype->dequantize : 10;
 }
 
 /* Some tools write a DequantizeLinear that its model's opset does not have yet. Readers refuse it. */
@@ -125,7 +116,7 @@ static struct layout find_layout(const struct i4q_inspected *row)
 static void mark_used(const struct i4q_inspected *row, const struct i4q_stored *stored, struct layout layout,
                       bool *used, const int16_t *codes, size_t start, size_t n)
 {
-    int centre = row->zero_point == I4Q_ZERO_NONE ? 0 : stored->codes.type->centre;
+    int centre = row->zero_point == I4Q_ZERO_NONE ? 0 : i4q_numbers_centre(&stored->codes);
     for (size_t i = 0, run; i < n; i += run) {
         bool *mark = &used[(start + i) / layout.inner % layout.channels];
         run = layout.inner - (start + i) % layout.inner;
@@ -139,7 +130,7 @@ static void mark_used(const struct i4q_inspected *row, const struct i4q_stored *
 static void count_codes(struct i4q_inspected *row, const struct i4q_stored *stored, const int16_t *codes,
                         size_t n)
 {
-    int lowest = stored->codes.type->is_signed ? -(1 << (stored->codes.type->bits - 1)) : 0;
+    int lowest = i4q_numbers_lowest(&stored->codes);
     for (size_t i = 0; i < n; i++)
         row->histogram[codes[i] - lowest]++;
 }
@@ -148,12 +139,12 @@ static bool look_at_codes(struct inspector *inspector, struct i4q_inspected *row
                           const struct i4q_stored *stored)
 {
     struct layout layout = find_layout(row);
-    if (!stored->codes.type || stored->codes.type->is_float || !layout.channels ||
+    if (!stored->codes.type || i4q_numbers_are_floats(&stored->codes) || !layout.channels ||
         stored->codes.count != row->storage.count)
         return true;
     bool *used = i4q_arena_alloc(&inspector->scratch, layout.channels, sizeof *used);
-    if (inspector->statistics && (size_t)1 << stored->codes.type->bits <= I4Q_HISTOGRAM) {
-        row->n_histogram = (size_t)1 << stored->codes.type->bits;
+    if (inspector->statistics && (size_t)1 << stored->codes.bits <= I4Q_HISTOGRAM) {
+        row->n_histogram = (size_t)1 << stored->codes.bits;
         row->histogram = i4q_arena_alloc(&inspector->model->arena, row->n_histogram, sizeof *row->histogram);
     }
     if (!used || (row->n_histogram && !row->histogram))

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/layers.h"
 
+#include "onnx/dtype.h"
+
 #include <string.h>
 
 static const struct i4q_conv_op op_table[] = {
@@ -78,8 +80,8 @@ static struct i4q_value *behind_identities(struct i4q_value *value)
 
 static bool is_float(int32_t type)
 {
-    return type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 ||
-           type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE || type == ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16;
+    const struct i4q_dtype *dtype = i4q_dtype_find(type);
+    return dtype && dtype->kind == I4Q_DTYPE_FLOAT;
 }
 
 Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value)

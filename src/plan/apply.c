@@ -73,7 +73,7 @@ static bool make_job(struct i4q_model *model, const struct i4q_plan *plan, struc
         .inner = inner,
         .block = choose_block(plan, weight),
         .half = half,
-        .method = weight->format->bits == 4 ? &plan->target.method : &i4q_methods[0],
+        .method = weight->format->fine ? &i4q_methods[0] : &plan->target.method,
         .weights = weight->payload.data,
     };
     job->asymmetric = job->method->asymmetric;

@@ -39,20 +39,6 @@ bool i4q_bias_is_constant(const struct i4q_plan *plan, const struct i4q_plan_row
     return value && !replaceable && fits(i4q_value_tensor(value), row->weight);
 }
 
-static double element(const struct i4q_view *payload, bool half, size_t i)
-{
-    uint16_t narrow;
-    float wide;
-    memcpy(half ? (void *)&narrow : &wide, payload->data + i * (half ? sizeof narrow : sizeof wide),
-           half ? sizeof narrow : sizeof wide);
-    return (double)(half ? i4q_half_to_float(narrow) : wide);
-}
-
-static float narrowed(double value, bool half)
-{
-    return half ? i4q_half_to_float(i4q_half_from_float((float)value)) : (float)value;
-}
-
 /* A tensor `name` with the corrected values, where the type can hold them; those before count as 0 where
  * there is no `payload`. */
 static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_weight *weight,
@@ -60,15 +46,14 @@ static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_we
 {
     const struct i4q_quantize_job *job = weight->job;
     const int64_t dims[] = {(int64_t)job->channels};
-    size_t size = job->half ? sizeof(uint16_t) : sizeof(float);
-    Onnx__TensorProto *made =
-        i4q_edit_blank_tensor(model, name, weight->tensor.type, dims, 1, job->channels * size);
+    Onnx__TensorProto *made = i4q_edit_blank_tensor(model, name, weight->tensor.type, dims, 1,
+                                                    job->channels * i4q_real_size(job->half));
     for (size_t i = 0; made && i < job->channels; i++) {
-        double old = payload ? element(payload, job->half, i) : 0;
-        float value = narrowed(old + job->bias[i], job->half);
-        value = isfinite(value) ? value : (float)old;
-        uint16_t narrow = i4q_half_from_float(value);
-        memcpy(made->raw_data.data + i * size, job->half ? (const void *)&narrow : &value, size);
+        uint8_t *data = made->raw_data.data;
+        float old = payload ? i4q_real_load(payload->data, job->half, i) : 0;
+        i4q_real_store(data, job->half, i, (float)((double)old + job->bias[i]));
+        if (!isfinite(i4q_real_load(data, job->half, i)))
+            i4q_real_store(data, job->half, i, old);
     }
     return made;
 }

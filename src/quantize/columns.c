@@ -180,8 +180,8 @@ static void quantize_run(const struct i4q_kernels *kernels, const struct i4q_qua
     float decoded[TILE];
     kernels->quantize(run, n, grid, codes);
     kernels->dequantize(codes, n, grid->scale, grid->zero, decoded);
-    for (size_t i = 0; job->half && i < n; i++)
-        decoded[i] = i4q_half_to_float(i4q_half_from_float(decoded[i]));
+    if (job->half)
+        i4q_half_round(decoded, n);
     kernels->measure(run, decoded, n, i4q_error_unit(grid->scale * (float)(grid->high - grid->low)), sums);
 }
 
@@ -217,8 +217,8 @@ static void code_chunk(void *context, size_t index)
                 code_tile(work, &tile, &work->codes[index]);
             }
     if (work->options->done)
-        work->options->done(work->options->context, (end - index * work->rows) * job->channels * job->inner *
-                                                        (job->half ? sizeof(uint16_t) : sizeof(float)));
+        work->options->done(work->options->context,
+                            (end - index * work->rows) * job->channels * job->inner * i4q_job_element(job));
 }
 
 /* ---- both passes */

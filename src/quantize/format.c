@@ -1,59 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quantize/format.h"
 
-#include "base/checked.h"
-
-#include "onnx.pb-c.h"
+#include "base/bits.h"
+#include "onnx/dtype.h"
 
 #include <string.h>
 
-#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
-
+// clang-format off
 const struct i4q_format i4q_formats[] = {
-    {.name = "int4",
-     .onnx_type = TYPE(INT4),
-     .bits = 4,
-     .qmax = 7,
-     .code_min = -8,
-     .code_max = 7,
-     .zero = 0,
-     .opset = 21,
-     .opset_half = 21,
-     .opset_cast = 21,
-     .ir_version = 10},
-    {.name = "uint4",
-     .onnx_type = TYPE(UINT4),
-     .bits = 4,
-     .qmax = 7,
-     .code_min = 0,
-     .code_max = 15,
-     .zero = 8,
-     .opset = 21,
-     .opset_half = 21,
-     .opset_cast = 21,
-     .ir_version = 10},
-    {.name = "int8",
-     .onnx_type = TYPE(INT8),
-     .bits = 8,
-     .qmax = 127,
-     .code_min = -128,
-     .code_max = 127,
-     .zero = 0,
-     .opset = 13,
-     .opset_half = 19},
-    {.name = "packed-u8",
-     .onnx_type = TYPE(UINT8),
-     .bits = 4,
-     .qmax = 7,
-     .code_min = 0,
-     .code_max = 15,
-     .zero = 8,
-     .packed = true,
-     .opset = 11,
-     .opset_half = 11,
-     .opset_cast = 11},
+    /*                         bits  lowest highest zero qmax packed fine */
+    {"int4",      I4Q_TYPE(INT4),  4,   -8,      7,   0,   7, false, false},
+    {"uint4",     I4Q_TYPE(UINT4), 4,    0,     15,   8,   7, false, false},
+    {"int8",      I4Q_TYPE(INT8),  8, -128,    127,   0, 127, false, true},
+    {"packed-u8", I4Q_TYPE(UINT8), 4,    0,     15,   8,   7, true,  false},
     {.name = NULL},
 };
+// clang-format on
 
 const struct i4q_format *i4q_format_find(const char *name)
 {
@@ -63,7 +25,26 @@ const struct i4q_format *i4q_format_find(const char *name)
     return NULL;
 }
 
+const struct i4q_format *i4q_format_packed(unsigned bits)
+{
+    for (const struct i4q_format *format = i4q_formats; format->name; format++)
+        if (format->packed && format->bits == bits)
+            return format;
+    return NULL;
+}
+
 size_t i4q_format_bytes(const struct i4q_format *format, size_t n)
 {
-    return format->bits == 4 ? i4q_div_up(n, 2) : n;
+    return i4q_bits_bytes(n, format->bits);
+}
+
+int i4q_format_load(const struct i4q_format *format, const uint8_t *codes, size_t i)
+{
+    unsigned code = i4q_bits_load(codes, i, format->bits);
+    return format->code_min < 0 ? i4q_bits_signed(code, format->bits) : (int)code;
+}
+
+void i4q_format_store(const struct i4q_format *format, uint8_t *codes, size_t i, int code)
+{
+    i4q_bits_store(codes, i, format->bits, (unsigned)code);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The storage formats of quantized weights, one row of a table each. Adding a format is adding a row. */
+/* The storage formats of quantized weights, one row of a table each: what codes are. How they stand in a
+ * graph is told by forms/form.h. */
 #ifndef INT4Q_QUANTIZE_FORMAT_H
 #define INT4Q_QUANTIZE_FORMAT_H
 
@@ -8,18 +9,14 @@
 #include <stdint.h>
 
 struct i4q_format {
-    const char *name;       /* as in --format and in the reports */
-    int32_t onnx_type;      /* TensorProto.DataType of what is stored */
-    unsigned bits;          /* a code; two of 4 bits share a byte */
-    int qmax;               /* codes span -qmax..qmax around `zero` */
-    int zero;               /* the zero point of symmetric codes, also the code of 0 */
-    int code_min, code_max; /* what the stored type can hold */
-    bool packed;            /* bytes of two codes that standard operators take apart */
-    int64_t
-        opset; /* least ai.onnx version that can decode it by DequantizeLinear; `packed`: by its operators */
-    int64_t opset_half; /* the same with FLOAT16 scales */
-    int64_t opset_cast; /* the same by Cast and Mul; 0: any */
-    int64_t ir_version; /* least IR version that has the type */
+    const char *name; /* as in --format and in the reports */
+    int32_t type;     /* TensorProto.DataType of what is stored */
+    unsigned bits;    /* of a code; codes are one stream, see base/bits.h */
+    int code_min, code_max;
+    int zero;    /* the zero point of symmetric codes, also the code of 0 */
+    int qmax;    /* symmetric codes span zero - qmax to zero + qmax */
+    bool packed; /* the stored type is that of bytes, which operators have to take apart */
+    bool fine;   /* so many codes that the choice of the method makes no difference: absmax */
 };
 
 /* The rows; ends with one whose name is NULL. The first is the default. */
@@ -28,7 +25,14 @@ extern const struct i4q_format i4q_formats[];
 /* The format called `name`, or NULL. */
 const struct i4q_format *i4q_format_find(const char *name);
 
-/* Bytes that n codes occupy: nibbles are packed over the whole tensor, without padding between rows. */
+/* The packed format with codes of so many bits, or NULL. */
+const struct i4q_format *i4q_format_packed(unsigned bits);
+
+/* Bytes that n codes occupy: there is no padding between rows. */
 size_t i4q_format_bytes(const struct i4q_format *format, size_t n);
+
+/* Code i of a payload; stores into zeros. */
+int i4q_format_load(const struct i4q_format *format, const uint8_t *codes, size_t i);
+void i4q_format_store(const struct i4q_format *format, uint8_t *codes, size_t i, int code);
 
 #endif

@@ -4,8 +4,6 @@
 #include "base/checked.h"
 #include "base/half.h"
 
-#include <string.h>
-
 size_t i4q_job_count(const struct i4q_quantize_job *job)
 {
     return job->outer * job->channels * job->inner;
@@ -23,7 +21,7 @@ size_t i4q_job_scales(const struct i4q_quantize_job *job)
 
 size_t i4q_job_element(const struct i4q_quantize_job *job)
 {
-    return job->half ? sizeof(uint16_t) : sizeof(float);
+    return i4q_real_size(job->half);
 }
 
 size_t i4q_job_code_bytes(const struct i4q_quantize_job *job)
@@ -43,28 +41,18 @@ size_t i4q_job_zero_bytes(const struct i4q_quantize_job *job)
 
 int i4q_job_zero_point(const struct i4q_quantize_job *job, size_t index)
 {
-    if (!job->zero_points)
-        return job->format->zero;
-    int zero = job->zero_points[index / 2] >> 4 * (index % 2) & 15;
-    return job->format->code_min < 0 ? (zero ^ 8) - 8 : zero;
+    return job->zero_points ? i4q_format_load(job->format, job->zero_points, index) : job->format->zero;
 }
 
 void i4q_job_store_grid(const struct i4q_quantize_job *job, size_t index, const struct i4q_grid *grid)
 {
-    uint16_t half = i4q_half_from_float(grid->scale);
-    size_t size = i4q_job_element(job);
-    memcpy((char *)job->scales + index * size, job->half ? (const void *)&half : &grid->scale, size);
-    /* The bytes start as zeros, and no two threads share one: chunks have an even number of channels. */
+    i4q_real_store(job->scales, job->half, index, grid->scale);
     if (job->zero_points)
-        job->zero_points[index / 2] |= (uint8_t)((grid->zero & 15) << 4 * (index % 2));
+        i4q_format_store(job->format, job->zero_points, index, grid->zero);
 }
 
 struct i4q_grid i4q_job_load_grid(const struct i4q_quantize_job *job, size_t index)
 {
-    uint16_t half;
-    float scale;
-    size_t size = i4q_job_element(job);
-    memcpy(job->half ? (void *)&half : &scale, (const char *)job->scales + index * size, size);
-    return i4q_grid_make(job->format, job->method, job->half ? i4q_half_to_float(half) : scale,
+    return i4q_grid_make(job->format, job->method, i4q_real_load(job->scales, job->half, index),
                          i4q_job_zero_point(job, index));
 }

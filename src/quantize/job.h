@@ -66,8 +66,8 @@ size_t i4q_job_zero_bytes(const struct i4q_quantize_job *job);
 /* The zero point of scale `index` (channel * blocks + block). */
 int i4q_job_zero_point(const struct i4q_quantize_job *job, size_t index);
 
-/* The grid of scale `index`, to and from the buffers of the job. No two threads may store grids of which one
- * has an even index and the other the next. */
+/* The grid of scale `index`, to and from the buffers of the job. Threads that store grids do so from a
+ * multiple of i4q_bits_even(bits) on, since zero points share bytes. */
 void i4q_job_store_grid(const struct i4q_quantize_job *job, size_t index, const struct i4q_grid *grid);
 struct i4q_grid i4q_job_load_grid(const struct i4q_quantize_job *job, size_t index);
 

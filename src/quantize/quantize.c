@@ -95,12 +95,6 @@ static void flush(struct bench *bench, bool last)
     bench->staged -= n;
 }
 
-static void round_to_half(float *values, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        values[i] = i4q_half_to_float(i4q_half_from_float(values[i]));
-}
-
 static float error_unit(const struct i4q_grid *grid)
 {
     return i4q_error_unit(grid->scale * (float)(grid->high - grid->low));
@@ -116,7 +110,7 @@ static void stage_tile(struct bench *bench, const void *weights, size_t n, const
     kernels->quantize(weights, n, grid, codes);
     kernels->dequantize(codes, n, grid->scale, grid->zero, bench->decoded);
     if (bench->job->half)
-        round_to_half(bench->decoded, n);
+        i4q_half_round(bench->decoded, n);
     kernels->measure(weights, bench->decoded, n, error_unit(grid), sums);
     bench->staged += n;
     if (bench->staged > STAGE - TILE)
@@ -187,7 +181,7 @@ static void emit_tile(struct bench *bench, const struct i4q_row *row, size_t cha
     memcpy(bench->stage + bench->staged, row->codes + start, n);
     bench->kernels->dequantize(row->codes + start, n, grid->scale, grid->zero, bench->decoded);
     if (job->half)
-        round_to_half(bench->decoded, n);
+        i4q_half_round(bench->decoded, n);
     bench->kernels->measure(load(bench, channel * job->inner + start, n), bench->decoded, n, error_unit(grid),
                             sums);
     for (size_t i = 0; job->bias && i < n; i++)

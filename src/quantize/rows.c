@@ -67,7 +67,7 @@ void i4q_chooser_close(struct i4q_chooser *chooser)
 static bool read_row(struct i4q_chooser *chooser, size_t channel)
 {
     const struct i4q_quantize_job *job = chooser->job;
-    size_t element = job->half ? sizeof(uint16_t) : sizeof(float);
+    size_t element = i4q_job_element(job);
     const char *source = (const char *)job->weights + channel * job->inner * element;
     if (job->half)
         chooser->kernels->widen16(source, job->inner, chooser->weights);

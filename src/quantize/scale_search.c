@@ -72,8 +72,8 @@ static void decode_all(const struct fit *fit, const struct i4q_grid *grid, float
     for (int i = 0; i < CODES; i++)
         codes[i] = (int8_t)(grid->low + i);
     fit->kernels->dequantize(codes, CODES, grid->scale, grid->zero, decoded);
-    for (int i = 0; fit->half && i < CODES; i++)
-        decoded[i] = i4q_half_to_float(i4q_half_from_float(decoded[i]));
+    if (fit->half)
+        i4q_half_round(decoded, CODES);
 }
 
 static double tile_loss(const struct fit *fit, const struct i4q_grid *grid, const float *decoded,

@@ -234,8 +234,7 @@ static const char HINT_METHOD[] =
 
 static void print_hint(const struct i4q_plan *plan, FILE *stream)
 {
-    if (plan->n_quantized && plan->target.format->bits == 4 &&
-        plan->target.method.rounding == I4Q_ROUND_NEAREST)
+    if (plan->n_quantized && !plan->target.format->fine && plan->target.method.rounding == I4Q_ROUND_NEAREST)
         fputs(HINT_METHOD, stream);
     const struct i4q_target *target = &plan->target;
     bool folded = target->format->packed || target->form->folds, matmul = false;

@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
-
 enum { TILE = 4096, MAX_DEPTH = 64 };
 
 /* Many decoders may read the same codes, but not turn a small model into one that fills the memory. */
@@ -52,15 +50,10 @@ static void fill(const struct i4q_stored *stored, const struct i4q_kernels *kern
 {
     for (size_t start = 0; start < stored->codes.count; start += TILE) {
         float tile[TILE];
-        uint16_t halves[TILE];
         size_t n = stored->codes.count - start < TILE ? stored->codes.count - start : TILE;
         i4q_stored_decode(stored, kernels, start, n, tile);
-        for (size_t i = 0; stored->half && i < n; i++)
-            halves[i] = i4q_half_from_float(tile[i]);
-        if (stored->half)
-            memcpy(data + start * sizeof *halves, halves, n * sizeof *halves);
-        else
-            memcpy(data + start * sizeof *tile, tile, n * sizeof *tile);
+        for (size_t i = 0; i < n; i++)
+            i4q_real_store(data, stored->half, start + i, tile[i]);
     }
 }
 
@@ -69,7 +62,7 @@ static bool is_known(const struct i4q_storage *storage, const struct i4q_stored 
 {
     return stored->codes.type && stored->scale.type && storage->dims &&
            stored->codes.count == storage->count &&
-           (stored->half || stored->scale.type->type == TYPE(FLOAT)) &&
+           (stored->half || stored->scale.type->type == I4Q_TYPE(FLOAT)) &&
            (!storage->zero_point || stored->zero_point.type);
 }
 
@@ -88,12 +81,12 @@ static bool take_room(struct restorer *restorer, size_t bytes)
 static Onnx__TensorProto *make_floats(struct restorer *restorer, const struct i4q_conv *conv,
                                       const struct i4q_storage *storage, const struct i4q_stored *stored)
 {
-    size_t bytes = storage->count * (stored->half ? sizeof(uint16_t) : sizeof(float));
+    size_t bytes = storage->count * i4q_real_size(stored->half);
     if (!take_room(restorer, bytes))
         return NULL;
-    Onnx__TensorProto *tensor =
-        i4q_edit_blank_tensor(restorer->model, conv->weight->name, stored->half ? TYPE(FLOAT16) : TYPE(FLOAT),
-                              storage->dims, storage->rank, bytes);
+    Onnx__TensorProto *tensor = i4q_edit_blank_tensor(restorer->model, conv->weight->name,
+                                                      stored->half ? I4Q_TYPE(FLOAT16) : I4Q_TYPE(FLOAT),
+                                                      storage->dims, storage->rank, bytes);
     if (tensor) {
         fill(stored, restorer->kernels, tensor->raw_data.data);
         i4q_edit_follow_layout(tensor, storage->codes);

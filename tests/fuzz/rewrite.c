@@ -51,7 +51,7 @@ static struct i4q_target take_target(uint64_t *bits)
 static struct i4q_method take_method(uint64_t *bits, const struct i4q_format *format)
 {
     struct i4q_method method = i4q_methods[0];
-    if (format->bits != 4)
+    if (format->fine)
         return method;
     method.scale = (enum i4q_scale_choice)(take(bits, 2) % 3);
     method.rounding = take(bits, 1) ? I4Q_ROUND_SQUANT : I4Q_ROUND_NEAREST;

@@ -66,7 +66,7 @@ const double *i4q_constant_floats(struct i4q_propagation *p, const char *name, s
     const struct i4q_value *value = i4q_scope_resolve(p->model->scopes, name);
     const Onnx__TensorProto *tensor = value ? i4q_value_tensor(value) : NULL;
     bool half = tensor && tensor->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
-    size_t size = half ? sizeof(uint16_t) : sizeof(float);
+    size_t size = i4q_real_size(half);
     struct i4q_error ignored = {0};
     struct i4q_view payload;
     if (!tensor || (!half && tensor->data_type != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) ||
@@ -75,12 +75,8 @@ const double *i4q_constant_floats(struct i4q_propagation *p, const char *name, s
         return NULL;
     double *numbers = i4q_arena_alloc(&p->model->arena, count, sizeof *numbers);
     p->failed |= !numbers;
-    for (size_t i = 0; numbers && i < count; i++) {
-        uint16_t narrow;
-        float wide;
-        memcpy(half ? (void *)&narrow : &wide, payload.data + i * size, size);
-        numbers[i] = (double)(half ? i4q_half_to_float(narrow) : wide);
-    }
+    for (size_t i = 0; numbers && i < count; i++)
+        numbers[i] = (double)i4q_real_load(payload.data, half, i);
     return numbers;
 }
 
