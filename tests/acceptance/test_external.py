@@ -228,6 +228,7 @@ def test_without_a_length(tmp_path):
 def test_standard_input_has_no_directory(tmp_path):
     save(tmp_path, small())
     import subprocess
+
     from helpers import INT4Q
     with open(tmp_path / "in.onnx", "rb") as file:
         done = subprocess.run([INT4Q, "inspect", "-"], stdin=file, capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ import subprocess
 import numpy as np
 import onnx
 import pytest
-from helpers import INT4Q, ROOT, make_model, tensor, value
+from helpers import INT4Q, make_model, tensor, value
 from onnx import helper
 from safetensors.numpy import save_file
 

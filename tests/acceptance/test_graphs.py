@@ -5,8 +5,18 @@ import json
 import numpy as np
 import onnx
 import pytest
-from helpers import (assert_equal_outputs, graphs, make_model, random_feeds, rewrite, run, run_int4q, tensor, value,
-                     with_output_shapes)
+from helpers import (
+    assert_equal_outputs,
+    graphs,
+    make_model,
+    random_feeds,
+    rewrite,
+    run,
+    run_int4q,
+    tensor,
+    value,
+    with_output_shapes,
+)
 from onnx import TensorProto, helper, numpy_helper
 
 

@@ -3,8 +3,18 @@
 import numpy as np
 import onnx
 import pytest
-from helpers import (assert_equal_outputs, decoded_weights, int4_codes, make_model, random_feeds, rewrite, run, run_int4q, tensor,
-                     value)
+from helpers import (
+    assert_equal_outputs,
+    decoded_weights,
+    int4_codes,
+    make_model,
+    random_feeds,
+    rewrite,
+    run,
+    run_int4q,
+    tensor,
+    value,
+)
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 

@@ -3,8 +3,18 @@
 import numpy as np
 import onnx
 import pytest
-from helpers import (IR_OF_OPSET, assert_equal_outputs, make_model, random_feeds, rewrite, run, run_int4q, tensor,
-                     value, with_output_shapes)
+from helpers import (
+    IR_OF_OPSET,
+    assert_equal_outputs,
+    make_model,
+    random_feeds,
+    rewrite,
+    run,
+    run_int4q,
+    tensor,
+    value,
+    with_output_shapes,
+)
 from onnx import TensorProto, helper, numpy_helper
 
 CONV = helper.make_node("Conv", ["x", "w"], ["c"], name="conv", pads=[1] * 4)

@@ -11,6 +11,7 @@ from helpers import INT4Q, make_model, run_int4q, skip_sanitized, tensor, value
 from onnx import helper
 
 from int4q.lab.commands import bench, bench_runtime, make_sized, other_tools
+from int4q.lab.experiment import rivals
 
 
 def bench_results(folder, *options):
@@ -47,7 +48,7 @@ def test_bench(tmp_path, capsys):
     found = bench_results(tmp_path, "--quick", "--only", "start,nano,n1000", "-n", "1")
     out = capsys.readouterr().out
     assert set(found) == {"start", "nano", "n1000"} and set(found["n1000"]) == {bench.COPY, bench.OURS, bench.SYNCED}
-    peers = {"onnx load + save", *other_tools.commands("", "")}
+    peers = {"onnx load + save", *rivals.commands("", "")}
     assert set(found["nano"]) == {bench.COPY, bench.OURS, bench.SYNCED} | peers
     rows = found["nano"]
     assert all(row["runs"] == 1 and 0 < row["min"] <= row["median"] for row in rows.values())
@@ -103,8 +104,9 @@ def test_other_tools(tmp_path, capsys, monkeypatch):
     """A model that ONNX Runtime loads is named; of the others it is said what is wrong with them."""
     node = helper.make_node("Conv", ["x", "w"], ["y"])
     onnx.save(make_model([node], [tensor("w", 4, 3, 3, 3)]), tmp_path / "m.onnx")
-    monkeypatch.setattr(other_tools, "commands", lambda source, target: {
-        "copies": ["cp", source, target], "fails": ["cp", "no such file", target], "garbage": ["cp", __file__, target]})
+    monkeypatch.setattr(rivals, "KINDS", [rivals.Kind(lambda source, target: {
+        "copies": ["cp", source, target], "fails": ["cp", "no such file", target], "garbage": ["cp", __file__, target]},
+        ".onnx", rivals.LOAD)])
     other_tools.main([str(tmp_path / "m.onnx"), "-o", str(tmp_path / "out")])
     said = capsys.readouterr()
     assert said.out == f"{tmp_path / 'out' / 'copies.onnx'}\n"
@@ -113,10 +115,10 @@ def test_other_tools(tmp_path, capsys, monkeypatch):
 
 def test_other_tools_commands(monkeypatch):
     """Those that are installed, and only those."""
-    monkeypatch.setattr(other_tools, "ONNXSIM", sys.executable)
-    monkeypatch.setattr(other_tools.importlib.util, "find_spec", lambda name: name == "quantize_rs")
-    found = other_tools.commands("in.onnx", "out.onnx", external=True)
+    monkeypatch.setattr(rivals, "ONNXSIM", sys.executable)
+    monkeypatch.setattr(rivals.importlib.util, "find_spec", lambda name: name == "quantize_rs")
+    found = rivals.commands("in.onnx", "out.onnx", external=True)
     assert found["onnxsim"][-1] == "--save-as-external-data" and found["quantization-rs"][-2:] == ["in.onnx", "out.onnx"]
-    monkeypatch.setattr(other_tools, "ONNXSIM", "/nowhere")
-    monkeypatch.setattr(other_tools.importlib.util, "find_spec", lambda name: None)
-    assert not other_tools.commands("in.onnx", "out.onnx")
+    monkeypatch.setattr(rivals, "ONNXSIM", "/nowhere")
+    monkeypatch.setattr(rivals.importlib.util, "find_spec", lambda name: None)
+    assert not rivals.commands("in.onnx", "out.onnx")

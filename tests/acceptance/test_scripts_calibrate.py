@@ -10,10 +10,12 @@ import onnx
 import pytest
 from helpers import make_model, run, shared_data, tensor, value
 from onnx import TensorProto, helper, numpy_helper
-
-from int4q.lab import attention, patches
-from int4q.lab.commands import calibrate
 from safetensors import safe_open
+
+from int4q.lab.calibration import convs, measurement, moments, patches
+from int4q.lab.commands import calibrate
+from int4q.lab.detection import attention
+from int4q.lab.models import session
 
 
 def conv(weight="w", source="h", output="y", **attributes):
@@ -152,7 +154,7 @@ def test_shared_weight(tmp_path):
     """All patches of both its Convs count."""
     model, arrays = several(), inputs(1, 4, 7, 9)
     found, metadata = measured(tmp_path, model, arrays)
-    middle = [run(calibrate.with_outputs(model, ["h", "u"]), {"x": a}) for a in arrays]
+    middle = [run(session.with_outputs(model, ["h", "u"]), {"x": a}) for a in arrays]
     model = make_model([conv(source="x", pads=[1] * 4)], [tensor("w", 4, 4, 3, 3)], inputs=[value("x", 1, 4, 7, 9)])
     alone, _ = measured(tmp_path / "alone", model, [a for pair in middle for a in pair])
     assert json.loads(metadata["positions"]) == {"a": 252, "b": 126} and metadata["images"] == "2"
@@ -164,7 +166,7 @@ def test_shared_weight(tmp_path):
 def test_in_parts(tmp_path, monkeypatch, name, size):
     """Several runs an image, and several blocks of patches, give the same moments."""
     whole, _ = measured(tmp_path, several(), inputs(1, 4, 7, 9))
-    monkeypatch.setattr(calibrate if name == "PASS_BYTES" else patches, name, size)
+    monkeypatch.setattr(measurement if name == "PASS_BYTES" else patches, name, size)
     parts, _ = measured(tmp_path, several(), inputs(1, 4, 7, 9))
     assert whole.keys() == parts.keys()
     for key in whole:
@@ -172,8 +174,8 @@ def test_in_parts(tmp_path, monkeypatch, name, size):
 
 
 def test_passes():
-    entries = [(calibrate.make_conv(conv(source=s), (1, 1, 1, 1)), ["w"]) for s in "aabbc"]
-    parts = calibrate.split_passes(entries, {"a": 100 << 20, "b": 100 << 20, "c": 100 << 20})
+    entries = [(convs.make_conv(conv(source=s), (1, 1, 1, 1)), ["w"]) for s in "aabbc"]
+    parts = measurement.split_passes(entries, {"a": 100 << 20, "b": 100 << 20, "c": 100 << 20})
     assert [[e[0].source for e in part] for part in parts] == [["a", "a", "b", "b"], ["c"]]
 
 
@@ -194,7 +196,7 @@ def test_names(tmp_path):
             conv("v", output="z"), conv("w")]
     model = behind_relu(*made, initializers=[stored])
     assert weights(tmp_path, model) == ["w"]
-    assert calibrate.find_convs("", model)[0][1] == ["w"]
+    assert convs.find_convs("", model)[0][1] == ["w"]
 
 
 def test_listed_initializers(tmp_path):
@@ -300,10 +302,10 @@ def test_weights(monkeypatch, case, size):
     """A position that counts twice is as good as two of them; block by block too."""
     monkeypatch.setattr(patches, "PATCH_BYTES", size)
     shape, weight, attributes, *_ = CASES[case]
-    made = calibrate.make_conv(conv(**attributes), weight)
+    made = convs.make_conv(conv(**attributes), weight)
     values = inputs(*shape, count=1)[0]
-    counts, twice = [], patches.Moments()
-    plain = patches.Moments()
+    counts, twice = [], moments.Moments()
+    plain = moments.Moments()
 
     def weigh(places):
         counts.append(np.arange(np.prod(places)) % 3)
@@ -315,7 +317,7 @@ def test_weights(monkeypatch, case, size):
     assert twice.positions == every.shape[2] and twice.total == counts[0].sum()
     np.testing.assert_allclose(twice.first, plain.first, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(twice.second, plain.second, rtol=1e-5, atol=1e-5)
-    means = patches.Moments()
+    means = moments.Moments()
     means.add(made, values, True, weigh)
     np.testing.assert_array_equal(means.first, twice.first)
     assert means.second is None

@@ -11,10 +11,12 @@ import onnx
 import pytest
 from helpers import ROOT, make_model, run_int4q, shared_data, value
 from onnx import helper, numpy_helper
-
-from int4q.lab import detectors
-from int4q.lab.commands import eval_coco
 from PIL import Image
+from pycocotools.coco import COCO
+
+from int4q.lab.base import errors
+from int4q.lab.commands import eval_coco
+from int4q.lab.detection import bootstrap, detectors, heads, pictures, recognition, similarity
 
 SIZE = (64, 96)
 PLAIN = {"raw": False, "exp": False, "corners": True, "planes": False}
@@ -25,11 +27,11 @@ PLAIN = {"raw": False, "exp": False, "corners": True, "planes": False}
 def test_resize():
     """Bilinear between pixel centres: exact on a ramp, no smoothing when it gets smaller."""
     ramp = np.repeat(np.arange(0, 200, 10, dtype=np.uint8)[None, :, None], 4, 0).repeat(3, 2)
-    assert (detectors.resize(ramp, 4, 20) == ramp).all()
-    twice = detectors.resize(ramp, 8, 40)
+    assert (pictures.resize(ramp, 4, 20) == ramp).all()
+    twice = pictures.resize(ramp, 8, 40)
     np.testing.assert_array_equal(twice[3, 1:-1, 0], np.rint(np.arange(1, 39) * 5 - 2.5))
     assert twice[0, 0, 0] == 0 and twice[0, -1, 0] == 190
-    third = detectors.resize(np.arange(9, dtype=np.uint8).reshape(1, 9, 1).repeat(3, 2) * 9, 1, 3)
+    third = pictures.resize(np.arange(9, dtype=np.uint8).reshape(1, 9, 1).repeat(3, 2) * 9, 1, 3)
     np.testing.assert_array_equal(third[0, :, 0], [9, 36, 63])
 
 
@@ -40,14 +42,14 @@ def test_letterbox(name, box, scale):
     """A picture of 192 x 64 in 96 x 64: half as large, in the middle or at the top, on the family's ground."""
     family = detectors.FAMILIES[name]
     picture = np.full((64, 192, 3), (200, 100, 50), np.uint8)
-    out, placement = detectors.letterbox(picture, SIZE, family)
+    out, placement = pictures.letterbox(picture, SIZE, family)
     top, left, bottom, right = box
     assert (out[top:bottom, left:right] == picture[0, 0]).all()
     outside = np.ones(SIZE, bool)
     outside[top:bottom, left:right] = False
     assert (out[outside] == family.ground).all() and placement.scale == scale
     inner = np.array([[left, top, right, bottom], [-9, -9, 999, 999]], float)
-    np.testing.assert_allclose(detectors.to_picture(inner, placement), [[0, 0, 192, 64]] * 2)
+    np.testing.assert_allclose(pictures.to_picture(inner, placement), [[0, 0, 192, 64]] * 2)
 
 
 @pytest.mark.parametrize("name, wanted", [
@@ -56,7 +58,7 @@ def test_letterbox(name, box, scale):
     ("nanodet", [(50 - 103.53) / 57.375, (100 - 116.28) / 57.12, (200 - 123.675) / 58.395])])
 def test_normalization(name, wanted):
     picture = np.full((*SIZE, 3), (200, 100, 50), np.uint8)
-    values, _ = detectors.prepare(picture, SIZE, detectors.FAMILIES[name])
+    values, _ = pictures.prepare(picture, SIZE, detectors.FAMILIES[name])
     assert values.shape == (1, 3, *SIZE) and values.dtype == np.float32
     np.testing.assert_allclose(values[0, :, 5, 5], wanted, rtol=1e-5)
 
@@ -65,7 +67,7 @@ def test_normalization(name, wanted):
 
 def scene(distances):
     """Box [anchors, 4] around every anchor's point, from distances in strides; class scores [anchors, 3]."""
-    points, strides = detectors.grid(SIZE, 0.5)
+    points, strides = heads.grid(SIZE, 0.5)
     boxes = np.concatenate([points - distances[:, :2], points + distances[:, 2:]], 1) * strides
     return boxes, np.random.default_rng(0).uniform(0.1, 0.9, (len(boxes), 3))
 
@@ -88,7 +90,7 @@ def sides(boxes):
 
 
 def random_distances(most):
-    return np.random.default_rng(1).uniform(0.1, most, (sum(detectors.cells(SIZE)), 4))
+    return np.random.default_rng(1).uniform(0.1, most, (sum(heads.cells(SIZE)), 4))
 
 
 def check(decoded, boxes, scores):
@@ -100,35 +102,35 @@ def test_yolo():
     distances = random_distances(14)
     boxes, scores = scene(distances)
     raw = np.concatenate([one_hot(distances, 16), logit(scores)], 1).T[None]
-    check(detectors.decode_yolo([raw], SIZE, dict(PLAIN, raw=True)), boxes, scores)
+    check(heads.decode_yolo([raw], SIZE, dict(PLAIN, raw=True)), boxes, scores)
     corners = np.concatenate([boxes, scores], 1).T[None]
-    check(detectors.decode_yolo([corners], SIZE, PLAIN), boxes, scores)
+    check(heads.decode_yolo([corners], SIZE, PLAIN), boxes, scores)
     middle = np.concatenate([*sides(boxes), scores], 1).T[None]
-    check(detectors.decode_yolo([middle], SIZE, dict(PLAIN, corners=False)), boxes, scores)
+    check(heads.decode_yolo([middle], SIZE, dict(PLAIN, corners=False)), boxes, scores)
 
 
 def test_yolox():
     boxes, scores = scene(random_distances(5))
-    points, strides = detectors.grid(SIZE, 0)
+    points, strides = heads.grid(SIZE, 0)
     centre, side = sides(boxes)
     seen = np.full((len(boxes), 1), 0.8)
     pixels = np.concatenate([centre, side, seen, scores], 1)[None]
-    check(detectors.decode_yolox([pixels], SIZE, dict(PLAIN, exp=True)), boxes, scores * 0.8)
+    check(heads.decode_yolox([pixels], SIZE, dict(PLAIN, exp=True)), boxes, scores * 0.8)
     raw = np.concatenate([centre / strides - points, np.log(side / strides), seen, scores], 1)[None]
-    check(detectors.decode_yolox([raw], SIZE, PLAIN), boxes, scores * 0.8)
+    check(heads.decode_yolox([raw], SIZE, PLAIN), boxes, scores * 0.8)
     logits = np.concatenate([raw[0, :, :4], logit(raw[0, :, 4:])], 1)
-    check(detectors.decode_yolox([logits[None]], SIZE, dict(PLAIN, raw=True)), boxes, scores * 0.8)
-    levels = np.split(logits, np.cumsum(detectors.cells(SIZE))[:-1])
+    check(heads.decode_yolox([logits[None]], SIZE, dict(PLAIN, raw=True)), boxes, scores * 0.8)
+    levels = np.split(logits, np.cumsum(heads.cells(SIZE))[:-1])
     planes = np.concatenate([level.T.reshape(len(level), -1) for level in levels])[None]
-    check(detectors.decode_yolox([planes], SIZE, dict(PLAIN, raw=True, planes=True)), boxes, scores * 0.8)
+    check(heads.decode_yolox([planes], SIZE, dict(PLAIN, raw=True, planes=True)), boxes, scores * 0.8)
 
 
 def test_nanodet():
     distances = random_distances(6)
     boxes, scores = scene(distances)
-    ends = np.cumsum(detectors.cells(SIZE))[:-1]
+    ends = np.cumsum(heads.cells(SIZE))[:-1]
     outputs = [a[None] for whole in (scores, one_hot(distances, 8)) for a in np.split(whole, ends)]
-    check(detectors.decode_nanodet(outputs, SIZE, PLAIN), boxes, scores)
+    check(heads.decode_nanodet(outputs, SIZE, PLAIN), boxes, scores)
 
 
 def test_suppression():
@@ -136,11 +138,11 @@ def test_suppression():
     family = detectors.FAMILIES["yolov8"]
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10], [0, 0, 10, 10]], float)
     scores = np.array([[0.6, 0], [0.9, 0], [0.5, 1e-4], [0, 0.7]])
-    found, best, labels = detectors.pick(boxes, scores, family)
+    found, best, labels = heads.pick(boxes, scores, family)
     assert best.tolist() == [0.9, 0.7, 0.5] and labels.tolist() == [0, 1, 0]
     np.testing.assert_array_equal(found, boxes[[1, 3, 2]])
-    assert len(detectors.pick(boxes, scores, detectors.FAMILIES["yolov10-raw"])[1]) == 4
-    assert [len(a) for a in detectors.pick(boxes, scores * 0, family)] == [0, 0, 0]
+    assert len(heads.pick(boxes, scores, detectors.FAMILIES["yolov10-raw"])[1]) == 4
+    assert [len(a) for a in heads.pick(boxes, scores * 0, family)] == [0, 0, 0]
 
 
 # ---- Families
@@ -176,13 +178,13 @@ def test_recognized(tmp_path, name, shapes, weight):
 
 def test_not_recognized(tmp_path):
     onnx.save(shaped_model([[1, 1000]]), tmp_path / "m.onnx")
-    with pytest.raises(detectors.Error, match=r"no family known with outputs \[1, 1000\] for input 64x96"):
+    with pytest.raises(errors.Error, match=r"no family known with outputs \[1, 1000\] for input 64x96"):
         detectors.Detector(tmp_path / "m.onnx")
     onnx.save(make_model([helper.make_node("Relu", ["x"], ["y"])]), tmp_path / "m.onnx")
-    with pytest.raises(detectors.Error, match="no family known"):
+    with pytest.raises(errors.Error, match="no family known"):
         detectors.Detector(tmp_path / "m.onnx")
     onnx.save(make_model([helper.make_node("Relu", ["x"], ["y"])], inputs=[value("x", 1, 5)]), tmp_path / "m.onnx")
-    with pytest.raises(detectors.Error, match="a detector has one input"):
+    with pytest.raises(errors.Error, match="a detector has one input"):
         detectors.Detector(tmp_path / "m.onnx")
 
 
@@ -190,25 +192,25 @@ def test_facts():
     """SiLU's Sigmoid gives no probabilities; corners and planes are told from the nodes."""
     silu = [helper.make_node("Sigmoid", ["c"], ["s"]), helper.make_node("Mul", ["c", "s"], ["t"])]
     model = shaped_model([[1, 84, 126]], *silu)
-    assert detectors.graph_facts(model, SIZE) == {"raw": True, "exp": False, "corners": False, "planes": False}
+    assert recognition.graph_facts(model, SIZE) == {"raw": True, "exp": False, "corners": False, "planes": False}
     more = [helper.make_node("Sigmoid", ["t"], ["p"]), helper.make_node("Sub", ["c", "t"], ["a"]),
             helper.make_node("Add", ["c", "t"], ["b"]), helper.make_node("Concat", ["a", "b"], ["boxes"], axis=1),
             helper.make_node("Reshape", ["t", "shape"], ["flat"]), helper.make_node("Exp", ["t"], ["e"])]
     shape = numpy_helper.from_array(np.array([96, 85, 1]), "shape")
     model = shaped_model([[1, 126, 85]], *silu, *more, initializers=[shape])
-    assert detectors.graph_facts(model, SIZE) == {"raw": False, "exp": True, "corners": True, "planes": True}
-    assert detectors.plain_sigmoids(model.graph) == ["p"]
+    assert recognition.graph_facts(model, SIZE) == {"raw": False, "exp": True, "corners": True, "planes": True}
+    assert recognition.plain_sigmoids(model.graph) == ["p"]
 
 
 def test_input_size(tmp_path):
     """The model's own, the user's, that of the metadata, 640: in this order."""
     model = shaped_model([[1, 300, 6]])
-    assert detectors.input_size("", model, 320) == SIZE
+    assert recognition.input_size("", model, 320) == SIZE
     for d in model.graph.input[0].type.tensor_type.shape.dim[2:]:
         d.dim_param = "side"
-    assert detectors.input_size("", model, 320) == (320, 320) and detectors.input_size("", model, None) == (640, 640)
+    assert recognition.input_size("", model, 320) == (320, 320) and recognition.input_size("", model, None) == (640, 640)
     helper.set_model_props(model, {"imgsz": "[256, 384]"})
-    assert detectors.input_size("", model, None) == (256, 384)
+    assert recognition.input_size("", model, None) == (256, 384)
     onnx.save(model, tmp_path / "m.onnx")
     assert detectors.Detector(tmp_path / "m.onnx").size == (256, 384)
 
@@ -308,7 +310,7 @@ def random_evaluation(images=12):
     kinds, home = random.integers(1, 4, len(boxes)), np.arange(len(boxes)) % images
     truth = [{"id": i + 1, "image_id": int(h), "category_id": int(k), "bbox": list(b), "area": b[2] * b[3],
               "iscrowd": int(i % 9 == 0)} for i, (b, k, h) in enumerate(zip(boxes, kinds, home))]
-    coco = eval_coco.COCO()
+    coco = COCO()
     coco.dataset = {"images": [{"id": i} for i in range(images)], "annotations": truth,
                     "categories": [{"id": k} for k in (1, 2, 3, 4)]}
     coco.createIndex()
@@ -319,39 +321,39 @@ def random_evaluation(images=12):
 
 def test_weighted_mean(monkeypatch):
     """The bootstrap's sum is that of pycocotools: on all images, on a part of them, and on none."""
-    coco, rows = random_evaluation()
-    whole = eval_coco.match(coco, rows, list(range(12)))
-    table = eval_coco.category_matches(whole)
-    wanted = eval_coco.summary(whole.eval["precision"])
+    truth, rows = random_evaluation()
+    whole = coco.match(truth, rows, list(range(12)))
+    table = bootstrap.category_matches(whole)
+    wanted = coco.summary(whole.eval["precision"])
     assert 5 < wanted[0] < wanted[1] < 95
     some = np.isin(np.arange(12), [0, 2, 3, 7]).astype(float)
-    part = eval_coco.summary(eval_coco.match(coco, rows, [0, 2, 3, 7]).eval["precision"])
-    found = eval_coco.weighted_summary(table, np.stack([np.ones(12), some, 3 * some, np.zeros(12)]))
+    part = coco.summary(coco.match(truth, rows, [0, 2, 3, 7]).eval["precision"])
+    found = bootstrap.weighted_summary(table, np.stack([np.ones(12), some, 3 * some, np.zeros(12)]))
     np.testing.assert_allclose(found, [wanted, part, part, (0, 0)], rtol=1e-9)
-    assert eval_coco.weighted_summary([], np.ones((2, 12))).tolist() == [[0, 0], [0, 0]]
-    resamples = eval_coco.bootstrap([whole, whole], 7, 5)
-    monkeypatch.setattr(eval_coco, "TOGETHER", 1)
-    np.testing.assert_array_equal(eval_coco.bootstrap([whole], 7, 5)[:, 0], resamples[:, 1])
+    assert bootstrap.weighted_summary([], np.ones((2, 12))).tolist() == [[0, 0], [0, 0]]
+    resamples = bootstrap.bootstrap([whole, whole], 7, 5)
+    monkeypatch.setattr(bootstrap, "TOGETHER", 1)
+    np.testing.assert_array_equal(bootstrap.bootstrap([whole], 7, 5)[:, 0], resamples[:, 1])
 
 
 def test_divergence():
     p, q = np.array([[0.5, 0.9]]), np.array([[0.25, 0.9]])
-    assert eval_coco.divergence(p, q) == pytest.approx(0.5 * np.log(2) + 0.5 * np.log(0.5 / 0.75))
-    assert eval_coco.divergence(q, q) == 0 and np.isfinite(eval_coco.divergence(np.zeros(3), np.ones(3)))
+    assert similarity.divergence(p, q) == pytest.approx(0.5 * np.log(2) + 0.5 * np.log(0.5 / 0.75))
+    assert similarity.divergence(q, q) == 0 and np.isfinite(similarity.divergence(np.zeros(3), np.ones(3)))
 
 
 def test_overlap():
     """Half of each box shared; no area at all; only anchors that the reference sees count, by their probability."""
     wanted = np.array([[0, 0, 4, 4], [0, 0, 4, 4], [0, 0, 4, 4], [1, 1, 1, 1]], float)
     got = np.array([[0, 0, 4, 4], [2, 0, 6, 4], [5, 5, 6, 6], [1, 1, 1, 1]], float)
-    np.testing.assert_allclose(eval_coco.overlap(wanted, got), [1, 1 / 3, 0, 0])
+    np.testing.assert_allclose(similarity.overlap(wanted, got), [1, 1 / 3, 0, 0])
     seen = np.array([[0.3, 0.1], [0.1, 0.6], [0.05, 0.1], [0.0, 0.1]])
-    found = eval_coco.compare((seen, wanted), (seen, got))
+    found = similarity.compare((seen, wanted), (seen, got))
     np.testing.assert_allclose(found, [0, 0.3 + 0.6 / 3, 0.9])
-    assert eval_coco.similarity(np.stack([found, [2, 0.1, 0.1]])) == (1.0, 0.6)
-    assert eval_coco.similarity(np.zeros((2, 3))) == (0.0, None)
-    assert np.isnan(eval_coco.compare((seen, None), (seen, got))[1:]).all()
-    assert np.isnan(eval_coco.compare((None, None), (seen, got))).all()
+    assert similarity.similarity(np.stack([found, [2, 0.1, 0.1]])) == (1.0, 0.6)
+    assert similarity.similarity(np.zeros((2, 3))) == (0.0, None)
+    assert np.isnan(similarity.compare((seen, None), (seen, got))[1:]).all()
+    assert np.isnan(similarity.compare((None, None), (seen, got))).all()
 
 
 def yolov10(folder, head, size="n"):

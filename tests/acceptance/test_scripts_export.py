@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from helpers import yolo_scene
 
-from int4q.lab import detectors
 from int4q.lab.commands import export_yolo
+from int4q.lab.detection import detectors
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ import json
 import os
 import sys
 
-from types import SimpleNamespace
-
 import numpy as np
 import onnx
 import pytest
@@ -57,8 +55,7 @@ def test_old_opset(tmp_path):
     int8_baseline.main([str(tmp_path / "m.onnx"), "--images", str(tmp_path), "-n", "1", "--family", "yolov10", "--kind", "ort",
                         "-o", str(tmp_path / "out"), *TOOL])
     assert onnx.load(tmp_path / "out" / "ort-w8a8.onnx").opset_import[0].version >= 13
-    args = SimpleNamespace(model=str(tmp_path / "m.onnx"), int4q=INT4Q)
-    raised = onnx.load(int8_baseline.with_opset(args, str(tmp_path)))
+    raised = onnx.load(int8_baseline.with_opset(str(tmp_path / "m.onnx"), INT4Q, str(tmp_path)))
     assert raised.opset_import[0].version == 13 and [t.name for t in raised.graph.initializer if t.name in "wv"] == ["w", "v"]
     assert_equal_outputs(model, raised)
 

@@ -12,10 +12,13 @@ import pytest
 from helpers import ROOT, make_model, tensor, value
 from onnx import helper
 
-from int4q.lab import detectors
+from int4q.lab.base import errors
 from int4q.lab.commands import eval_coco, other_tools
+from int4q.lab.detection import detectors, heads, mnn
+from int4q.lab.experiment import rivals
+from int4q.lab.models import session
 
-PLACES = sum(detectors.cells((64, 64)))
+PLACES = sum(heads.cells((64, 64)))
 
 
 class FakeModule:
@@ -24,7 +27,7 @@ class FakeModule:
     def __init__(self, path, inputs, outputs, runtime_manager):
         assert runtime_manager == [{"numThread": 2}]
         try:
-            model = detectors.with_outputs(onnx.load(path), outputs)
+            model = session.with_outputs(onnx.load(path), outputs)
         except Exception as error:
             raise SystemError("returned a result with an exception set") from error
         self.inputs = inputs
@@ -75,7 +78,7 @@ def test_detector(tmp_path, fake_mnn):
     """The same network gives the same outputs, taps among them; another one, others."""
     origin = detectors.Detector(small_detector(tmp_path / "m.onnx", 0), probabilities=True)
     same, other = shutil.copy(origin.path, str(tmp_path / "same.mnn")), small_detector(tmp_path / "other.mnn", 1)
-    found, differs = (eval_coco.MnnDetector(path, origin, 2) for path in (same, other))
+    found, differs = (mnn.MnnDetector(path, origin, 2) for path in (same, other))
     assert (found.path, found.name, found.size, len(found.taps)) == (same, "yolov10", (64, 64), 2)
     values, placement = found.prepare(np.random.default_rng(0).integers(0, 256, (50, 80, 3), np.uint8))
     outputs, wanted = found.run(values), origin.run(values)
@@ -87,7 +90,7 @@ def test_detector(tmp_path, fake_mnn):
         np.testing.assert_array_equal(mine, its)
     assert not np.array_equal(differs.run(values)[1], wanted[1])
     differs.module = SimpleNamespace(forward=lambda values: [])
-    with pytest.raises(detectors.Error, match="other.mnn: MNN cannot run it"):
+    with pytest.raises(errors.Error, match="other.mnn: MNN cannot run it"):
         differs.run(values)
 
 
@@ -97,7 +100,7 @@ def test_table(tmp_path, fake_mnn):
     other = shutil.copy(origin, str(tmp_path / "other.mnn"))
     for models in ([origin, other], [other, "--reference", origin]):
         options = ["--images", "", "--annotations", "", "--threads", "2"]
-        found = eval_coco.open_detectors(eval_coco.parse([*models, *options]))
+        found = eval_coco.open_models(eval_coco.parse([*models, *options]))
         assert [type(d).__name__ for d in found] == ["Detector", "MnnDetector"] and found[1].path == other
 
 
@@ -105,13 +108,13 @@ def test_refused(tmp_path, fake_mnn, monkeypatch):
     """No model of MNN, no reference before it, no MNN: a line each."""
     origin = detectors.Detector(small_detector(tmp_path / "m.onnx", 0))
     (tmp_path / "bad.mnn").write_bytes(b"garbage")
-    with pytest.raises(detectors.Error, match="bad.mnn: MNN: no model with x, y$"):
-        eval_coco.MnnDetector(str(tmp_path / "bad.mnn"), origin, 2)
-    with pytest.raises(detectors.Error, match="bad.mnn: not an ONNX model"):
-        eval_coco.open_detectors(eval_coco.parse([str(tmp_path / "bad.mnn"), "--images", "", "--annotations", ""]))
+    with pytest.raises(errors.Error, match="bad.mnn: MNN: no model with x, y$"):
+        mnn.MnnDetector(str(tmp_path / "bad.mnn"), origin, 2)
+    with pytest.raises(errors.Error, match="bad.mnn: not an ONNX model"):
+        eval_coco.open_models(eval_coco.parse([str(tmp_path / "bad.mnn"), "--images", "", "--annotations", ""]))
     monkeypatch.setitem(sys.modules, "MNN", None)
-    with pytest.raises(detectors.Error, match="m.onnx: the Python package MNN is not installed"):
-        eval_coco.MnnDetector(origin.path, origin, 2)
+    with pytest.raises(errors.Error, match="m.onnx: the Python package MNN is not installed"):
+        mnn.MnnDetector(origin.path, origin, 2)
 
 
 # What _tools.mnnconvert does: it ends in success even where it makes nothing.
@@ -135,7 +138,7 @@ def test_conversion(tmp_path, capfd, monkeypatch):
         (tmp_path / name).write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(other_tools, "commands", lambda source, target: {})
+    monkeypatch.setattr(rivals, "KINDS", rivals.KINDS[1:])
     (tmp_path / "mnn-hqq-block32.mnn").write_text("old")
     other_tools.main([__file__, "-o", str(tmp_path)])
     said = capfd.readouterr()
@@ -146,11 +149,11 @@ def test_conversion(tmp_path, capfd, monkeypatch):
 
 
 def test_not_installed(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(other_tools, "commands", lambda source, target: {})
-    monkeypatch.setattr(other_tools.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(rivals, "KINDS", rivals.KINDS[1:])
+    monkeypatch.setattr(rivals.importlib.util, "find_spec", lambda name: None)
     other_tools.main([__file__, "-o", str(tmp_path)])
     said = capsys.readouterr()
-    assert not said.out and said.err.count(": not installed\n") == len(other_tools.TOOLS)
+    assert not said.out and said.err.count(": not installed\n") == len(rivals.TOOLS)
 
 
 def test_versions_agree():

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from cluster import wait_for
 from helpers import INT4Q, ROOT, run_int4q, yolo_scene
+from PIL import Image, ImageDraw
+
+from int4q.lab.commands import eval_coco, inspect_page, make_schemes, run_schemes
+from int4q.lab.experiment.pieces import Pieces
+from int4q.lab.pages import drawing, front, plots
 
 SCRIPTS = os.path.join(ROOT, "scripts")
-from int4q.lab import plots, report_page
-from int4q.lab.commands import eval_coco, inspect_page, make_schemes, run_schemes
-from PIL import Image, ImageDraw
 
 TOOL = ["--int4q", INT4Q]
 
@@ -156,10 +158,10 @@ def test_nothing_twice(experiment, monkeypatch):
     """A second run does again the one piece that is gone, and writes the same results."""
     folder, args = experiment
     results, pieces = (folder / "out" / "results.json").read_bytes(), folder / "out" / "pieces"
-    before, original, seen = sorted(pieces.iterdir()), run_schemes.missing_pieces, []
+    before, original, seen = sorted(pieces.iterdir()), Pieces.missing, []
     models = {p: p.stat().st_mtime_ns for p in (folder / "out" / "models").glob("*.onnx")}
     before[3].unlink()
-    monkeypatch.setattr(run_schemes, "missing_pieces", lambda *a: seen.extend(original(*a)) or seen)
+    monkeypatch.setattr(Pieces, "missing", lambda *a: seen.extend(original(*a)) or seen)
     with pytest.raises(SystemExit) as end:
         run_schemes.main(args)
     assert end.value.code == 0 and sorted(pieces.iterdir()) == before
@@ -220,7 +222,7 @@ def test_run_errors(yolo, experiment, tmp_path):
 def test_front():
     """Rising bytes, rising mAP; of two of one size the better; an equal one that is larger is not on it."""
     points = [(5, 40), (1, 10), (1, 12), (3, 40), (2, 11), (9, 41)]
-    assert plots.pareto_front(points) == [2, 3, 5]
+    assert front.pareto_front(points) == [2, 3, 5]
 
 
 def test_plots():
@@ -244,12 +246,12 @@ def test_labels():
     """One place for two labels: the second goes below the first; where there is no end of them, the last place is taken."""
     pen, taken = ImageDraw.Draw(Image.new("RGB", (200, 100))), []
     for _ in range(3):
-        taken.append(report_page.free_place(pen, "person 0.50", 10, 10, taken)[1])
+        taken.append(drawing.free_place(pen, "person 0.50", 10, 10, taken)[1])
     assert taken[0][3] <= taken[1][1] and taken[1][3] <= taken[2][1] and taken[0][0] == taken[2][0]
-    assert report_page.free_place(pen, "cup", 10, 10, [(0, 0, 200, 999)])[0] == (10, 67)
+    assert drawing.free_place(pen, "cup", 10, 10, [(0, 0, 200, 999)])[0] == (10, 67)
     found = np.array([[0, 0, 150, 90], [1, 1, 9, 9.0]]), np.array([0.9, 0.1]), np.array([3, 5])
-    drawn = report_page.draw(np.zeros((100, 200, 3), np.uint8), found, {3: "dog"})
-    assert Image.open(io.BytesIO(drawn)).size == (report_page.WIDTH, report_page.WIDTH // 2)
+    drawn = drawing.draw(np.zeros((100, 200, 3), np.uint8), found, {3: "dog"})
+    assert Image.open(io.BytesIO(drawn)).size == (drawing.WIDTH, drawing.WIDTH // 2)
 
 
 # ---- The page of one model

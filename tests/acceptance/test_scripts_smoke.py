@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/smoke_run.py and what it shares with the other scripts of the loop (int4q.lab.run)."""
+"""scripts/smoke_run.py and what it shares with the other scripts of the loop (int4q.lab.base)."""
 import json
 import os
 
@@ -9,8 +9,9 @@ import pytest
 from helpers import INT4Q, ROOT, make_model, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 
-from int4q.lab import run
+from int4q.lab.base import files, places
 from int4q.lab.commands import smoke_run
+from int4q.lab.experiment import smoke
 
 
 def small_model(path, scale=1.0):
@@ -50,10 +51,10 @@ def test_summary(tmp_path, capsys):
 
 def test_comparison():
     wanted = np.array([3.0, 4.0], np.float32)
-    assert smoke_run.compare(np.array([3.0, 3.0], np.float32), wanted) == {
+    assert smoke.compare(np.array([3.0, 3.0], np.float32), wanted) == {
         "max_error": 1, "relative_error": 0.25, "cosine": pytest.approx(21 / np.sqrt(18) / 5, rel=1e-5),
         "sqnr_db": pytest.approx(10 * np.log10(25), rel=1e-5)}
-    assert smoke_run.compare(np.zeros((1, 2), np.float32), wanted) is None
+    assert smoke.compare(np.zeros((1, 2), np.float32), wanted) is None
 
 
 def test_open_sides(tmp_path):
@@ -61,7 +62,7 @@ def test_open_sides(tmp_path):
     inputs = [helper.make_tensor_value_info("p", TensorProto.FLOAT16, ["n", 3, "h", "w"]), value("k", 1, 3, 1, 1)]
     inputs[1].type.tensor_type.elem_type = TensorProto.FLOAT16
     model = make_model([helper.make_node("Add", ["p", "k"], ["y"])], inputs=inputs)
-    feeds = smoke_run.random_feeds(model, 32, 0)
+    feeds = smoke.random_feeds(model, 32, 0)
     assert feeds["p"].shape == (1, 3, 32, 32) and feeds["p"].dtype == np.float16 and feeds["k"].shape == (1, 3, 1, 1)
 
 
@@ -82,7 +83,7 @@ def test_no_tool(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="smoke_run.py: /nowhere/int4q: no such program"):
         smoke_run.main([model, "--int4q", "/nowhere/int4q"])
     monkeypatch.delenv("INT4Q", raising=False)
-    monkeypatch.setattr(run, "ROOT", str(tmp_path))
+    monkeypatch.setattr(places, "ROOT", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit, match="no int4q at .*--int4q"):
         smoke_run.main([model])
@@ -90,12 +91,12 @@ def test_no_tool(tmp_path, monkeypatch):
 
 def test_journal(tmp_path):
     """Lines survive; half a line, as a killed program leaves it, is dropped and the file goes on."""
-    journal = run.Journal(str(tmp_path / "a" / "j.jsonl"))
+    journal = files.Journal(str(tmp_path / "a" / "j.jsonl"))
     journal.add({"n": 1})
     journal.add({"n": 2})
     with open(journal.path, "ab") as file:
         file.write(b'{"n": 3')
-    again = run.Journal(journal.path)
+    again = files.Journal(journal.path)
     assert again.rows == [{"n": 1}, {"n": 2}]
     again.add({"n": 4})
-    assert run.Journal(journal.path).rows == [{"n": 1}, {"n": 2}, {"n": 4}]
+    assert files.Journal(journal.path).rows == [{"n": 1}, {"n": 2}, {"n": 4}]

@@ -12,10 +12,12 @@ from cluster import start, wait_for
 from helpers import INT4Q, ROOT, make_model, run, run_int4q, shared_data, tensor, value, yolo_scene
 from onnx import helper, numpy_helper
 
+from int4q.lab.commands import sensitivity_sweep as sweep
+from int4q.lab.detection import detectors, pictures, similarity
+from int4q.lab.experiment import candidates
+from int4q.lab.models.graph import Graph
+
 SCRIPTS = os.path.join(ROOT, "scripts")
-from int4q.lab import detectors
-from int4q.lab.commands import eval_coco, sensitivity_sweep as sweep
-from int4q.lab.graph import Graph
 
 
 @pytest.fixture(scope="module")
@@ -90,18 +92,18 @@ def test_candidates_are_rewrites_of_one(yolo, tmp_path, rewrite):
     """A candidate has the weight and the bias that `int4q rewrite --include` of this Conv alone gives."""
     path = str(yolo / "n.onnx")
     model = onnx.load(path)
-    report, decoded, _ = sweep.restored_model(path, INT4Q, rewrite.split())
-    candidates = sweep.find_candidates(model, report, decoded)
-    assert len(candidates) == 82 and [c.at for c in candidates] == sorted(c.at for c in candidates)
+    report, decoded, _ = candidates.restored_model(path, INT4Q, rewrite.split())
+    found = candidates.find_candidates(model, report, decoded)
+    assert len(found) == 82 and [c.at for c in found] == sorted(c.at for c in found)
     graph, feed = Graph(model, ["output0"]), {"images": np.full((1, 3, 64, 64), 0.3, np.float32)}
-    assert any(len(c.changes["stored"]) == 2 for c in candidates[3::26]) == bool(rewrite)
-    for candidate in candidates[3::26]:
+    assert any(len(c.changes.stored) == 2 for c in found[3::26]) == bool(rewrite)
+    for candidate in found[3::26]:
         small, wide = tmp_path / "small.onnx", tmp_path / "wide.onnx"
         run_int4q("rewrite", path, "-o", small, "-f", "-q", "--include", candidate.layer, *rewrite.split())
         run_int4q("restore", small, "-o", wide, "-f", "-q")
         alone = onnx.load(wide)
         stored = {t.name: numpy_helper.to_array(t) for t in alone.graph.initializer}
-        for name, array in candidate.changes["stored"].items():
+        for name, array in candidate.changes.stored.items():
             np.testing.assert_array_equal(array, stored[name])
         whole = graph.part(0, len(graph.nodes), feed, ["output0"], candidate.changes)
         np.testing.assert_array_equal(run(whole, feed)[0], run(alone, feed)[0])
@@ -115,14 +117,14 @@ def test_shared_and_constant_weights(tmp_path):
              helper.make_node("Conv", ["c", "w2"], ["y"], name="two")]
     model = make_model(nodes, [tensor("w", 3, 3, 1, 1)])
     onnx.save(model, tmp_path / "m.onnx")
-    report, decoded, _ = sweep.restored_model(str(tmp_path / "m.onnx"), INT4Q, [])
-    found = sweep.find_candidates(model, report, decoded)
-    assert [(c.layer, c.at, list(c.changes["stored"])) for c in found] == [("one", 2, ["w"]), ("v", 3, ["v"])]
+    report, decoded, _ = candidates.restored_model(str(tmp_path / "m.onnx"), INT4Q, [])
+    found = candidates.find_candidates(model, report, decoded)
+    assert [(c.layer, c.at, list(c.changes.stored)) for c in found] == [("one", 2, ["w"]), ("v", 3, ["v"])]
     graph, feed = Graph(model, ["y"]), {"x": np.random.default_rng(0).random((1, 3, 6, 6), np.float32)}
     for candidate in found:
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
-        for name, array in candidate.changes["stored"].items():
+        for name, array in candidate.changes.stored.items():
             target = copy.graph.initializer[0] if name == "w" else copy.graph.node[0].attribute[0].t
             target.CopyFrom(numpy_helper.from_array(array, name))
         part = graph.part(candidate.at, 6, graph.run(0, candidate.at, [feed], graph.live(candidate.at))[0], ["y"],
@@ -138,12 +140,12 @@ def brute_force(path, images, layers):
     """{layer: KL}: one rewrite, one session a Conv, on all images; the mean over the images of eval_coco's sum."""
     def probabilities(model):
         found = detectors.Detector(model, probabilities=True)
-        return [found.probabilities(found.run(found.prepare(detectors.read_picture(i))[0])) for i in images]
+        return [found.probabilities(found.run(found.prepare(pictures.read_picture(i))[0])) for i in images]
     wanted, found = probabilities(path), {}
     for layer in layers:
         alone = os.path.join(os.path.dirname(images[0]), "..", "alone.onnx")
         run_int4q("rewrite", path, "-o", alone, "-f", "-q", "--include", layer)
-        found[layer] = np.mean([eval_coco.divergence(p, q) for p, q in zip(wanted, probabilities(alone))])
+        found[layer] = np.mean([similarity.divergence(p, q) for p, q in zip(wanted, probabilities(alone))])
     return found
 
 
@@ -158,9 +160,9 @@ def test_brute_force(yolo, swept):
     rows = result(swept)["layer_sensitivity"]
     assert len(rows) == COUNT and [r["sensitivity"] for r in rows] == sorted((r["kl"] for r in rows), reverse=True)
     assert all(r["num_bits"] == 4 and r["box_mse"] >= 0 and r["weights"] > r["bytes_saved"] / 4 > 0 for r in rows)
-    images = detectors.list_pictures(yolo / "images")
+    images = pictures.list_pictures(yolo / "images")
     shutil.copytree(yolo / "images", swept / "brute" / "images")
-    images = detectors.list_pictures(swept / "brute" / "images")
+    images = pictures.list_pictures(swept / "brute" / "images")
     wanted = brute_force(str(yolo / "n.onnx"), images, [r["layer"] for r in rows[::5]])
     for row in rows[::5]:
         assert row["kl"] == pytest.approx(wanted[row["layer"]], rel=1e-2)

@@ -10,9 +10,11 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file, save_file
 from test_methods import array, detector, moments_of
 
-from int4q.lab import patches
+from int4q.lab.calibration import patches
 from int4q.lab.commands import calibrate
-from int4q.lab.detectors import Detector, list_pictures, read_picture
+from int4q.lab.detection.detectors import Detector
+from int4q.lab.detection.pictures import list_pictures, read_picture
+from int4q.lab.models import session
 
 
 def save(folder, found, images=12):
@@ -55,7 +57,7 @@ def test_codes_come_near_the_target(tmp_path, options):
             assert [t for t in plain.graph.initializer if t.name == f"{name}_{part}"] == \
                 [t for t in aimed.graph.initializer if t.name == f"{name}_{part}"]
     np.testing.assert_allclose(array(aimed, "b"), array(plain, "b") + targets["w|shift"], rtol=1e-6, atol=1e-6)
-    decoded = run(calibrate.with_outputs(aimed, ["w"]), {"x": np.zeros((1, 3, 12, 12), np.float32)})[0].astype(np.float64)
+    decoded = run(session.with_outputs(aimed, ["w"]), {"x": np.zeros((1, 3, 12, 12), np.float32)})[0].astype(np.float64)
     weight = array(model, "w").astype(np.float64)
     wanted = 10 * np.log10(np.square(weight).sum() / np.square(weight - decoded).sum())
     row = next(c for c in report["convs"] if c["weight"] == "w")
@@ -152,7 +154,7 @@ def calibrated(folder, model, *options):
 
 
 def seen(model, name, arrays):
-    return [run(calibrate.with_outputs(model, [name]), {"x": a})[0].astype(np.float64) for a in arrays]
+    return [run(session.with_outputs(model, [name]), {"x": a})[0].astype(np.float64) for a in arrays]
 
 
 def patch_rows(conv, arrays):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import onnx
 from helpers import make_model, run_int4q, tensor, value
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 SCALE = numpy_helper.from_array(np.float32(0.5), "s")
 

@@ -8,54 +8,72 @@ sync what it writes and int4q does, so int4q is measured under libeatmydata, whi
 Models are made on the spot, and removed after.
 """
 import argparse
+import ctypes
 import glob
-import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from int4q.lab.commands import other_tools
-from int4q.lab.run import SCRIPTS
+import onnx
+
+from int4q.lab.base.errors import user_errors
+from int4q.lab.base.files import write_json
+from int4q.lab.base.options import command_parser
+from int4q.lab.base.types import Row
+from int4q.lab.experiment import rivals
+from int4q.lab.models import sized as sized_models
+from int4q.lab.models.yolov10 import Yolov10, make_model
 
 BUDGET = 30   # seconds that a contender may take for a case before it stops there
 TIMEOUT = 600  # seconds after which one run is given up
-
+PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
+# Prints the process that becomes the command as soon as there is a line to read.
+FORK = 'exec 3<&0; { read -r line <&3; exec "$@" 3<&-; } >/dev/null 2>&1 & echo $!'
 LOAD_SAVE = "import sys, onnx; onnx.save(onnx.load(sys.argv[1]), sys.argv[2])"
 LOAD_SAVE_EXTERNAL = ("import sys, os, onnx; onnx.save(onnx.load(sys.argv[1]), sys.argv[2], save_as_external_data=True,"
                       " location=os.path.basename(sys.argv[2]) + '.data')")
+
+
+class Contender(NamedTuple):
+    command: list[str]
+    environment: Mapping[str, str] = {}  # added to ours
 
 
 class Case(NamedTuple):
     """A model: how it is made, and whether the other tools are to take part."""
     name: str
     title: str
-    maker: list
+    make: Callable[[str], None]  # into this file, and what is external beside it
     weights: float  # bytes
+    external: bool = False
     counted: int = 0  # nodes, where time a node is of interest
     peers: bool = False
     quick: bool = False
 
-    @property
-    def external(self):
-        return "--external" in self.maker
+
+def make_yolov10m(path: str) -> None:
+    onnx.save(make_model(Yolov10("m")), path)
 
 
-def sized(name, title, weights, nodes=200, *more, **facts):
-    maker = ["make_sized.py", "--bytes", str(int(weights)), "--nodes", str(nodes), *more]
-    return Case(name, title, maker, weights, **facts)
+def sized(name: str, title: str, weights: float, nodes: int = 200, external: bool = False, **facts: Any) -> Case:
+    def make(path: str) -> None:
+        onnx.save(sized_models.make_model(int(weights), nodes, path, external), path)
+    return Case(name, title, make, weights, external, **facts)
 
 
 CASES = [
     sized("nano", "3.7 MB, the size of YOLOX-nano, 113 Convs", 3.6e6, 226, peers=True, quick=True),
-    Case("yolov10m", "61.7 MB, YOLOv10m, 118 Convs", ["make_yolov10.py", "--size", "m"], 61.7e6, peers=True),
+    Case("yolov10m", "61.7 MB, YOLOv10m, 118 Convs", make_yolov10m, 61.7e6, peers=True),
     sized("500M", "500 MB, inline, 100 Convs", 500e6, peers=True),
-    sized("3G", "3 GB, external data, 100 Convs", 3e9, 200, "--external", peers=True),
+    sized("3G", "3 GB, external data, 100 Convs", 3e9, external=True, peers=True),
     *(sized(f"s{n}", f"{n} MB, 100 Convs", n * 1e6, quick=n < 100) for n in (1, 10, 100)),
-    *(sized(f"n{n}", f"{n:,} nodes, 100 weights a Conv", 200 * n, n, counted=n, quick=n < 9999) for n in (1000, 20000, 200000)),
+    *(sized(f"n{n}", f"{n:,} nodes, 100 weights a Conv", 200 * n, n, counted=n, quick=n < 9999)
+      for n in (1000, 20000, 200000)),
 ]
 OURS, SYNCED, COPY = "int4q rewrite", "int4q, with fsync", "cp"
 # case, contender, what its time is divided by, the most that may come out, or if negative the least
@@ -63,96 +81,119 @@ TARGETS = [("yolov10m", OURS, COPY, 1.0), ("3G", OURS, COPY, 1.0), ("yolov10m", 
            ("yolov10m", "onnxsim", OURS, -30)]
 
 
-def free_memory():
+def free_memory() -> int:
     with open("/proc/meminfo", encoding="ascii") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
 
 
-def contenders(args, case, source):
-    """{name: (command, environment)}; every one writes args.out/model.onnx, and model.onnx.data beside it."""
+def contenders(args: argparse.Namespace, case: Case, source: str) -> dict[str, Contender]:
+    """By name; every one writes args.out/model.onnx, and model.onnx.data beside it."""
     target = os.path.join(args.out, "model.onnx")
     rewrite = [args.int4q, "rewrite", "-q", source, "-o", target]
     preload = glob.glob("/usr/lib/*/libeatmydata.so")
-    found = {COPY: (["cp", source, *([source + ".data"] if case.external else []), args.out], {}),
-             OURS: (rewrite, {"LD_PRELOAD": preload[0]} if preload else {}), SYNCED: (rewrite, {})}
+    found = {COPY: Contender(["cp", source, *([source + ".data"] if case.external else []), args.out]),
+             OURS: Contender(rewrite, {"LD_PRELOAD": preload[0]} if preload else {}), SYNCED: Contender(rewrite)}
     if case.peers and not args.no_peers:
         limited = ["prlimit", f"--data={free_memory() * 3 // 4}"]  # some take ten times the model
         python = [*limited, sys.executable, "-c"]
-        found["onnx load + save"] = [*python, LOAD_SAVE_EXTERNAL if case.external else LOAD_SAVE, source, target], {}
-        for name, command in other_tools.commands(source, target, case.external).items():
-            found[name] = [*limited, *command], {}
+        save = LOAD_SAVE_EXTERNAL if case.external else LOAD_SAVE
+        found["onnx load + save"] = Contender([*python, save, source, target])
+        for name, command in rivals.commands(source, target, case.external).items():
+            found[name] = Contender([*limited, *command])
     return found
 
 
 # ---- Running
 
-def run(command, environment):
-    """(seconds of one process, None), or (None, what it died of)."""
+def said(text: str, status: int) -> str:
+    """What a command died of, by the last line that it said."""
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else f"status {status}"
+
+
+def run(contender: Contender) -> tuple[float, str | None]:
+    """(seconds of one process, what it died of or None)."""
     start = time.perf_counter()
     try:
-        done = subprocess.run(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+        done = subprocess.run(contender.command, env={**os.environ, **contender.environment}, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
-        return None, f"took longer than {TIMEOUT} s"
+        return TIMEOUT, f"took longer than {TIMEOUT} s"
     seconds = time.perf_counter() - start
-    lines = done.stderr.decode(errors="replace").strip().splitlines()
-    return (seconds, None) if done.returncode == 0 else (None, lines[-1] if lines else f"status {done.returncode}")
+    return seconds, said(done.stderr.decode(errors="replace"), done.returncode) if done.returncode else None
 
 
-def peak_memory(command, environment):
-    """Bytes; by way of time(1), since a child's peak begins with that of the process it was forked from."""
-    if not shutil.which("time"):
-        return None
-    done = subprocess.run(["time", "-q", "-f", "%M", *command], env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    return int(done.stderr.split()[-1]) * 1024
+def run_for_peak(contender: Contender) -> tuple[int, str | None]:
+    """(bytes of the peak resident set of one process, what it died of or None).
+
+    A process's peak begins with the size of the one it was forked from.  So a small shell forks it and ends, before the
+    command begins, and leaves it to us to wait for.
+    """
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        with subprocess.Popen(["sh", "-c", FORK, "sh", *contender.command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              env={**os.environ, **contender.environment}, text=True) as shell:
+            assert shell.stdin and shell.stdout
+            process = int(shell.stdout.read())
+            shell.wait()
+            shell.stdin.write("\n")
+        _, status, usage = os.wait4(process, 0)
+    finally:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss * 1024, f"status {code} at its last run" if code else None
 
 
-def clear(folder):
+def clear(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
 
 
-def measure(args, commands, rounds):
+def measure(args: argparse.Namespace, contenders: dict[str, Contender], rounds: int) -> list[Row]:
     """[{name, runs, median, min, peak, bytes} or {name, failure}]: a round after the other, to hit all alike."""
-    seconds, failures = {name: [] for name in commands}, {}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    failures: dict[str, str] = {}
     for _ in range(rounds):
-        for name, (command, environment) in commands.items():
+        for name, contender in contenders.items():
             if name in failures or sum(seconds[name]) > BUDGET:
                 continue
             clear(args.out)
-            taken, failure = run(command, environment)
+            taken, failure = run(contender)
             if failure:
                 failures[name] = failure
             else:
                 seconds[name].append(taken)
-    rows = []
-    for name, (command, environment) in commands.items():
-        clear(args.out)
-        if name in failures:
-            rows.append({"name": name, "failure": failures[name]})
-            continue
-        peak = peak_memory(command, environment)
-        size = sum(entry.stat().st_size for entry in os.scandir(args.out))
-        rows.append({"name": name, "runs": len(seconds[name]), "median": statistics.median(seconds[name]),
-                     "min": min(seconds[name]), "peak": peak, "bytes": size})
+    rows = [{"name": name, "failure": failures[name]} if name in failures else last_row(args, name, contender, seconds[name])
+            for name, contender in contenders.items()]
     clear(args.out)
     return rows
 
 
+def last_row(args: argparse.Namespace, name: str, contender: Contender, seconds: list[float]) -> Row:
+    """Runs once more, for memory and for what is written."""
+    clear(args.out)
+    peak, failure = run_for_peak(contender)
+    if failure:
+        return {"name": name, "failure": failure}
+    size = sum(entry.stat().st_size for entry in os.scandir(args.out))
+    return {"name": name, "runs": len(seconds), "median": statistics.median(seconds), "min": min(seconds), "peak": peak,
+            "bytes": size}
+
+
 # ---- Tables
 
-def ratio(rows, name, base):
+def ratio(rows: Sequence[Row], name: str, base: str) -> float | None:
     """Of two medians; None where one is missing."""
     medians = {row["name"]: row.get("median") for row in rows}
     return medians[name] / medians[base] if medians.get(name) and medians.get(base) else None
 
 
-def cell(value, width, digits=2):
+def cell(value: float | None, width: int, digits: int = 2) -> str:
     return f"{value:{width}.{digits}f}" if value is not None else "-".rjust(width)
 
 
-def print_rows(title, rows):
+def print_rows(title: str, rows: Sequence[Row]) -> None:
     print(f"\n{title}\n  {'':22}{'runs':>5}{'median ms':>12}{'min ms':>11}{'/ cp':>8}{'/ int4q':>9}{'peak MB':>10}{'output MB':>11}")
     for row in rows:
         if "failure" in row:
@@ -164,7 +205,7 @@ def print_rows(title, rows):
     sys.stdout.flush()
 
 
-def print_growth(cases, results):
+def print_growth(cases: Sequence[Case], results: dict[str, list[Row]]) -> None:
     """Time against size and number of nodes."""
     print(f"\ntime of int4q rewrite against size\n  {'':44}{'ms':>10}{'GB/s':>8}{'us a node':>11}{'/ cp':>8}")
     for case in (c for c in cases if c.name in results):
@@ -174,7 +215,7 @@ def print_growth(cases, results):
                   + cell(median * 1e6 / case.counted if case.counted else None, 11) + cell(ratio(results[case.name], OURS, COPY), 8))
 
 
-def print_targets(results):
+def print_targets(results: dict[str, list[Row]]) -> None:
     print("\ntargets")
     for case, name, base, bound in TARGETS:
         found = ratio(results.get(case, []), name, base)
@@ -183,7 +224,7 @@ def print_targets(results):
             print(f"  {case}: {name} / {base} {'>=' if bound < 0 else '<='} {abs(bound)}: {found:.2f}, {'met' if met else 'missed'}")
 
 
-def measure_case(args, case):
+def measure_case(args: argparse.Namespace, case: Case) -> list[Row] | None:
     """Makes the model, measures, removes it; None where the disk has no room."""
     source = os.path.join(args.dir, "in", "model.onnx")
     clear(os.path.dirname(source))
@@ -191,8 +232,7 @@ def measure_case(args, case):
         print(f"\n{case.title}: left out, {args.dir} has too little room")
         return None
     try:
-        subprocess.run([sys.executable, os.path.join(SCRIPTS, case.maker[0]), *case.maker[1:], "-o", source], check=True,
-                       stdout=subprocess.DEVNULL)
+        case.make(source)
         rows = measure(args, contenders(args, case, source), args.rounds)
     finally:
         shutil.rmtree(os.path.dirname(source))
@@ -200,9 +240,9 @@ def measure_case(args, case):
     return rows
 
 
-def parse(argv):
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     names = ["start", *(case.name for case in CASES)]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("-n", "--rounds", type=int, metavar="N", help=f"runs of each (11); fewer after {BUDGET} s")
     parser.add_argument("--only", metavar="CASE,...", type=lambda text: text.split(","), help=f"of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="small models only, 3 rounds")
@@ -219,12 +259,12 @@ def parse(argv):
     return args
 
 
-def bench(args):
+def bench(args: argparse.Namespace) -> None:
     results = {}
     print(subprocess.run([args.int4q, "--version"], capture_output=True, text=True, check=True).stdout.strip())
     if "start" in args.only:
         programs = {"true": ["true"], "int4q --version": [args.int4q, "--version"], "python -c pass": [sys.executable, "-c", ""]}
-        results["start"] = measure(args, {name: (command, {}) for name, command in programs.items()}, args.rounds * 3)
+        results["start"] = measure(args, {name: Contender(command) for name, command in programs.items()}, args.rounds * 3)
         print_rows("start-up", results["start"])
     cases = [case for case in CASES if case.name in args.only]
     for case in cases:
@@ -234,13 +274,10 @@ def bench(args):
     print_growth(cases, results)
     print_targets(results)
     if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(results, file, indent=1)
+        write_json(args.json, results)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
-    try:
+    with user_errors("bench.py"):
         bench(args)
-    except (OSError, subprocess.CalledProcessError) as failed:
-        sys.exit(f"bench.py: {failed}")

@@ -11,44 +11,63 @@ enable_cpu_mem_arena=False: memory goes back to the system after each run.  With
 synthetic weights.
 """
 import argparse
-import json
+import multiprocessing
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import NamedTuple
 
-from int4q.lab.run import SCRIPTS
+import numpy as np
+import onnx
+import onnxruntime
+
+from int4q.lab.base.errors import Error, user_errors
+from int4q.lab.base.files import write_json
+from int4q.lab.base.options import command_parser
+from int4q.lab.base.tool import call_int4q
+from int4q.lab.base.types import Row
+from int4q.lab.models.yolov10 import Yolov10, make_model
 
 NO_QDQ, NO_ARENA = "session.disable_quant_qdq=1", "enable_cpu_mem_arena="
-# name: (options of int4q rewrite, None for the model itself; attributes and configuration entries of the session)
+
+
+class Form(NamedTuple):
+    """How the model is stored and run."""
+    rewrite: tuple[str, ...] | None      # options of int4q rewrite; None: the model itself
+    session: tuple[str, ...] = ()        # attributes and configuration entries
+    saved: bool = False                  # optimized and saved by ONNX Runtime
+
+
 FORMS = {
-    "float": (None, ()),
-    "float, no arena": (None, (NO_ARENA,)),
-    "int4": ((), ()),
-    "int4, no arena": ((), (NO_ARENA,)),
-    "int4, disable_quant_qdq": ((), (NO_QDQ,)),
-    "int4, disable_quant_qdq, no arena": ((), (NO_QDQ, NO_ARENA)),
-    "int4 --decode cast": (("--decode", "cast"), ()),
-    "int4 --min-weights 10000": (("--min-weights", "10000"), ()),
-    "int4 --min-weights 100000": (("--min-weights", "100000"), ()),
-    "int4 --min-weights 100000, disable_quant_qdq": (("--min-weights", "100000"), (NO_QDQ,)),
-    "int4 --min-weights 100000 --keep-format int8": (("--min-weights", "100000", "--keep-format", "int8"), ()),
-    "packed-u8": (("--format", "packed-u8"), ()),
-    "int8": (("--format", "int8"), ()),
-    "int8, disable_quant_qdq": (("--format", "int8"), (NO_QDQ,)),
-    "int4, optimized and saved by ONNX Runtime": ("optimized", ()),
+    "float": Form(None),
+    "float, no arena": Form(None, (NO_ARENA,)),
+    "int4": Form(()),
+    "int4, no arena": Form((), (NO_ARENA,)),
+    "int4, disable_quant_qdq": Form((), (NO_QDQ,)),
+    "int4, disable_quant_qdq, no arena": Form((), (NO_QDQ, NO_ARENA)),
+    "int4 --decode cast": Form(("--decode", "cast")),
+    "int4 --min-weights 10000": Form(("--min-weights", "10000")),
+    "int4 --min-weights 100000": Form(("--min-weights", "100000")),
+    "int4 --min-weights 100000, disable_quant_qdq": Form(("--min-weights", "100000"), (NO_QDQ,)),
+    "int4 --min-weights 100000 --keep-format int8": Form(("--min-weights", "100000", "--keep-format", "int8")),
+    "packed-u8": Form(("--format", "packed-u8")),
+    "int8": Form(("--format", "int8")),
+    "int8, disable_quant_qdq": Form(("--format", "int8"), (NO_QDQ,)),
+    "int4, optimized and saved by ONNX Runtime": Form((), saved=True),
 }
 
 
-def status_bytes(key):
+def status_bytes(key: str) -> int:
     with open("/proc/self/status", encoding="ascii") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith(key + ":"))
 
 
-def open_session(path, threads, entries, save=None):
-    import onnxruntime
+def open_session(path: str, threads: int, entries: Sequence[str],
+                 save: str | None = None) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 4
     if save:
@@ -61,13 +80,11 @@ def open_session(path, threads, entries, save=None):
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def child(path, threads, runs, entries):
-    """Prints what one process finds, as JSON."""
-    import numpy as np
-    import onnxruntime  # noqa: F401 - its import is not counted
+def probe(path: str, threads: int, runs: int, entries: Sequence[str]) -> Row:
+    """What a process of its own finds; its imports are not counted."""
     before, start = status_bytes("VmRSS"), time.perf_counter()
     session = open_session(path, threads, entries)
-    found = {"load": time.perf_counter() - start, "runs": []}
+    found: Row = {"load": time.perf_counter() - start, "runs": []}
     random = np.random.default_rng(0)
     feeds = {i.name: random.random([d if isinstance(d, int) else 1 for d in i.shape], np.float32) for i in session.get_inputs()}
     session.run(None, feeds)
@@ -76,38 +93,40 @@ def child(path, threads, runs, entries):
         session.run(None, feeds)
         found["runs"].append(time.perf_counter() - start)
     found |= {"rss": status_bytes("VmRSS") - before, "peak": status_bytes("VmHWM") - before}
-    print(json.dumps(found))
+    return found
 
 
-def make_form(args, folder, number, how):
+def make_form(args: argparse.Namespace, folder: str, number: int, form: Form) -> str:
     """Path of one form of the model."""
-    if how is None:
-        return args.model
+    if form.rewrite is None:
+        return str(args.model)
     path = os.path.join(folder, f"form{number}.onnx")
-    more = () if how == "optimized" else how
-    subprocess.run([args.int4q, "rewrite", "-q", "-f", args.model, "-o", path, *more], check=True)
-    if how == "optimized":
+    call_int4q(args.int4q, "rewrite", "-q", "-f", args.model, "-o", path, *form.rewrite)
+    if form.saved:
         open_session(path, 1, (NO_QDQ,), path + ".saved")
         os.replace(path + ".saved", path)
     return path
 
 
-def measure(args, paths):
+def measure(args: argparse.Namespace, paths: dict[str, str]) -> dict[tuple[str, int], list[Row]]:
     """{(name, threads): [what a process found, ...]}"""
-    found = {}
+    found: dict[tuple[str, int], list[Row]] = {}
     for _ in range(args.rounds):
         for threads in args.threads:
             for name, path in paths.items():
-                command = [sys.executable, os.path.join(SCRIPTS, "bench_runtime.py"), "--child", path, str(threads), str(args.runs), *FORMS[name][1]]
-                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-                found.setdefault((name, threads), []).append(json.loads(done.stdout))
+                with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                    try:
+                        row = process.submit(probe, path, threads, args.runs, FORMS[name].session).result()
+                    except BrokenProcessPool as error:
+                        raise Error(f"{name}: its process died") from error
+                found.setdefault((name, threads), []).append(row)
     return found
 
 
-def summarize(paths, found):
+def summarize(paths: dict[str, str], found: dict[tuple[str, int], list[Row]]) -> list[Row]:
     rows = []
     for (name, threads), results in found.items():
-        def middle(get, results=results):
+        def middle(get: Callable[[Row], float], results: list[Row] = results) -> float:
             return statistics.median(map(get, results))
         rows.append({"name": name, "threads": threads, "bytes": os.path.getsize(paths[name]), "load": middle(lambda r: r["load"]),
                      "latency": middle(lambda r: statistics.median(r["runs"])), "least": min(min(r["runs"]) for r in results),
@@ -115,7 +134,7 @@ def summarize(paths, found):
     return rows
 
 
-def print_table(rows):
+def print_table(rows: Sequence[Row]) -> None:
     base = {row["threads"]: row["least"] for row in rows if row["name"] == "float"}
     print(f"{'form':47}{'threads':>8}{'file MB':>9}{'load ms':>9}{'median ms':>11}{'least ms':>10}{'/ float':>9}{'RSS MB':>8}{'peak MB':>9}")
     for row in rows:
@@ -124,8 +143,8 @@ def print_table(rows):
               f"{row['least'] * 1e3:10.1f}{compared}{row['rss'] / 1e6:8.0f}{row['peak'] / 1e6:9.0f}")
 
 
-def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command_parser(__doc__)
     parser.add_argument("--model", metavar="FILE", help="a float model (a synthetic YOLOv10m)")
     parser.add_argument("--only", metavar="FORM;...", type=lambda text: text.split(";"), default=list(FORMS),
                         help="; ".join(FORMS))
@@ -143,26 +162,20 @@ def parse(argv):
     return args
 
 
-def bench(args):
+def bench(args: argparse.Namespace) -> None:
     os.makedirs(args.dir, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.dir) as folder:
         if not args.model:
             args.model = os.path.join(folder, "yolov10m.onnx")
-            subprocess.run([sys.executable, os.path.join(SCRIPTS, "make_yolov10.py"), "--size", "m", "-o", args.model], check=True,
-                           stdout=subprocess.DEVNULL)
-        paths = {name: make_form(args, folder, number, FORMS[name][0]) for number, name in enumerate(args.only)}
+            onnx.save(make_model(Yolov10("m")), args.model)
+        paths = {name: make_form(args, folder, number, FORMS[name]) for number, name in enumerate(args.only)}
         rows = summarize(paths, measure(args, paths))
     print_table(rows)
     if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=1)
+        write_json(args.json, rows)
 
 
-def main(argv=None):
-    if argv is None and sys.argv[1:2] == ["--child"]:
-        return child(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
-    try:
-        return bench(args)
-    except (OSError, subprocess.CalledProcessError) as failed:
-        sys.exit(f"bench_runtime.py: {failed}")
+    with user_errors("bench_runtime.py"):
+        bench(args)

@@ -15,16 +15,24 @@ import argparse
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
+from typing import Any
 
 import onnx
-from int4q.lab.run import SCRIPTS, make_folder, user_errors
-from int4q.lab.detectors import BINS, Error, dims, load_model, one_line, plain_sigmoids
+
+from int4q.lab.base.errors import Error, one_line, user_errors
+from int4q.lab.base.files import make_folder
+from int4q.lab.base.options import command_parser
+from int4q.lab.base.places import SCRIPTS
+from int4q.lab.detection.heads import BINS
+from int4q.lab.detection.recognition import plain_sigmoids
+from int4q.lab.models.session import dims, load_model
 
 HEADS = ("e2e", "raw")
 REQUIREMENTS = os.path.join(os.path.relpath(SCRIPTS), "requirements-export.txt")
 
 
-def load_yolo(weights):
+def load_yolo(weights: str) -> Any:
     try:
         from ultralytics import YOLO
     except ImportError as error:
@@ -35,7 +43,7 @@ def load_yolo(weights):
         raise Error(f"{weights}: {one_line(error)}") from error
 
 
-def export(args, folder):
+def export(args: argparse.Namespace, folder: str) -> str:
     """Path of the model that ultralytics wrote, in this folder."""
     yolo = load_yolo(args.weights)
     try:  # nms=False: with the head that needs none, where the model has one; by default YOLOv10 loses it
@@ -46,7 +54,7 @@ def export(args, folder):
         raise Error(f"{args.weights}: export: {one_line(error)}") from error
 
 
-def raw_values(graph):
+def raw_values(graph: onnx.GraphProto) -> list[str] | None:
     """Names of the values [1, 64, anchors], bins of the box sides, and [1, classes, anchors], logits; None if unknown."""
     shapes = {v.name: dims(v) for v in graph.value_info}
     makers = {name: n for n in graph.node for name in n.output}
@@ -60,7 +68,7 @@ def raw_values(graph):
     return None
 
 
-def cut_raw(path, target):
+def cut_raw(path: str, target: str) -> None:
     """The model up to these values, by onnx's own extractor, and a Concat of them."""
     model = onnx.shape_inference.infer_shapes(load_model(path))
     names = raw_values(model.graph)
@@ -75,7 +83,7 @@ def cut_raw(path, target):
     onnx.save(part, target)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     make_folder(os.path.dirname(os.path.abspath(args.output)))
     with tempfile.TemporaryDirectory() as folder:
         path = export(args, folder)
@@ -89,8 +97,8 @@ def run(args):
     print(f"{args.output}: {os.path.getsize(args.output)} bytes, {outputs}")
 
 
-def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command_parser(__doc__)
     parser.add_argument("weights", metavar="WEIGHTS", help=".pt of ultralytics, or the name of one that it knows")
     parser.add_argument("--head", choices=HEADS, default="e2e", help="(e2e)")
     parser.add_argument("--opset", type=int, default=13, metavar="N", help="(13)")
@@ -101,7 +109,7 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     with user_errors("export_yolo.py"):
         run(args)

@@ -9,21 +9,27 @@ import argparse
 import html
 import json
 import os
-import sys
+from collections.abc import Sequence
 
-from int4q.lab.run import TMP, add_tool_option, call_int4q, find_int4q, shown, tool_version, user_errors, write_whole
-from int4q.lab.plots import conv_errors
-from int4q.lab.report_page import inline, page
+from int4q.lab.base.errors import user_errors
+from int4q.lab.base.files import write_whole
+from int4q.lab.base.options import command_parser
+from int4q.lab.base.places import TMP
+from int4q.lab.base.tables import shown
+from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_version
+from int4q.lab.base.types import Row
+from int4q.lab.pages.page import inline, page
+from int4q.lab.pages.plots import conv_errors
 
 HIGH = 18  # of a drawn histogram, in pixels
 HEAD = ("Conv", "shape", "stored as", "scales", "zero point", "bytes", "SQNR dB", "largest error", "codes", "steps")
 
 
-def escape(value):
+def escape(value: object) -> str:
     return "" if value is None else html.escape(str(value))
 
 
-def totals(report):
+def totals(report: Row) -> str:
     """The table of what is stored how often, in how many bytes."""
     found = {}
     for conv in report["convs"]:
@@ -34,7 +40,7 @@ def totals(report):
     return f"<table><tr><th>stored as</th><th>Convs</th><th>bytes, with scales</th></tr>{rows}</table>"
 
 
-def codes(histogram):
+def codes(histogram: Sequence[int] | None) -> str:
     """A small picture of how often each code occurs, the lowest at the left."""
     if not histogram:
         return ""
@@ -44,7 +50,7 @@ def codes(histogram):
     return f'<svg width="{len(histogram) * wide:g}" height="{HIGH}" fill="#2166ac">{bars}</svg>'
 
 
-def conv_row(conv):
+def conv_row(conv: Row) -> str:
     scales = "" if conv["scale_min"] is None else f"{conv['scale_min']:.3g} .. {conv['scale_max']:.3g}"
     block = f" {conv['block']}" if conv["block"] else ""
     cells = [escape(conv["node"]).replace("/", "<wbr>/"), "x".join(map(str, conv["shape"] or [])), escape(conv["storage"]),
@@ -53,28 +59,28 @@ def conv_row(conv):
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def conv_table(convs):
+def conv_table(convs: Sequence[Row]) -> str:
     return ('<div class="wide"><table class="names"><tr>' + "".join(f"<th>{head}</th>" for head in HEAD) + "</tr>\n"
             + "\n".join(map(conv_row, convs)) + "</table></div>")
 
 
-def lines(title, texts):
+def lines(title: str, texts: Sequence[str] | None) -> str | None:
     return f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>" if texts else None
 
 
-def plot(convs):
+def plot(convs: Sequence[Row]) -> str | None:
     measured = [c for c in convs if c["sqnr_db"] is not None]
     if not measured:
         return None
     return ("<h2>What each Conv lost</h2><p class='note'>SQNR of the decoded weights against the reference: 6 dB more is half"
-            f" the error. In the order of the graph, those stored exactly left out.</p>{inline(conv_errors(measured))}")
+            f" the error. In the order of the graph, those stored exactly left out.</p>{inline(conv_errors(measured), 'errors')}")
 
 
-def make_page(tool, path, reference):
+def make_page(tool: str, path: str, reference: str | None) -> str:
     """Text of the page."""
     more = ["--reference", reference] if reference else []
     report = json.loads(call_int4q(tool, "inspect", path, "--stats", "--json", "-", *more))
-    model, inline.count = report["model"], 0
+    model = report["model"]
     opsets = ", ".join(f"{domain} {version}" for domain, version in model["opsets"].items())
     size = f"{model['bytes']:,} bytes"
     if reference:
@@ -86,8 +92,8 @@ def make_page(tool, path, reference):
                                          lines("Other differences", report.get("differences"))])
 
 
-def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command_parser(__doc__)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("--reference", metavar="MODEL", help="the one that it was made from")
     parser.add_argument("-o", "--output", metavar="FILE", default=os.path.join(TMP, "inspect.html"), help="(tmp/inspect.html)")
@@ -95,7 +101,7 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     with user_errors("inspect_page.py"):
         text = make_page(find_int4q(args.int4q), args.model, args.reference)

@@ -16,53 +16,74 @@ from the same input and settings is not made again.
 """
 import argparse
 import contextlib
+import importlib
 import importlib.util
 import io
 import logging
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 
 import onnx
 import onnxruntime
-from int4q.lab.run import (TMP, add_tool_option, call_int4q, digest, find_int4q, make_folder, read_json, tool_version,
-                   user_errors, write_json)
-from int4q.lab.commands.calibrate import file_sha256, picture_feeds
-from int4q.lab.detectors import Error, add_family_options, family_help, load_model, one_line
 from onnx import numpy_helper
-from int4q.lab.graph import stored
-from tqdm import tqdm
+
+from int4q.lab.base.errors import Error, one_line, user_errors
+from int4q.lab.base.files import digest, file_sha256, make_folder, read_json, write_json
+from int4q.lab.base.options import command_parser
+from int4q.lab.base.places import TMP
+from int4q.lab.base.progress import progress
+from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_version
+from int4q.lab.base.types import Feeds as FeedValues
+from int4q.lab.calibration.feeds import Feed, picture_feeds
+from int4q.lab.detection.detectors import Detector, add_family_options, family_help
+from int4q.lab.detection.pictures import sample_pictures
+from int4q.lab.models.graph import stored
+from int4q.lab.models.session import load_model
 
 KINDS = ("ort", "int4q", "modelopt")
 OPSET = 13  # the first whose DequantizeLinear has an axis
 
 
 class Feeds:
-    """What ONNX Runtime's calibration reads: get_next gives {input: array}, None in the end."""
+    """What calibrations read: get_next gives {input: array}, None in the end; ModelOpt also calls get_first and rewind."""
 
-    def __init__(self, makers):
-        self.left = iter(tqdm(makers, unit="image", disable=None))
+    def __init__(self, makers: Sequence[Feed]) -> None:
+        self.makers = makers
+        self.rewind()
 
-    def get_next(self):
+    def rewind(self) -> None:
+        self.left = iter(progress(self.makers, "image"))
+
+    def get_first(self) -> FeedValues:
+        return self.makers[0]()
+
+    def get_next(self) -> FeedValues | None:
         make = next(self.left, None)
         return make() if make else None
 
 
-def conv_names(path):
+def feeds_of(args: argparse.Namespace) -> list[Feed]:
+    pictures = sample_pictures(args.images, args.number, args.seed)
+    return picture_feeds(Detector(args.model, args.family, args.size, args.threads), pictures)
+
+
+def conv_names(path: str) -> list[str]:
     return [n.name for n in load_model(path).graph.node if n.op_type == "Conv"]
 
 
-def with_opset(args, folder):
+def with_opset(path: str, tool: str, folder: str) -> str:
     """Path of the model, raised to the opset that has DequantizeLinear with an axis.
 
     int4q raises it as it rewrites and restores; then each weight takes its own value again.
     """
-    model = onnx.load(args.model)
+    model = onnx.load(path)
     if max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0) >= OPSET:
-        return args.model
-    tool, rewritten, raised = find_int4q(args.int4q), *(os.path.join(folder, n) for n in ("int8.onnx", "raised.onnx"))
-    call_int4q(tool, "rewrite", args.model, "--format", "int8", "--opset", OPSET, "-q", "-o", rewritten)
+        return path
+    rewritten, raised = (os.path.join(folder, n) for n in ("int8.onnx", "raised.onnx"))
+    call_int4q(tool, "rewrite", path, "--format", "int8", "--opset", OPSET, "-q", "-o", rewritten)
     call_int4q(tool, "restore", rewritten, "-q", "-o", raised)
-    own, found = stored(model), onnx.load(raised)
+    own, found = stored(model.graph), onnx.load(raised)
     for tensor in found.graph.initializer:
         if tensor.name in own:
             tensor.CopyFrom(numpy_helper.from_array(own[tensor.name], tensor.name))
@@ -70,39 +91,38 @@ def with_opset(args, folder):
     return raised
 
 
-def make_ort(args, target):
+def make_ort(args: argparse.Namespace, target: str) -> None:
     from onnxruntime import quantization
     if not all(conv_names(args.model)):
         raise Error(f"{args.model}: ONNX Runtime's quantizer needs a name for every Conv")
     with tempfile.TemporaryDirectory() as folder, quiet():
         ready = os.path.join(folder, "ready.onnx")
-        quantization.shape_inference.quant_pre_process(with_opset(args, folder), ready, skip_symbolic_shape=True)
+        quantization.shape_inference.quant_pre_process(with_opset(args.model, find_int4q(args.int4q), folder), ready, skip_symbolic_shape=True)
         quantization.quantize_static(
-            ready, target, Feeds(picture_feeds(args.model, args)), quant_format=quantization.QuantFormat.QDQ,
+            ready, target, Feeds(feeds_of(args)), quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"], per_channel=True, activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8, calibrate_method=quantization.CalibrationMethod.MinMax)
 
 
-def make_int4q(args, target):
+def make_int4q(args: argparse.Namespace, target: str) -> None:
     call_int4q(find_int4q(args.int4q), "rewrite", args.model, "--format", "int8", "-q", "-f", "-o", target)
 
 
-def make_modelopt(args, target):
+def make_modelopt(args: argparse.Namespace, target: str) -> None:
     try:
         from modelopt.onnx.quantization import quantize
     except ImportError as error:
         raise Error(f"ModelOpt is not installed: pip install nvidia-modelopt[onnx] ({one_line(error)})") from error
-    feeds = [make() for make in picture_feeds(args.model, args)]
+    feeds = [make() for make in feeds_of(args)]
     with quiet():
         quantize(args.model, calibration_data_reader=Feeds([lambda f=f: f for f in feeds]), quantize_mode="int8",
                  op_types_to_quantize=["Conv"], high_precision_dtype="fp32", output_path=target)
-
 
 MAKERS = {"ort": ("ort-w8a8", make_ort), "int4q": ("int4q-w8", make_int4q), "modelopt": ("modelopt-w8a8", make_modelopt)}
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """The quantizers talk on standard output and by warnings."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -113,7 +133,7 @@ def quiet():
         logging.disable(level)
 
 
-def version_of(kind, args):
+def version_of(kind: str, args: argparse.Namespace) -> str:
     if kind == "int4q":
         return tool_version(find_int4q(args.int4q))
     if kind == "ort":
@@ -121,7 +141,7 @@ def version_of(kind, args):
     return getattr(importlib.import_module("modelopt"), "__version__", "") if importlib.util.find_spec("modelopt") else ""
 
 
-def make(kind, args):
+def make(kind: str, args: argparse.Namespace) -> tuple[str, bool]:
     """(path, True if it was there already)."""
     name, maker = MAKERS[kind]
     path, stamp = os.path.join(args.output, f"{name}.onnx"), os.path.join(args.output, f"{name}.stamp.json")
@@ -145,7 +165,7 @@ def make(kind, args):
     return path, False
 
 
-def make_all(args):
+def make_all(args: argparse.Namespace) -> None:
     load_model(args.model)
     make_folder(args.output)
     kinds = args.kind or [k for k in KINDS if k != "modelopt" or importlib.util.find_spec("modelopt")]
@@ -154,9 +174,8 @@ def make_all(args):
         print(f"{os.path.getsize(path):12d} bytes  {path}{' (was there)' if old else ''}")
 
 
-def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, epilog=family_help(),
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command_parser(__doc__, family_help())
     parser.add_argument("model", metavar="MODEL", help="float")
     parser.add_argument("--images", required=True, metavar="DIR", help="pictures for the ranges of activations")
     parser.add_argument("-n", "--number", type=int, default=16, metavar="N", help="pictures (16)")
@@ -172,7 +191,7 @@ def parse(argv):
     return args
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     with user_errors("int8_baseline.py"):
         make_all(args)

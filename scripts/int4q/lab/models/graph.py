@@ -5,12 +5,23 @@ A model is its nodes in their order.  A cut at position p divides it into nodes 
 is *live* there: computed before it (or an input of the model), used behind it or an output of the model.  Nodes that
 compute from constants alone belong to every part that needs them.
 """
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
 import onnx
-from int4q.lab.detectors import inputs_of, open_session
 from onnx import numpy_helper
 
+from int4q.lab.base.types import Array, Feeds
+from int4q.lab.models.session import inputs_of, open_session
 
-def constants(graph):
+
+class Changes(NamedTuple):
+    """What a part of a graph is to be changed in."""
+    stored: Mapping[str, Array] = {}          # values of constants
+    inputs: Mapping[str, Sequence[str]] = {}  # {first output of a node: its new inputs}
+
+
+def constants(graph: onnx.GraphProto) -> set[str]:
     """Names of the values that no input of the model decides."""
     known = {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
     for node in graph.node:
@@ -20,14 +31,15 @@ def constants(graph):
     return known
 
 
-def stored(model):
-    """{name: array} of the initializers and the Constant nodes."""
-    found = {t.name: t for t in model.graph.initializer}
-    found.update((n.output[0], n.attribute[0].t) for n in model.graph.node if n.op_type == "Constant" and n.attribute)
-    return {name: numpy_helper.to_array(t) for name, t in found.items() if t.data_type}
+def stored(graph: onnx.GraphProto, names: Collection[str] | None = None) -> dict[str, Array]:
+    """{name: array} of the initializers and the Constant nodes, or of those with these names."""
+    found = {t.name: t for t in graph.initializer}
+    found.update((n.output[0], n.attribute[0].t) for n in graph.node if n.op_type == "Constant" and n.attribute)
+    return {name: numpy_helper.to_array(t) for name, t in found.items()
+            if t.data_type and (names is None or name in names)}
 
 
-def used_by(node):
+def used_by(node: onnx.NodeProto) -> list[str]:
     """Names that a node reads, those in its bodies included."""
     names = [n for n in node.input if n]
     for attribute in node.attribute:
@@ -43,7 +55,7 @@ def used_by(node):
 class Graph:
     """The order of a model's nodes, and what is live where. `outputs`: values that are wanted in the end."""
 
-    def __init__(self, model, outputs):
+    def __init__(self, model: onnx.ModelProto, outputs: Iterable[str]) -> None:
         self.model, self.nodes, self.outputs = model, list(model.graph.node), list(outputs)
         self.fixed = constants(model.graph)
         self.inputs = [i.name for i in inputs_of(model.graph)]
@@ -55,27 +67,26 @@ class Graph:
             if not self.is_fixed(node):
                 self.made.update(dict.fromkeys(node.output, at))
 
-    def is_fixed(self, node):
+    def is_fixed(self, node: onnx.NodeProto) -> bool:
         return bool(node.output) and node.output[0] in self.fixed
 
-    def live(self, cut):
+    def live(self, cut: int) -> list[str]:
         """Names, in the order in which they are computed."""
         return [name for name, at in self.made.items() if at < cut <= self.last.get(name, -1)]
 
-    def best_cut(self, low, high):
+    def best_cut(self, low: int, high: int) -> int:
         """The last position in low .. high where the fewest values are live."""
         return min(range(high, low - 1, -1), key=lambda cut: len(self.live(cut)))
 
-    def part(self, first, last, values, outputs, changes=None):
+    def part(self, first: int, last: int, values: Feeds, outputs: Sequence[str],
+             changes: Changes | None = None) -> onnx.ModelProto:
         """A model of nodes [first, last) that computes `outputs` from `values` {name: array}.
-
-        `changes`: {"stored": {name: array}, "inputs": {first output of a node: its new inputs}}.
         """
-        changes = changes or {"stored": {}, "inputs": {}}
+        changes = changes or Changes()
         chosen, wanted = [], set(outputs)
         for at in range(len(self.nodes) - 1, -1, -1):
             node = self.nodes[at]
-            if not wanted.intersection(node.output) or any(name in changes["stored"] for name in node.output):
+            if not wanted.intersection(node.output) or any(name in changes.stored for name in node.output):
                 continue
             if not (first <= at < last or self.is_fixed(node)):
                 continue
@@ -86,24 +97,25 @@ class Graph:
         copy.graph.name = "part"
         copy.graph.node.extend(reversed(chosen))
         copy.graph.initializer.extend(t for t in self.model.graph.initializer
-                                      if t.name in wanted and t.name not in changes["stored"])
+                                      if t.name in wanted and t.name not in changes.stored)
         copy.graph.sparse_initializer.extend(t for t in self.model.graph.sparse_initializer if t.values.name in wanted)
-        copy.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in changes["stored"].items())
+        copy.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in changes.stored.items())
         copy.graph.input.extend(onnx.helper.make_tensor_value_info(
             name, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for name, a in values.items() if name in wanted)
         copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
         return copy
 
-    def changed(self, node, changes):
-        if node.output[0] not in changes["inputs"]:
+    def changed(self, node: onnx.NodeProto, changes: Changes) -> onnx.NodeProto:
+        if node.output[0] not in changes.inputs:
             return node
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         del copy.input[:]
-        copy.input.extend(changes["inputs"][node.output[0]])
+        copy.input.extend(changes.inputs[node.output[0]])
         return copy
 
-    def run(self, first, last, states, outputs, threads=1, changes=None):
+    def run(self, first: int, last: int, states: Sequence[Feeds], outputs: Sequence[str], threads: int = 1,
+            changes: Changes | None = None) -> list[Feeds]:
         """[{output: array}] for each state {name: array} that is live at `first`; what is live already is passed on."""
         todo = [name for name in outputs if name not in states[0]]
         passed = [name for name in outputs if name in states[0]]

@@ -11,29 +11,36 @@ target goes half of the way there, and C_yy is drawn half towards independent ch
 Two copies of all live values of all images are held: about 100 MB an image for a detector of 640 x 640.
 """
 import os
-import shlex
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from int4q.lab.detectors import Error
-from int4q.lab.run import call_int4q, find_int4q
 from onnx import numpy_helper
-from int4q.lab.graph import Graph, stored
-from int4q.lab.patches import Moments, counted, patch_blocks, weighed_blocks, windows, write_safetensors
-from tqdm import tqdm
+
+from int4q.lab.base.errors import Error
+from int4q.lab.base.progress import progress
+from int4q.lab.base.tool import call_int4q
+from int4q.lab.base.types import Array, Feeds
+from int4q.lab.calibration.convs import ConvNode
+from int4q.lab.calibration.feeds import Feed, Look
+from int4q.lab.calibration.moments import Moments, write_safetensors
+from int4q.lab.calibration.patches import Conv, counted, patch_blocks, weighed_blocks, windows
+from int4q.lab.detection.attention import Weigher
+from int4q.lab.models.graph import Changes, Graph, stored
 
 GAIN, SHRINKAGE, DAMPING = .5, .5, 1e-4
 NOTHING_TO_QUANTIZE = 4  # exit status of int4q
+Decoded = tuple[Array, Array | None]  # weight and bias of one Conv, as they will be decoded
 
 
-def neighbours(kernel):
+def neighbours(kernel: tuple[int, ...]) -> Array:
     """B [k, k]: the correlation of the elements of a kernel halves with each step of distance."""
     places = np.stack(np.unravel_index(np.arange(np.prod(kernel)), kernel), 1)
     return .5 ** np.sqrt(np.square(places[:, None] - places[None]).sum(-1))
 
 
-def shrunk(covariance, kernel):
+def shrunk(covariance: Array, kernel: tuple[int, ...]) -> Array:
     """A [K, K]."""
     variance = np.diag(covariance).reshape(-1, int(np.prod(kernel))).mean(1)
     prior = np.kron(np.diag((variance + variance.mean()) / 2), neighbours(kernel))
@@ -47,11 +54,11 @@ class Pair(Moments):
     `weight` [O, I/g, kernel ...], float; `origin` [G, K] and `cross` [G, K, K] are sums as those of Moments.
     """
 
-    def __init__(self, conv, weight):
+    def __init__(self, conv: Conv, weight: Array | None) -> None:
         super().__init__()
         self.conv, self.weight, self.origin, self.cross = conv, weight, 0.0, 0.0
 
-    def add_pair(self, values, wanted, weigh):
+    def add_pair(self, values: Array, wanted: Array, weigh: Weigher | None) -> None:
         """Add an input [N, C, sides ...] beside the one of the float model."""
         for image, original in zip(values, wanted):
             originals = patch_blocks(self.conv, windows(self.conv, original))
@@ -61,7 +68,7 @@ class Pair(Moments):
                 self.origin = self.origin + before.sum(2, dtype=np.float64)
                 self.cross = self.cross + np.stack([a @ b.T for a, b in zip(before, block)]).astype(np.float64)
 
-    def aim(self):
+    def aim(self) -> tuple[Array, Array]:
         """(target [O, K], shift [O])."""
         rows = self.weight.astype(np.float64).reshape(self.conv.groups, len(self.weight) // self.conv.groups, -1)
         targets, shifts = [], []
@@ -73,7 +80,7 @@ class Pair(Moments):
             shifts.append(row @ origin - targets[-1] @ mean)
         return np.concatenate(targets), np.concatenate(shifts)
 
-    def tensors(self, name):
+    def tensors(self, name: str) -> Feeds:
         found = super().tensors(name)
         if self.weight is not None:
             target, shift = (a.astype(np.float32) for a in self.aim())
@@ -86,12 +93,12 @@ class Pair(Moments):
 class Quantizer:
     """int4q, for one Conv at a time: what it makes of the Conv alone is what it makes of it in the model."""
 
-    def __init__(self, model, folder, args):
+    def __init__(self, model: onnx.ModelProto, folder: str, tool: str, options: Sequence[str]) -> None:
         self.model, self.folder = model, folder
-        self.tool, self.options = find_int4q(args.int4q), shlex.split(args.rewrite)
-        self.constants = stored(model)
+        self.tool, self.options = tool, options
+        self.constants = stored(model.graph)
 
-    def alone(self, node, name):
+    def alone(self, node: onnx.NodeProto, name: str) -> onnx.ModelProto:
         """A model of one Conv, its weight under its own name."""
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
@@ -103,7 +110,7 @@ class Quantizer:
         found.graph.CopyFrom(onnx.helper.make_graph([copy], "conv", values[:1], values[1:], tensors))
         return found
 
-    def decoded(self, node, name, moments, images):
+    def decoded(self, node: onnx.NodeProto, name: str, moments: Moments, images: int) -> Decoded | None:
         """(weight, bias) as they will be decoded; None if int4q leaves this Conv as it is."""
         paths = [os.path.join(self.folder, part) for part in ("conv.onnx", "statistics", "quantized.onnx", "float.onnx")]
         source, statistics, quantized, back = paths
@@ -116,41 +123,39 @@ class Quantizer:
         call_int4q(self.tool, "restore", quantized, "-q", "-f", "-o", back)
         os.unlink(quantized)
         found = onnx.load(back)
-        values = stored(found)
+        values = stored(found.graph)
         inputs = found.graph.node[0].input
         return values[inputs[1]], values.get(inputs[2]) if len(inputs) > 2 else None
 
 
-def change(node, decoded):
+def change(node: onnx.NodeProto, decoded: Decoded | None) -> Changes:
     """What a part of the graph with this Conv is to be changed in, as graph.Graph has it."""
-    found = {"stored": {}, "inputs": {}}
     if decoded is None:
-        return found
+        return Changes()
     weight, bias = decoded
-    found["stored"][node.input[1]] = weight
-    if bias is not None:
-        name = f"{node.output[0]}|bias"
-        found["stored"][name] = bias
-        found["inputs"][node.output[0]] = [node.input[0], node.input[1], name]
-    return found
+    if bias is None:
+        return Changes({node.input[1]: weight})
+    name = f"{node.output[0]}|bias"
+    return Changes({node.input[1]: weight, name: bias}, {node.output[0]: [node.input[0], node.input[1], name]})
 
 
-def measure(nodes, feeds, look, args):
-    """({weight: Pair}, number of images) for calibrate.conv_nodes, over inputs as calibrate.measure takes them.
+def measure(path: str, nodes: Sequence[ConvNode], feeds: Sequence[Feed], look: Look | None, threads: int, tool: str,
+            options: Sequence[str]) -> tuple[dict[str, Moments], int]:
+    """({weight: Pair}, number of images) for convs.conv_nodes, over inputs as measurement.measure takes them.
 
     A weight of several Convs is measured at the first of them.
     """
-    model = onnx.load(args.model)
+    model = onnx.load(path)
     graph, given = Graph(model, []), [make() for make in feeds]
     weighs = [look(g) if look else None for g in given]
     before, after, at, changes = given, given, 0, None
     images, found, decoded = sum(len(next(iter(g.values()))) for g in given), {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        quantizer = Quantizer(model, folder, args)
-        for place, node, name, conv in tqdm(nodes, unit="Conv", disable=None):
+        quantizer = Quantizer(model, folder, tool, options)
+        for place, node, name, conv in progress(nodes, "Conv"):
             live = graph.live(place)
-            before = graph.run(at, place, before, live, args.threads)
-            after = graph.run(at, place, after, live, args.threads, changes)
+            before = graph.run(at, place, before, live, threads)
+            after = graph.run(at, place, after, live, threads, changes)
             at = place
             if name not in found:
                 found[name] = Pair(conv, quantizer.constants.get(name))

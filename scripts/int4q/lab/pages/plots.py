@@ -3,12 +3,16 @@
 import io
 import itertools
 import textwrap
+from collections.abc import Sequence
 
 import matplotlib
 import numpy
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (the backend comes first)
+from int4q.lab.base.types import Array, Row
+from int4q.lab.pages.front import pareto_front
 
 STYLE = {"svg.hashsalt": "int4q", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False,
          "axes.spines.right": False, "figure.constrained_layout.use": True}
@@ -16,7 +20,7 @@ BLUE, ORANGE = "#2166ac", "#d6604d"
 COLOURS = (BLUE, "#1b7837", "#762a83", "#b8860b", "#4d4d4d", "#c51b7d")
 
 
-def svg(figure):
+def svg(figure: Figure) -> str:
     """The text of a figure, which is closed."""
     text = io.StringIO()
     with matplotlib.rc_context(STYLE):
@@ -25,12 +29,12 @@ def svg(figure):
     return text.getvalue()
 
 
-def short(name, most=44):
+def short(name: str, most: int = 44) -> str:
     """The end of a long name, which tells more than its beginning."""
     return name if len(name) <= most else "…" + name[1 - most:]
 
 
-def sensitivity_bars(rows, title, most=40):
+def sensitivity_bars(rows: Sequence[Row], title: str, most: int = 40) -> Figure:
     """Convs by falling sensitivity; rows of {"layer", "sensitivity"}."""
     rows = sorted(rows, key=lambda row: -row["sensitivity"])
     shown = rows[:most]
@@ -48,7 +52,7 @@ def sensitivity_bars(rows, title, most=40):
     return figure
 
 
-def conv_errors(convs):
+def conv_errors(convs: Sequence[Row]) -> Figure:
     """SQNR of each Conv's weights in the order of the graph, a colour for each storage; rows of inspect's JSON."""
     kinds = sorted({conv["storage"] for conv in convs})
     with matplotlib.rc_context(STYLE):
@@ -70,17 +74,7 @@ def conv_errors(convs):
     return figure
 
 
-def pareto_front(points):
-    """Indices of the points (bytes, mAP) that no other one beats in both, by rising bytes."""
-    order, best, front = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])), -1.0, []
-    for i in order:
-        if points[i][1] > best:
-            best = points[i][1]
-            front.append(i)
-    return front
-
-
-def pareto(rows, split=3.0, depth=12.0):
+def pareto(rows: Sequence[Row], split: float = 3.0, depth: float = 12.0) -> Figure:
     """mAP against megabytes; rows of {"name", "method", "bytes", "mAP", "mAP_low", "mAP_high"}.
 
     The front is numbered, and named below, with 95 % intervals. Models of more than `split` times the smallest one's
@@ -111,20 +105,21 @@ def pareto(rows, split=3.0, depth=12.0):
     return figure
 
 
-def wrapped(items, width=100):
+def wrapped(items: Sequence[str], width: int = 100) -> list[str]:
     """Lines of a title and the items behind it, none of which is divided."""
     text = items[0] + " " + ", ".join(item.replace(" ", "\u00a0") for item in items[1:])
     return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
-def draw_points(axes, rows, points, inside):
+def draw_points(axes: Axes, rows: Sequence[Row], points: Sequence[tuple[float, float]], inside: Sequence[int]) -> None:
     """A colour for each method."""
     methods = sorted({row["method"] for row in rows})
     for i in inside:
         axes.plot(*points[i], "o", color=COLOURS[methods.index(rows[i]["method"]) % len(COLOURS)], markersize=5, zorder=3)
 
 
-def draw_front(axes, rows, points, front):
+def draw_front(axes: Axes, rows: Sequence[Row], points: Sequence[tuple[float, float]],
+               front: Sequence[tuple[int, int]]) -> None:
     """Rings, intervals, numbers, and a line through them."""
     for number, i in front:
         x, y = points[i]
@@ -135,14 +130,14 @@ def draw_front(axes, rows, points, front):
     axes.plot([points[i][0] for _, i in front], [points[i][1] for _, i in front], color=ORANGE, linewidth=1, zorder=1)
 
 
-def add_legend(figure, axes, rows):
+def add_legend(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
     methods = sorted({row["method"] for row in rows})
     for colour, method in zip(itertools.cycle(COLOURS), methods):
         axes.plot([], [], "o", color=colour, markersize=5, label=method)
     figure.legend(frameon=False, fontsize=8, loc="outside upper left", ncols=len(methods))
 
 
-def weight_histograms(weights):
+def weight_histograms(weights: Sequence[tuple[str, Array]]) -> Figure:
     """Weights in units of their channel's step, with the 15 values that 4 bits can hold.
 
     `weights`: [(title, float array, axis 0 the output channels)].

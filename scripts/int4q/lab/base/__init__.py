@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every module may use: errors, files, the tool, tables, workers."""
+

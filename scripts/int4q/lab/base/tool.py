@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tool int4q, as the scripts call it."""
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from int4q.lab.base import places
+from int4q.lab.base.errors import Error, one_line
+
+
+def add_tool_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--int4q", metavar="PROGRAM", help="the tool (default: $INT4Q, build/release/int4q, or in PATH)")
+
+
+def find_int4q(wanted: str | None = None) -> str:
+    """Path of the tool."""
+    wanted = wanted or os.environ.get("INT4Q")
+    built = os.path.join(places.ROOT, "build", "release", "int4q")
+    found = shutil.which(wanted) if wanted else built if os.access(built, os.X_OK) else shutil.which("int4q")
+    if not found:
+        raise Error(f"{wanted}: no such program" if wanted else f"no int4q at {built} or in PATH; build it, or --int4q")
+    return os.path.abspath(found)
+
+
+def call_int4q(tool: str, *args: object, statuses: tuple[int, ...] = (0,)) -> str:
+    """Standard output of the tool; its own line of error becomes ours."""
+    done = subprocess.run([tool, *map(str, args)], capture_output=True, text=True, check=False)
+    if done.returncode not in statuses:
+        raise Error(one_line(done.stderr) or f"{tool} {args[0]}: ended with {done.returncode}")
+    return done.stdout
+
+
+def tool_version(tool: str) -> str:
+    return call_int4q(tool, "--version").splitlines()[0]
+
+
+def versions(tool: str) -> dict[str, str]:
+    """Of everything that a result depends on."""
+    return {"int4q": tool_version(tool), "python": platform.python_version(), "numpy": np.__version__,
+            "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Object detectors: families, pictures, heads, and how good what they find is."""
+

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands of the experiment loop do, beyond one model."""
+

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other tools that quantize models to 4 bits, each with the flags that serve it best."""
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+QUANTIZE_RS = ("import sys, quantize_rs; quantize_rs.quantize(sys.argv[1], sys.argv[2], bits=4, per_channel=True,"
+               " symmetric=True, native_int4=True)")
+LOAD = "import sys, onnxruntime; onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
+# By its module: the console script of MNN runs pip for a package by which it reports each conversion to its makers.
+MNN_CONVERT = ("import os, sys, _tools; _tools.mnnconvert(sys.argv);"
+               " sys.exit(None if os.path.exists(sys.argv[-1]) else 'MNN made no model')")
+MNN_LOAD = "import sys, MNN.nn; MNN.nn.load_module_from_file(sys.argv[1], [], [])"
+MNN_MODELS = {"mnn-hqq": ["--hqq"], "mnn-hqq-block32": ["--hqq", "--weightQuantBlock", "32"]}
+TOOLS = ("quantization-rs", "onnxsim", *MNN_MODELS)
+ONNXSIM = os.path.join(os.path.dirname(sys.executable), "onnxsim")
+
+
+def commands(source: str, target: str, external: bool = False) -> dict[str, list[str]]:
+    """{tool: the command that quantizes source to 4 bits, into target}, of the tools that are installed."""
+    found = {}
+    if importlib.util.find_spec("quantize_rs"):
+        found["quantization-rs"] = [sys.executable, "-c", QUANTIZE_RS, source, target]
+    if os.path.exists(ONNXSIM):
+        found["onnxsim"] = [ONNXSIM, source, target, "--weight-only-quantize-int4", "--target-opset", "21",
+                            *(["--save-as-external-data"] if external else [])]
+    return found
+
+
+def mnn_commands(source: str, target: str) -> dict[str, list[str]]:
+    """The same with MNN, whose models are not ONNX: all Convs, a float scale and zero point a channel or block."""
+    if not importlib.util.find_spec("MNN"):
+        return {}
+    convert = [sys.executable, "-c", MNN_CONVERT, "-f", "ONNX", "--modelFile", source, "--weightQuantBits", "4"]
+    return {name: [*convert, *options, "--MNNModel", target] for name, options in MNN_MODELS.items()}
+
+
+class Kind(NamedTuple):
+    """A form of models: who makes them, and the program that loads one."""
+    commands: Callable[[str, str], dict[str, list[str]]]
+    ending: str
+    load: str
+
+
+KINDS = (Kind(commands, ".onnx", LOAD), Kind(mnn_commands, ".mnn", MNN_LOAD))
+
+
+def failure(command: Sequence[str]) -> str | None:
+    """The last line that a command says when it fails, else None."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = done.stderr.strip().splitlines()
+    return None if done.returncode == 0 else lines[-1] if lines else f"status {done.returncode}"
+
+
+def make(command: Sequence[str], load: str, target: str) -> str | None:
+    """Why the command made no target that the program `load` can read; None if it did."""
+    if os.path.exists(target):
+        os.remove(target)
+    return failure(command) or failure([sys.executable, "-c", load, target])

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX models: sessions, graphs and parts of them, models made up for tests."""
+
