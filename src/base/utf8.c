@@ -25,3 +25,11 @@ size_t i4q_utf8_length(const char *string)
     }
     return 0;
 }
+
+bool i4q_utf8_is_valid(const char *text)
+{
+    size_t length;
+    while (*text && (length = i4q_utf8_length(text)))
+        text += length;
+    return !*text;
+}

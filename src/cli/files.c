@@ -63,7 +63,9 @@ static bool add_file(struct collector *collector, const struct i4q_option *optio
         return i4q_fail(collector->error, I4Q_USAGE, "%s: the name is empty", file.label);
     if (i4q_is_dash(path) && is_output(&file))
         return true; /* standard output is there anyway */
-    file.identity = i4q_is_dash(path) ? i4q_identify_descriptor(STDIN_FILENO) : i4q_identify(path);
+    if (i4q_is_dash(path) ? !i4q_identify_descriptor(&file.identity, STDIN_FILENO)
+                          : !i4q_identify(&file.identity, path))
+        return i4q_fail_errno(collector->error, "%s: cannot look at '%s'", file.label, path);
     collector->files->items[collector->files->count++] = file;
     return true;
 }
@@ -118,9 +120,10 @@ static bool collect(struct collector *collector)
     bool ok = add_file(collector, NULL, ((const struct i4q_common *)collector->arguments)->model);
     for (const struct i4q_option *option = collector->command->options; ok && option->name; option++)
         ok = !option->file || add_option(collector, option);
-    files->items[files->count++] = (struct named_file){.kind = I4Q_FILE_OUTPUT,
-                                                       .label = "standard output",
-                                                       .identity = i4q_identify_descriptor(STDOUT_FILENO)};
+    struct named_file out = {.kind = I4Q_FILE_OUTPUT, .label = "standard output"};
+    if (!i4q_identify_descriptor(&out.identity, STDOUT_FILENO))
+        return i4q_fail_errno(collector->error, "cannot look at standard output");
+    files->items[files->count++] = out;
     return ok;
 }
 

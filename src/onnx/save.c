@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/save.h"
 
+#include "base/utf8.h"
+#include "platform/identity.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +82,18 @@ bool i4q_layout_data_path(struct i4q_arena *arena, const char *path, const char 
     return *data_path != NULL;
 }
 
+/* Whether there can be two files that need each other: what is written to as it is is one. */
+static bool check_files(const struct layouter *layouter)
+{
+    const char *path = layouter->path;
+    if (strcmp(path, "-") == 0)
+        return i4q_fail(layouter->error, I4Q_USAGE,
+                        "a model with external data cannot go to standard output");
+    return !i4q_is_special(path) ||
+           i4q_fail(layouter->error, I4Q_USAGE,
+                    "a model with external data cannot go to '%s', which is no regular file", path);
+}
+
 /* The model names its data file without the directory. */
 static bool place(struct layouter *layouter)
 {
@@ -88,6 +103,10 @@ static bool place(struct layouter *layouter)
         return i4q_fail_memory(layouter->error);
     const char *slash = strrchr(path, '/');
     layout->data_path = path;
+    if (i4q_is_special(path))
+        return i4q_fail(layouter->error, I4Q_USAGE, "its data file '%s' is no regular file", path);
+    if (!i4q_utf8_is_valid(slash ? slash + 1 : path))
+        return i4q_fail(layouter->error, I4Q_USAGE, "the name of its data file '%s' is not UTF-8", path);
     return place_tensors(layouter->model, slash ? slash + 1 : path, layout) ||
            i4q_fail_memory(layouter->error);
 }
@@ -122,10 +141,7 @@ static bool lay_out(struct layouter *layouter)
     *layout = (struct i4q_layout){0};
     if (!i4q_model_each_tensor(layouter->model, collect, layouter))
         return false;
-    if (layout->tensors.count && strcmp(layouter->path, "-") == 0)
-        return i4q_fail(layouter->error, I4Q_USAGE,
-                        "a model with external data cannot go to standard output");
-    if (layout->tensors.count && !place(layouter))
+    if (layout->tensors.count && (!check_files(layouter) || !place(layouter)))
         return false;
     layout->model_bytes = onnx__model_proto__get_packed_size(layouter->model->proto);
     return true;
@@ -135,7 +151,7 @@ bool i4q_layout_check(const char *path, const char *external, struct i4q_error *
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     if (!*external || strchr(external, '/') || strcmp(external, ".") == 0 || strcmp(external, "..") == 0 ||
-        strcmp(external, name) == 0)
+        strcmp(external, name) == 0 || !i4q_utf8_is_valid(external))
         return i4q_fail(error, I4Q_USAGE,
                         "--external-data: '%s' is not auto, inline or the name of a file beside the output",
                         external);
@@ -186,10 +202,22 @@ static void write_data(struct i4q_model *model, const struct i4q_layout *layout,
     }
 }
 
+/* An output as protobuf-c writes to it. */
+struct sink {
+    ProtobufCBuffer base;
+    struct i4q_output *output;
+};
+
+static void append(ProtobufCBuffer *base, size_t size, const uint8_t *data)
+{
+    i4q_output_append(((struct sink *)base)->output, data, size);
+}
+
 static void write_model(struct i4q_model *model, struct i4q_output *output)
 {
+    struct sink sink = {{append}, output};
     send(model, output);
-    onnx__model_proto__pack_to_buffer(model->proto, &output->base);
+    onnx__model_proto__pack_to_buffer(model->proto, &sink.base);
 }
 
 bool i4q_layout_write(struct i4q_model *model, const struct i4q_layout *layout, struct i4q_output *output,
@@ -200,7 +228,7 @@ bool i4q_layout_write(struct i4q_model *model, const struct i4q_layout *layout, 
         write_model(model, output);
         return i4q_output_commit(output, error);
     }
-    if (!i4q_output_open(&data, layout->data_path, output->mode, error)) {
+    if (!i4q_output_open_beside(&data, layout->data_path, output, error)) {
         error->file = layout->data_path;
         return false;
     }

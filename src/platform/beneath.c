@@ -87,7 +87,9 @@ static int open_beneath(int directory, const char *location)
 {
     struct open_how how = {.flags = OPEN_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
     long fd = syscall(SYS_openat2, directory, location, &how, sizeof how);
-    return fd < 0 && errno == ENOSYS ? open_stepwise(directory, location) : (int)fd;
+    bool is_missing =
+        fd < 0 && (errno == ENOSYS || errno == EPERM); /* containers forbid what they do not know */
+    return is_missing ? open_stepwise(directory, location) : (int)fd;
 }
 
 static bool check_location(const struct i4q_external *external, const char *location, struct i4q_error *error)
@@ -128,11 +130,10 @@ static bool map(int fd, const char *location, const struct stat *status, struct 
     return true;
 }
 
-/* Another time the same file may be opened: it is not the model that is wrong. */
-static bool is_our_trouble(int cause)
+/* There is no such file, or what is there is none. All else may be another time, or for somebody else. */
+static bool is_fault_of_model(int cause)
 {
-    return cause == EIO || cause == EMFILE || cause == ENFILE || cause == ENOMEM || cause == EAGAIN ||
-           cause == EINTR;
+    return cause == ENOENT || cause == ENOTDIR || cause == ENAMETOOLONG || cause == ENXIO || cause == ENODEV;
 }
 
 static bool open_file(const struct i4q_external *external, const char *location,
@@ -147,7 +148,7 @@ static bool open_file(const struct i4q_external *external, const char *location,
         return i4q_fail(error, I4Q_MODEL,
                         "'%s' is or goes through a symbolic link; --follow-symlinks allows it", location);
     if (fd < 0)
-        return i4q_fail(error, is_our_trouble(errno) ? I4Q_FAILED : I4Q_MODEL, "cannot open '%s': %s",
+        return i4q_fail(error, is_fault_of_model(errno) ? I4Q_MODEL : I4Q_FAILED, "cannot open '%s': %s",
                         location, strerror(errno));
     bool ok =
         check_file(external, location, fd, &status, error) && map(fd, location, &status, &file->bytes, error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/identity.h"
 
+#include <errno.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,40 +17,60 @@ static bool is_special(const struct stat *status)
     return !S_ISREG(status->st_mode) && !S_ISDIR(status->st_mode);
 }
 
-static struct i4q_inode folder_of(const char *path)
+/* stat(2); that there is nothing is no failure. */
+static bool look(const char *path, struct stat *status, bool *exists)
 {
-    struct stat status;
-    char *copy = strdup(path);
-    bool known = copy && stat(dirname(copy), &status) == 0;
-    free(copy);
-    return known ? inode_of(&status) : (struct i4q_inode){0};
+    *exists = stat(path, status) == 0;
+    return *exists || errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ||
+           errno == ENAMETOOLONG;
 }
 
-struct i4q_identity i4q_identify(const char *path)
+static bool find_folder(const char *path, struct i4q_inode *folder)
+{
+    struct stat status;
+    bool exists;
+    char *copy = strdup(path);
+    bool ok = copy && look(dirname(copy), &status, &exists);
+    free(copy);
+    if (ok && exists)
+        *folder = inode_of(&status);
+    return ok;
+}
+
+bool i4q_identify(struct i4q_identity *identity, const char *path)
 {
     struct stat status, link;
+    bool exists;
     size_t end = strlen(path);
     while (end && path[end - 1] == '/')
         end--;
     size_t start = end;
     while (start && path[start - 1] != '/')
         start--;
-    struct i4q_identity identity = {
-        .folder = folder_of(path), .name = path + start, .name_length = end - start};
-    identity.is_link = lstat(path, &link) == 0 && S_ISLNK(link.st_mode);
-    if (stat(path, &status) == 0) {
-        identity.file = inode_of(&status);
-        identity.is_special = is_special(&status);
+    *identity = (struct i4q_identity){.name = path + start, .name_length = end - start};
+    if (!find_folder(path, &identity->folder) || !look(path, &status, &exists))
+        return false;
+    identity->is_link = lstat(path, &link) == 0 && S_ISLNK(link.st_mode);
+    if (exists) {
+        identity->file = inode_of(&status);
+        identity->is_special = is_special(&status);
     }
-    return identity;
+    return true;
 }
 
-struct i4q_identity i4q_identify_descriptor(int fd)
+bool i4q_identify_descriptor(struct i4q_identity *identity, int fd)
 {
     struct stat status;
     if (fstat(fd, &status) != 0)
-        return (struct i4q_identity){0};
-    return (struct i4q_identity){.file = inode_of(&status), .is_special = is_special(&status)};
+        return false;
+    *identity = (struct i4q_identity){.file = inode_of(&status), .is_special = is_special(&status)};
+    return true;
+}
+
+bool i4q_is_special(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && is_special(&status);
 }
 
 bool i4q_same_inode(const struct i4q_inode *a, const struct i4q_inode *b)
@@ -70,10 +91,11 @@ bool i4q_same_file(const struct i4q_identity *a, const struct i4q_identity *b)
 
 bool i4q_is_descriptor(const char *path)
 {
-    struct stat status;
+    struct stat link, status;
     char *copy = strdup(path), *folder = copy ? realpath(dirname(copy), NULL) : NULL;
     bool is = folder && (strcmp(folder, "/dev") == 0 || strncmp(folder, "/proc/", 6) == 0) &&
-              i4q_identify(path).is_link && stat(path, &status) == 0 && S_ISREG(status.st_mode);
+              lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && stat(path, &status) == 0 &&
+              S_ISREG(status.st_mode);
     free(folder);
     free(copy);
     return is;

@@ -26,11 +26,14 @@ struct i4q_identity {
     bool is_link;    /* the name is a symbolic link */
 };
 
-/* Nothing fails: of what cannot be looked at nothing is known. */
-struct i4q_identity i4q_identify(const char *path);
+/* That there is nothing is no failure; false with errno: it cannot be found out. */
+bool i4q_identify(struct i4q_identity *identity, const char *path);
 
 /* An open file; it has no place. */
-struct i4q_identity i4q_identify_descriptor(int fd);
+bool i4q_identify_descriptor(struct i4q_identity *identity, int fd);
+
+/* Whether there is something that is neither a regular file nor a directory. */
+bool i4q_is_special(const char *path);
 
 bool i4q_same_inode(const struct i4q_inode *a, const struct i4q_inode *b);
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/output.h"
 
+#include "platform/rename.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,32 +18,7 @@ enum {
     BUFFER_SIZE = 1 << 16,
     DIRECT_SIZE = 1 << 15, /* spans at least this large bypass the buffer: a call costs less than a copy */
     MAX_WRITE = 8 << 20,   /* bytes of one system call, so that `sent` is called often enough */
-    MAX_OPEN = 4,          /* outputs open at once */
-    MAX_TRIES = 100,       /* for a free temporary name */
 };
-
-/* Temporary files to remove when the process dies of a signal. A slot is NULL whenever its file is not ours.
- */
-static _Atomic(char *) temporaries[MAX_OPEN];
-
-void i4q_output_remove_temporaries(void)
-{
-    for (int i = 0; i < MAX_OPEN; i++) {
-        char *path = atomic_exchange(&temporaries[i], NULL);
-        if (path)
-            unlink(path);
-    }
-}
-
-static int remember(char *path)
-{
-    for (int i = 0; i < MAX_OPEN; i++) {
-        char *expected = NULL;
-        if (atomic_compare_exchange_strong(&temporaries[i], &expected, path))
-            return i;
-    }
-    return -1;
-}
 
 /* ---- opening */
 
@@ -52,58 +27,48 @@ static bool is_stdout(const char *path)
     return strcmp(path, "-") == 0;
 }
 
+/* A link is a name that is taken, wherever it leads, if not to something that is written to as it is. */
 bool i4q_output_check(const char *path, enum i4q_output_mode mode, struct i4q_error *error)
 {
     struct stat status;
     if (is_stdout(path))
         return true;
-    if (stat(path, &status) == 0) {
-        if (S_ISDIR(status.st_mode))
-            return i4q_fail(error, I4Q_FAILED, "is a directory");
-        if (S_ISREG(status.st_mode) && mode == I4Q_OUTPUT_NEW)
-            return i4q_fail(error, I4Q_FAILED, "already exists; use -f to replace it");
-        return true;
-    }
-    if (errno != ENOENT)
-        return i4q_fail_errno(error, "cannot create");
+    if (lstat(path, &status) != 0)
+        return errno == ENOENT || i4q_fail_errno(error, "cannot create");
+    bool is_link = S_ISLNK(status.st_mode), leads = !is_link || stat(path, &status) == 0;
+    if (leads && S_ISDIR(status.st_mode))
+        return i4q_fail(error, I4Q_FAILED, "is a directory");
+    if ((!leads || S_ISREG(status.st_mode)) && mode == I4Q_OUTPUT_NEW)
+        return i4q_fail(error, I4Q_FAILED, "already exists; use -f to replace it");
     return true;
 }
 
-/* A name beside `path` that nothing else uses: PATH.<random>.tmp */
-static char *temporary_name(const char *path)
+/* Gives the file owner, group and permissions of another, as far as that is allowed. A group that it cannot
+ * have gets what both it and all others had. */
+static bool copy_permissions(int fd, const struct stat *from)
 {
-    uint32_t random = 0;
-    char *name;
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        random = (uint32_t)getpid();
-    return asprintf(&name, "%s.%08x.tmp", path, random) < 0 ? NULL : name;
+    struct stat now;
+    mode_t mode = from->st_mode & 0777, both = (mode >> 3) & mode & 07;
+    if (fstat(fd, &now) != 0)
+        return false;
+    if (now.st_uid != from->st_uid && fchown(fd, from->st_uid, from->st_gid) == 0)
+        now.st_gid = from->st_gid;
+    if (now.st_gid != from->st_gid && fchown(fd, (uid_t)-1, from->st_gid) != 0)
+        mode = (mode & 0700) | both << 3 | both;
+    return fchmod(fd, mode) == 0;
 }
 
-/* Creates the temporary file; it is in the table before it exists, so that a signal cannot slip between. */
-static bool create_temporary(struct i4q_output *output, struct i4q_error *error)
+/* What is to look like another file is nobody else's until it does. */
+static bool create(struct i4q_output *output, const struct stat *like, struct i4q_error *error)
 {
-    for (int i = 0; i < MAX_TRIES; i++) {
-        output->temporary = temporary_name(output->path);
-        if (!output->temporary)
-            return i4q_fail_memory(error);
-        output->slot = remember(output->temporary);
-        output->fd = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (output->fd >= 0)
-            return true;
-        int cause = errno;
-        if (output->slot >= 0)
-            atomic_store(&temporaries[output->slot], NULL);
-        free(output->temporary);
-        output->temporary = NULL;
-        errno = cause;
-        if (cause != EEXIST)
-            break;
-    }
-    return i4q_fail_errno(error, "cannot create");
+    output->fd = i4q_temporary_create(&output->temporary, output->path, like ? 0600 : 0666);
+    if (output->fd < 0)
+        return i4q_fail_errno(error, "cannot create");
+    return !like || copy_permissions(output->fd, like) || i4q_fail_errno(error, "cannot set permissions");
 }
 
-/* A replaced file keeps its permissions. */
-static bool open_file(struct i4q_output *output, struct i4q_error *error)
+/* A replaced file keeps its permissions; a new one gets those of `model`, if there is one. */
+static bool open_file(struct i4q_output *output, const struct i4q_output *model, struct i4q_error *error)
 {
     struct stat status;
     bool exists = stat(output->path, &status) == 0;
@@ -111,35 +76,39 @@ static bool open_file(struct i4q_output *output, struct i4q_error *error)
         output->fd = open(output->path, O_WRONLY | O_CLOEXEC);
         return output->fd >= 0 || i4q_fail_errno(error, "cannot open");
     }
-    if (!create_temporary(output, error))
-        return false;
-    if (exists && fchmod(output->fd, status.st_mode & 0777) != 0)
-        return i4q_fail_errno(error, "cannot set permissions");
-    return true;
+    if (!exists && model && fstat(model->fd, &status) != 0)
+        return i4q_fail_errno(error, "cannot read permissions");
+    return create(output, exists || model ? &status : NULL, error);
 }
 
-static void append_from_protobuf(ProtobufCBuffer *base, size_t size, const uint8_t *data)
+static bool open_output(struct i4q_output *output, const struct i4q_output *model, struct i4q_error *error)
 {
-    i4q_output_append((struct i4q_output *)base, data, size);
+    if (!i4q_output_check(output->path, output->mode, error))
+        return false;
+    output->buffer = malloc(BUFFER_SIZE);
+    if (!output->buffer)
+        return i4q_fail_memory(error);
+    if (is_stdout(output->path))
+        output->fd = STDOUT_FILENO;
+    else if (!open_file(output, model, error)) {
+        i4q_output_abort(output);
+        return false;
+    }
+    return true;
 }
 
 bool i4q_output_open(struct i4q_output *output, const char *path, enum i4q_output_mode mode,
                      struct i4q_error *error)
 {
-    *output = (struct i4q_output){
-        .base.append = append_from_protobuf, .path = path, .mode = mode, .fd = -1, .slot = -1};
-    if (!i4q_output_check(path, mode, error))
-        return false;
-    output->buffer = malloc(BUFFER_SIZE);
-    if (!output->buffer)
-        return i4q_fail_memory(error);
-    if (is_stdout(path))
-        output->fd = STDOUT_FILENO;
-    else if (!open_file(output, error)) {
-        i4q_output_abort(output);
-        return false;
-    }
-    return true;
+    *output = (struct i4q_output){.path = path, .mode = mode, .fd = -1};
+    return open_output(output, NULL, error);
+}
+
+bool i4q_output_open_beside(struct i4q_output *output, const char *path, const struct i4q_output *model,
+                            struct i4q_error *error)
+{
+    *output = (struct i4q_output){.path = path, .mode = model->mode, .fd = -1};
+    return open_output(output, model, error);
 }
 
 /* ---- writing */
@@ -182,12 +151,9 @@ void i4q_output_append(struct i4q_output *output, const void *data, size_t size)
 
 static void release(struct i4q_output *output)
 {
-    /* A handler that has taken the name out of the table is about to use it: then it is not ours to free. */
-    bool ours = output->slot < 0 || atomic_exchange(&temporaries[output->slot], NULL);
-    if (ours)
-        free(output->temporary);
+    i4q_temporary_forget(&output->temporary);
     free(output->buffer);
-    *output = (struct i4q_output){.fd = -1, .slot = -1};
+    *output = (struct i4q_output){.fd = -1};
 }
 
 void i4q_output_abort(struct i4q_output *output)
@@ -196,8 +162,7 @@ void i4q_output_abort(struct i4q_output *output)
         return;
     if (output->fd >= 0 && output->fd != STDOUT_FILENO)
         close(output->fd);
-    if (output->temporary)
-        unlink(output->temporary);
+    i4q_temporary_remove(&output->temporary);
     release(output);
 }
 
@@ -214,22 +179,11 @@ static void sync_directory(const char *path)
     free(copy);
 }
 
-/* Without -f the target must still not exist. File systems that cannot say so atomically are asked by
- * link(2), which never replaces anything. */
-static bool rename_new(const struct i4q_output *output)
-{
-    if (renameat2(AT_FDCWD, output->temporary, AT_FDCWD, output->path, RENAME_NOREPLACE) == 0)
-        return true;
-    if (errno != EINVAL && errno != ENOSYS)
-        return false;
-    return link(output->temporary, output->path) == 0 && unlink(output->temporary) == 0;
-}
-
 static bool close_file(struct i4q_output *output, struct i4q_error *error)
 {
     /* Pipes and devices cannot be synced (EINVAL); a regular file must be before it takes the target's name.
      */
-    if (output->temporary && fsync(output->fd) != 0)
+    if (output->temporary.path && fsync(output->fd) != 0)
         return i4q_fail_errno(error, "cannot write");
     int fd = output->fd;
     output->fd = -1;
@@ -240,10 +194,11 @@ static bool close_file(struct i4q_output *output, struct i4q_error *error)
 
 static bool give_name(struct i4q_output *output, struct i4q_error *error)
 {
-    if (!output->temporary)
+    const char *from = output->temporary.path;
+    if (!from)
         return true;
     bool done =
-        output->mode == I4Q_OUTPUT_NEW ? rename_new(output) : rename(output->temporary, output->path) == 0;
+        output->mode == I4Q_OUTPUT_NEW ? i4q_rename_new(from, output->path) : rename(from, output->path) == 0;
     return done || i4q_fail_errno(error, "cannot rename the finished file");
 }
 
@@ -263,7 +218,7 @@ bool i4q_output_commit(struct i4q_output *output, struct i4q_error *error)
         i4q_output_abort(output);
         return false;
     }
-    if (output->temporary)
+    if (output->temporary.path)
         sync_directory(output->path);
     release(output);
     return true;
@@ -271,45 +226,33 @@ bool i4q_output_commit(struct i4q_output *output, struct i4q_error *error)
 
 /* ---- two files that need each other */
 
-enum undo { UNDO_NOTHING, UNDO_CREATION, UNDO_EXCHANGE };
-
-/* Gives a name in a way that can be undone, where the file system lets us: a file that is replaced takes the
- * temporary name instead. */
-static bool lend_name(struct i4q_output *output, enum undo *undo, struct i4q_error *error)
-{
-    *undo = UNDO_NOTHING;
-    if (output->temporary && output->mode == I4Q_OUTPUT_REPLACE &&
-        renameat2(AT_FDCWD, output->temporary, AT_FDCWD, output->path, RENAME_EXCHANGE) == 0)
-        *undo = UNDO_EXCHANGE;
-    else if (!give_name(output, error))
-        return false;
-    else if (output->mode == I4Q_OUTPUT_NEW)
-        *undo = UNDO_CREATION;
-    return true;
-}
-
-static void take_back(const struct i4q_output *output, enum undo undo)
-{
-    if (undo == UNDO_EXCHANGE)
-        (void)!renameat2(AT_FDCWD, output->temporary, AT_FDCWD, output->path, RENAME_EXCHANGE);
-    else if (undo == UNDO_CREATION && output->temporary)
-        unlink(output->path);
-}
-
+/* The first file has got its name before it is sure that the second gets its own. What it replaced is kept,
+ * under a temporary name, where the file system has hard links. */
 static bool give_names(struct i4q_output *first, struct i4q_output *second, struct i4q_error *error)
 {
-    enum undo undo;
-    sigset_t all, old;
+    struct stat status;
+    struct i4q_temporary old = {0};
+    bool is_new = lstat(first->path, &status) != 0;
+    if (!is_new && first->mode == I4Q_OUTPUT_REPLACE)
+        (void)!i4q_temporary_link(&old, first->path);
+    bool named = give_name(first, error), ok = named && give_name(second, error);
+    if (named && !ok && is_new)
+        unlink(first->path);
+    if (named && !ok && old.path && rename(old.path, first->path) == 0)
+        i4q_temporary_forget(&old);
+    i4q_temporary_remove(&old);
+    return ok;
+}
+
+/* A signal between the two would leave one of them. */
+static bool give_names_undisturbed(struct i4q_output *first, struct i4q_output *second,
+                                   struct i4q_error *error)
+{
+    sigset_t all, before;
     sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all,
-                    &old); /* a handler would remove temporary files, which may be old ones */
-    bool ok = lend_name(first, &undo, error);
-    if (ok && !give_name(second, error)) {
-        take_back(first, undo);
-        ok = false;
-    } else if (ok && undo == UNDO_EXCHANGE)
-        unlink(first->temporary);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    bool ok = give_names(first, second, error);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return ok;
 }
 
@@ -322,8 +265,8 @@ bool i4q_output_commit_both(struct i4q_output *first, struct i4q_output *second,
             error->file = both[i]->path;
             ok = false;
         }
-    ok = ok && give_names(first, second, error);
-    if (ok && second->temporary)
+    ok = ok && give_names_undisturbed(first, second, error);
+    if (ok && second->temporary.path)
         sync_directory(second->path);
     for (int i = 0; i < 2; i++)
         if (ok)

@@ -2,19 +2,19 @@
 /*
  * A file that appears whole or not at all. Bytes go to a temporary file beside the target; commit makes them
  * durable and renames it, abort removes it. Standard output ("-") and what is no regular file (/dev/null, a
- * pipe) are written to directly.
+ * pipe) are written to directly. A file that is replaced hands on its permissions, and its owner and group
+ * where that is allowed; a symbolic link is itself replaced, the file that it leads to stays.
  *
  *   open → append … → commit      or at any time → abort (harmless after commit, and on a zeroed struct)
  *
  * The sink is sticky: after the first failed write the rest is ignored, and commit reports that first error.
- * Appends may also come from protobuf-c, through `base`.
  */
 #ifndef INT4Q_PLATFORM_OUTPUT_H
 #define INT4Q_PLATFORM_OUTPUT_H
 
 #include "base/error.h"
+#include "platform/temporary.h"
 
-#include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 
 enum i4q_output_mode {
@@ -23,13 +23,11 @@ enum i4q_output_mode {
 };
 
 struct i4q_output {
-    ProtobufCBuffer base; /* first, so that protobuf-c can be handed the output */
-    const char *path;     /* borrowed */
+    const char *path; /* borrowed */
     enum i4q_output_mode mode;
     int fd;
-    char *temporary; /* name of the temporary file; NULL when written to directly */
-    int slot;        /* in the table of files to remove when a signal comes */
-    uint8_t *buffer; /* NULL: not open */
+    struct i4q_temporary temporary; /* none when written to directly */
+    uint8_t *buffer;                /* NULL: not open */
     size_t used;
     uint64_t total; /* bytes appended so far */
     /* Called after bytes that bypassed the buffer were written; may be NULL. */
@@ -44,6 +42,10 @@ bool i4q_output_check(const char *path, enum i4q_output_mode mode, struct i4q_er
 
 bool i4q_output_open(struct i4q_output *output, const char *path, enum i4q_output_mode mode,
                      struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* A file that belongs to a model, in the same mode; if it is new, with the model's owner and permissions. */
+bool i4q_output_open_beside(struct i4q_output *output, const char *path, const struct i4q_output *model,
+                            struct i4q_error *error) I4Q_MUST_CHECK;
 void i4q_output_append(struct i4q_output *output, const void *data, size_t size);
 bool i4q_output_commit(struct i4q_output *output, struct i4q_error *error) I4Q_MUST_CHECK;
 
@@ -52,8 +54,5 @@ bool i4q_output_commit(struct i4q_output *output, struct i4q_error *error) I4Q_M
 bool i4q_output_commit_both(struct i4q_output *first, struct i4q_output *second,
                             struct i4q_error *error) I4Q_MUST_CHECK;
 void i4q_output_abort(struct i4q_output *output);
-
-/* Removes the temporary files of all open outputs; async-signal-safe, for handlers of deadly signals. */
-void i4q_output_remove_temporaries(void);
 
 #endif

@@ -2,7 +2,7 @@
 #include "platform/process.h"
 
 #include "base/error.h"
-#include "platform/output.h"
+#include "platform/temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@ bool i4q_process_fill_descriptors(void)
  * handler was reset when it was called. */
 static void die(int signal_number)
 {
-    i4q_output_remove_temporaries();
+    i4q_temporaries_remove();
     raise(signal_number);
     _exit(SIGNALED + signal_number); /* where a C library raises by a call that the sandbox lacks */
 }
@@ -43,7 +43,7 @@ static void lose_input(int signal_number)
     (void)signal_number;
     while (atomic_flag_test_and_set(&told))
         pause();
-    i4q_output_remove_temporaries();
+    i4q_temporaries_remove();
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
     _exit(I4Q_FAILED);
 }

@@ -109,6 +109,7 @@ static const struct call {
     {SYS_fallocate, ANY},
     {SYS_fadvise64, ANY},
     {SYS_fchmod, ANY},
+    {SYS_fchown, ANY},
     {SYS_dup, ANY},
     {SYS_close, ANY},
     {SYS_fcntl, 1, F_GETFD}, /* asked by libraries that are put before libc */

@@ -2,7 +2,10 @@
 """External data: read from beneath the model's directory only, written beside the output."""
 import json
 import os
+import pathlib
+import shutil
 import subprocess
+import tempfile
 
 import numpy as np
 import onnx
@@ -79,6 +82,75 @@ def test_where_it_cannot_go(tmp_path):
     assert "out.onnx.data: already exists" in done.stderr
     assert (tmp_path / "out.onnx.data").read_text() == "precious" and not (tmp_path / "out.onnx").exists()
     assert sorted(os.listdir(tmp_path)) == ["in.onnx", "out.onnx.data", "weights.bin"]
+
+
+def test_only_files_can_be_two(tmp_path):
+    """Nothing is waited for, and nothing is made, where there can be no file beside the model."""
+    save(tmp_path, small())
+    os.mkfifo(tmp_path / "out.onnx.data")
+    os.mkfifo(tmp_path / "pipe")
+    before = sorted(os.listdir(tmp_path))
+    for arguments, message in ((["-o", "out.onnx"], "its data file 'out.onnx.data' is no regular file"), (["-fo", "out.onnx"], "its data file"),
+                               (["-o", "new.onnx", "--external-data", "pipe"], "its data file 'pipe' is no regular file"),
+                               (["-o", "/dev/null"], "cannot go to '/dev/null', which is no regular file"),
+                               (["-o", "/dev/null", "--external-data", "side.bin", "--no-sandbox"], "which is no regular file")):
+        done = subprocess.run([INT4Q, "rewrite", "in.onnx", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 2 and message in done.stderr, done.stderr
+        assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("name, arguments", [("\udcff.onnx", []), ("out.onnx", ["--external-data", "\udcc3"])])
+def test_locations_are_utf8(tmp_path, name, arguments):
+    save(tmp_path, small())
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / name, *arguments, status=2)
+    assert "data" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["in.onnx", "weights.bin"]
+    run_int4q("rewrite", tmp_path / "in.onnx", "-q", "-o", tmp_path / name, "--external-data", "inline")
+
+
+def test_permissions(tmp_path):
+    """A model that was private stays so, with its data."""
+    save(tmp_path, small())
+    os.chmod(tmp_path / "in.onnx", 0o600)
+    run_int4q("rewrite", tmp_path / "in.onnx", "-qfo", tmp_path / "in.onnx")
+    assert {f.name: f.stat().st_mode & 0o777 for f in tmp_path.iterdir() if f.name.startswith("in.")} == {"in.onnx": 0o600, "in.onnx.data": 0o600}
+
+
+@pytest.fixture(name="shared_folder")
+def make_shared_folder():
+    """A folder that everybody may look into, with a model and a program that everybody may run."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        save(folder, small())
+        shutil.copy(INT4Q, folder / "int4q")
+        for file in folder.iterdir():
+            os.chmod(file, 0o755)
+        os.chmod(folder, 0o755)
+        yield folder
+
+
+def run_as_nobody(folder, *arguments):
+    return subprocess.run([folder / "int4q", *arguments], cwd=folder, user=65534, group=65534, extra_groups=[], capture_output=True,
+                          text=True, check=False)
+
+
+def test_sticky_directory(shared_folder):
+    """Where the old model cannot be replaced its new data does not stay."""
+    (shared_folder / "out.onnx").write_text("precious")
+    os.chmod(shared_folder, 0o1777)
+    before = contents(shared_folder)
+    done = run_as_nobody(shared_folder, "rewrite", "in.onnx", "-fo", "out.onnx")
+    assert done.returncode == 1 and "cannot rename the finished file: Operation not permitted" in done.stderr
+    assert contents(shared_folder) == before
+
+
+def test_unreadable_data(shared_folder):
+    """It is not the model that is wrong: status 1."""
+    os.chmod(shared_folder / "weights.bin", 0o600)
+    done = run_as_nobody(shared_folder, "inspect", "in.onnx")
+    assert done.returncode == 1 and "cannot open 'weights.bin': Permission denied" in done.stderr
 
 
 def with_entries(folder, **changes):

@@ -25,6 +25,7 @@ COMMANDS = {
     "replace": ["rewrite", "in.onnx", "-o", "out.onnx", "-f", "--json", "report.json"],
     "external": ["rewrite", "apart.onnx", "-o", "new.onnx"],
     "replace external": ["rewrite", "apart.onnx", "-o", "pair.onnx", "-f"],
+    "replace half": ["rewrite", "apart.onnx", "-o", "half.onnx", "-f"],
     "in place": ["rewrite", "apart.onnx", "-o", "apart.onnx", "-f"],
     "streams": ["rewrite", "-", "-o", "-", "--op-types", "Conv,Gemm"],
     "choice": ["rewrite", "in.onnx", "-o", "out.onnx", "--topk", "sens.json", "--keep", "1", "--keep-format", "int8", "--exclude-from", "names",
@@ -38,12 +39,12 @@ COMMANDS = {
 # its buffer, jansson without random numbers, a directory need not be synced, a helper thread is not needed.
 FAULTS = {
     "malloc": (errno.ENOMEM, {0, 1}), "open": (errno.EMFILE, {0, 1}), "openat": (errno.EIO, {1}), "openat2": (errno.EIO, {1}),
-    "openat2 no": (errno.ENOSYS, {0}), "fstat": (errno.EIO, {1}), "stat": (errno.EIO, {0, 1}), "mmap": (errno.ENOMEM, {1}),
+    "openat2 no": (errno.ENOSYS, {0}), "openat2 forbidden": (errno.EPERM, {0}), "fstat": (errno.EIO, {1}), "stat": (errno.EIO, {0, 1}), "mmap": (errno.ENOMEM, {1}),
     "mmap truncate": ("truncate", {1, 3}), "read": (errno.EIO, {0, 1}), "read interrupted": (errno.EINTR, {0}),
     "read short": ("short", {0}), "write": (errno.EIO, {1}), "write full": (errno.ENOSPC, {1}),
     "write interrupted": (errno.EINTR, {0}), "write short": ("short", {0}), "fsync": (errno.EIO, {0, 1}), "close": (errno.EIO, {0, 1}),
     "fchmod": (errno.EPERM, {1}), "rename": (errno.EIO, {1}), "renameat2": (errno.EIO, {0, 1}),
-    "renameat2 no": (errno.EINVAL, {0}), "link": (errno.EIO, {1}), "madvise": (errno.EINVAL, {0}), "getrandom": (errno.ENOSYS, {0}),
+    "renameat2 no": (errno.EINVAL, {0}), "renameat2 forbidden": (errno.EPERM, {0}), "link": (errno.EIO, {0, 1}), "madvise": (errno.EINVAL, {0}), "getrandom": (errno.ENOSYS, {0}),
     "pthread_create": (errno.EAGAIN, {0}),
 }
 
@@ -66,6 +67,7 @@ def folder(tmp_path_factory):
     for name in ("pair", OLD.removesuffix(".onnx")):
         subprocess.run([INT4Q, "rewrite", "apart.onnx", "-qo", f"{name}.onnx", "--method", "squant"], cwd=path, check=True)
     shutil.copy(path / OLD, path / "out.onnx")
+    shutil.copy(path / "in.onnx", path / "half.onnx")  # has no data file so far
     return path
 
 

@@ -23,3 +23,18 @@ cp good-detector.onnx again.onnx
 int4q rewrite -q again.onnx -o again.onnx -f
 cmp again.onnx out.onnx
 ls -A
+# a symbolic link is itself the output: taken without -f, even when it leads to nothing, and replaced with it
+ln -s good-detector.onnx link.onnx
+ln -s nothing dangling.onnx
+fails 1 int4q rewrite good-detector.onnx -o link.onnx
+fails 1 int4q rewrite good-detector.onnx -o dangling.onnx
+int4q rewrite -qf good-detector.onnx -o link.onnx
+int4q rewrite -qf good-detector.onnx -o dangling.onnx
+cmp link.onnx out.onnx && cmp dangling.onnx out.onnx && cmp good-detector.onnx "$TESTS/../data/good-detector.onnx"
+fails 2 int4q rewrite missing.onnx -o ''
+fails 2 int4q rewrite missing.onnx --json ''
+fails 2 int4q inspect ''
+# names as long as the system lets them be
+long=$(printf 'n%.0s' {1..255})
+int4q rewrite -q good-detector.onnx -o "$long" && cmp "$long" out.onnx
+fails 1 int4q rewrite -q good-detector.onnx -o "${long}n"

@@ -128,7 +128,7 @@ long syscall(long number, ...)
     for (int i = 0; i < 6; i++)
         a[i] = va_arg(rest, long);
     va_end(rest);
-    if (number == SYS_openat2 && fails("openat2"))
+    if ((number == SYS_openat2 && fails("openat2")) || (number == SYS_renameat2 && fails("renameat2")))
         return -1;
     return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
@@ -193,11 +193,6 @@ int fchmod(int fd, mode_t mode)
 int rename(const char *from, const char *to)
 {
     return fails("rename") ? -1 : REAL(rename)(from, to);
-}
-
-int renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags)
-{
-    return fails("renameat2") ? -1 : REAL(renameat2)(from_directory, from, to_directory, to, flags);
 }
 
 int link(const char *from, const char *to)
