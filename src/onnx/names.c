@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/names.h"
 
-#include <fnmatch.h>
 #include <string.h>
 
 static const char WEIGHT_SUFFIX[] = ".weight";
@@ -106,13 +105,4 @@ bool i4q_name_index_make(struct i4q_arena *arena, const struct i4q_names *names,
 const struct i4q_name_hit *i4q_name_index_find(const struct i4q_name_index *index, const char *name)
 {
     return i4q_table_get(&index->hits, name);
-}
-
-/* ---- glob */
-
-/* Without flags fnmatch(3) is what we promise: '/' is a character like others. It takes back only the last
- * '*', so no pattern makes it exponential, and as the tool leaves the locale at "C", any bytes will do. */
-bool i4q_glob_match(const char *pattern, const char *text)
-{
-    return fnmatch(pattern, text, 0) == 0;
 }

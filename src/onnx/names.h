@@ -48,9 +48,4 @@ bool i4q_name_index_make(struct i4q_arena *arena, const struct i4q_names *names,
 /* The Convs with the very alias `name`; NULL when there is none. */
 const struct i4q_name_hit *i4q_name_index_find(const struct i4q_name_index *index, const char *name);
 
-/* Shell glob over the whole text, byte by byte: `*` and `?` also match '/', `[...]` with ranges and classes,
- * `[!...]`, `\` escapes the next character. Takes at most pattern times text steps, more only where brackets
- * are left open. */
-bool i4q_glob_match(const char *pattern, const char *text);
-
 #endif

@@ -25,10 +25,12 @@ bool i4q_patterns_add_lines(struct i4q_arena *arena, struct i4q_patterns *patter
 enum i4q_choice { I4Q_CHOSEN, I4Q_EXCLUDED, I4Q_NOT_INCLUDED };
 
 /* Decides about every Conv of the index: choices[i], and exact[i] = some include pattern is its very name.
- * Unless only_included, all Convs are; exclude wins. Patterns that match no Conv go to `unmatched`
- * (in the arena); whether that is an error is the caller's to say. False only when memory runs out. */
+ * Unless only_included, all Convs are; exclude wins. Patterns that match no Conv go to `unmatched`, each once
+ * (in the arena); whether that is an error is the caller's to say. Time is that of globs times names, which
+ * is bounded; plain names are looked up. I4Q_USAGE: a glob of more than I4Q_GLOB_MAX bytes, or too many of
+ * them. */
 bool i4q_select(const struct i4q_name_index *index, const struct i4q_patterns *included, bool only_included,
                 const struct i4q_patterns *excluded, enum i4q_choice *choices, bool *exact,
-                struct i4q_patterns *unmatched) I4Q_MUST_CHECK;
+                struct i4q_patterns *unmatched, struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

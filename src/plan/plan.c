@@ -100,10 +100,11 @@ static bool apply_patterns(struct planner *planner, const struct i4q_name_index 
     enum i4q_choice *choices = i4q_arena_alloc(arena, index->count, sizeof *choices);
     bool *exact = i4q_arena_alloc(arena, index->count, sizeof *exact);
     struct i4q_patterns unmatched = {0};
-    if (!choices || !exact ||
-        !i4q_select(index, &options->include, options->only_included, &options->exclude, choices, exact,
-                    &unmatched))
+    if (!choices || !exact)
         return i4q_fail_memory(planner->error);
+    if (!i4q_select(index, &options->include, options->only_included, &options->exclude, choices, exact,
+                    &unmatched, planner->error))
+        return false;
     for (size_t i = 0; i < index->count; i++) {
         planner->plan->rows[i].choice = choices[i];
         planner->plan->rows[i].exact = exact[i];

@@ -112,63 +112,6 @@ static void index_has_each_conv_once(void **state)
     assert_null(i4q_name_index_find(&index, "c"));
 }
 
-static void globs(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *pattern, *text;
-        bool matches;
-    } cases[] = {
-        {"*", "", true},
-        {"*", "/a/b", true},
-        {"/model.?/*/Conv", "/model.2/m.0/cv1/conv/Conv", true},
-        {"/model.?/*/Conv", "/model.22/m.0/Conv", false},
-        {"?", "", false},
-        {"a?c", "a/c", true},
-        {"model.[0-3].conv", "model.2.conv", true},
-        {"model.[0-3].conv", "model.4.conv", false},
-        {"model.[!0-3].conv", "model.4.conv", true},
-        {"[]x]", "]", true},
-        {"[a-]", "-", true},
-        {"[a", "[a", true},
-        {"[a", "a", false},
-        {"\\*", "*", true},
-        {"\\*", "x", false},
-        {"[\\]]", "]", true},
-        {"a*b*c", "a-b-b-c", true},
-        {"a*b*c", "a-c-b", false},
-        {"", "", true},
-        {"", "a", false},
-        {"[a\\-c]", "b", false}, /* an escaped '-' is no range */
-        {"[a\\-c]", "-", true},
-        {"[!]]", "]", false},
-        {"[]-a]", "^", true},
-        {"[^a]", "b", true},
-        {"[[:digit:]]", "7", true},
-        {"*.[0-9]", "model.10", false},
-        {"*.cv?.*", "model.8.m.0.cv1.conv", true},
-        {"[!a]", "/", true},
-        {"*\xff", "x\xff", true}, /* not UTF-8 */
-        {"?", "\xc3\xa9", false}, /* two bytes */
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        if (i4q_glob_match(cases[i].pattern, cases[i].text) != cases[i].matches)
-            fail_msg("'%s' against '%s'", cases[i].pattern, cases[i].text);
-}
-
-static void glob_does_not_explode(void **state)
-{
-    (void)state;
-    char text[20001], pattern[2001];
-    memset(text, 'a', sizeof text - 1);
-    text[sizeof text - 1] = '\0';
-    for (size_t i = 0; i + 1 < sizeof pattern; i++)
-        pattern[i] = "*a"[i % 2];
-    pattern[sizeof pattern - 2] = 'b';
-    pattern[sizeof pattern - 1] = '\0';
-    assert_false(i4q_glob_match(pattern, text)); /* backtracking into every star would not end */
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,8 +120,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_without_path_have_no_module, setup, teardown),
         cmocka_unit_test_setup_teardown(no_memory_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(index_has_each_conv_once, setup, teardown),
-        cmocka_unit_test(globs),
-        cmocka_unit_test(glob_does_not_explode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@ struct fixture {
     struct i4q_names names[CONVS];
     struct i4q_name_index index;
     struct i4q_patterns include, exclude, unmatched;
+    struct i4q_error error;
     enum i4q_choice choices[CONVS];
     bool exact[CONVS];
 };
@@ -39,13 +40,18 @@ static void add(struct fixture *fixture, struct i4q_patterns *patterns, const ch
     assert_true(i4q_patterns_add(&fixture->arena, patterns, text));
 }
 
+static bool select_convs(struct fixture *fixture, bool only_included)
+{
+    return i4q_select(&fixture->index, &fixture->include, only_included, &fixture->exclude, fixture->choices,
+                      fixture->exact, &fixture->unmatched, &fixture->error);
+}
+
 /* The choices as letters: + chosen, - excluded, . not included; upper case where a pattern is the very name.
  */
 static const char *choose(struct fixture *fixture)
 {
     static char letters[CONVS + 1];
-    assert_true(i4q_select(&fixture->index, &fixture->include, fixture->include.count > 0, &fixture->exclude,
-                           fixture->choices, fixture->exact, &fixture->unmatched));
+    assert_true(select_convs(fixture, fixture->include.count > 0));
     for (size_t i = 0; i < CONVS; i++)
         letters[i] = fixture->exact[i] ? 'E' : "+-."[fixture->choices[i]];
     return letters;
@@ -87,8 +93,7 @@ static void exclude_keeps_what_include_named(void **state)
 static void only_included_without_patterns(void **state)
 {
     struct fixture *fixture = *state; /* an empty --include-from */
-    assert_true(i4q_select(&fixture->index, &fixture->include, true, &fixture->exclude, fixture->choices,
-                           fixture->exact, &fixture->unmatched));
+    assert_true(select_convs(fixture, true));
     for (size_t i = 0; i < CONVS; i++)
         assert_int_equal(fixture->choices[i], I4Q_NOT_INCLUDED);
 }
@@ -101,6 +106,52 @@ static void many_patterns(void **state)
     assert_string_equal(choose(fixture), "++++");
     assert_int_equal(fixture->unmatched.count, 1000);
     assert_string_equal(fixture->unmatched.items[999], "none.999");
+}
+
+static void same_pattern_once(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 100000; i++)
+        add(fixture, &fixture->exclude, i % 2 ? "none" : "/b/*");
+    add(fixture, &fixture->include, "/b/*"); /* the lists have nothing to do with each other */
+    assert_string_equal(choose(fixture), ".--.");
+    assert_int_equal(fixture->unmatched.count, 1);
+}
+
+static char *text_of(struct fixture *fixture, char c, size_t length)
+{
+    char *text = i4q_arena_alloc(&fixture->arena, length + 1, 1);
+    assert_non_null(text);
+    return memset(text, c, length);
+}
+
+/* A name may have any length. */
+static void long_globs_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    add(fixture, &fixture->include, text_of(fixture, 'a', 5000));
+    add(fixture, &fixture->exclude, text_of(fixture, '?', 1024));
+    assert_true(select_convs(fixture, false));
+    add(fixture, &fixture->exclude, text_of(fixture, '*', 1025));
+    assert_false(select_convs(fixture, false));
+    assert_int_equal(fixture->error.code, I4Q_USAGE);
+    assert_non_null(strstr(fixture->error.message, "has 1025 bytes, a glob at most 1024"));
+}
+
+/* 500 different globs of 1,000 bytes against 100 kB of names: 2^35 steps and more; 100 are fine. */
+static void too_many_globs_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->names[0].alias[I4Q_ALIAS_NODE] = text_of(fixture, 'x', 100000);
+    for (int i = 0; i < 500; i++) {
+        if (i == 100)
+            assert_true(select_convs(fixture, false));
+        add(fixture, &fixture->exclude,
+            i4q_arena_format(&fixture->arena, "%d%s?", i, text_of(fixture, 'x', 1000)));
+    }
+    assert_false(select_convs(fixture, false));
+    assert_int_equal(fixture->error.code, I4Q_USAGE);
+    assert_non_null(strstr(fixture->error.message, "too many globs: with names of 100"));
 }
 
 static void misses_are_told(void **state)
@@ -142,6 +193,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(exclude_keeps_what_include_named, setup, teardown),
         cmocka_unit_test_setup_teardown(only_included_without_patterns, setup, teardown),
         cmocka_unit_test_setup_teardown(many_patterns, setup, teardown),
+        cmocka_unit_test_setup_teardown(same_pattern_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_globs_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(too_many_globs_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(misses_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(pattern_files, setup, teardown),
     };
