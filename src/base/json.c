@@ -2,7 +2,6 @@
 #include "base/json.h"
 
 #include "base/utf8.h"
-#include "platform/output.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -112,22 +111,14 @@ void i4q_json_add(json_t **array, json_t *value)
     settle(array, value, *array && json_array_append_new(*array, value) == 0);
 }
 
-bool i4q_json_write(json_t *document, const char *path, struct i4q_error *error)
+char *i4q_json_print(json_t *document, struct i4q_error *error)
 {
     watch_memory();
     char *text = document ? json_dumps(document, JSON_INDENT(1) | JSON_REAL_PRECISION(PRECISION)) : NULL;
     json_decref(document);
-    if (!text || short_of_memory) {
-        free(text);
-        return i4q_fail_memory(error);
-    }
-    struct i4q_output output;
-    bool ok = i4q_output_open(&output, path, I4Q_OUTPUT_REPLACE, error);
-    if (ok) {
-        i4q_output_append(&output, text, strlen(text));
-        i4q_output_append(&output, "\n", 1);
-        ok = i4q_output_commit(&output, error);
-    }
+    if (text && !short_of_memory)
+        return text;
     free(text);
-    return ok;
+    i4q_fail_memory(error);
+    return NULL;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What JSON needs beyond jansson: errors told apart, text from outside, figures that may not exist, writing a
- * file. */
+/* What JSON needs beyond jansson: errors told apart, text from outside, figures that may not exist. */
 #ifndef INT4Q_BASE_JSON_H
 #define INT4Q_BASE_JSON_H
 
@@ -36,8 +35,8 @@ void i4q_json_put(json_t **object, const char *key, json_t *value);
 /* The same for an element of an array. */
 void i4q_json_add(json_t **array, json_t *value);
 
-/* Writes the document to `path` ("-" is standard output), replacing what is there; takes `document`, which
- * may be NULL for one that memory did not suffice for. */
-bool i4q_json_write(json_t *document, const char *path, struct i4q_error *error) I4Q_MUST_CHECK;
+/* The document as text, which the caller frees; NULL: out of memory. Takes `document`, which may be NULL for
+ * one that memory did not suffice for. */
+char *i4q_json_print(json_t *document, struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

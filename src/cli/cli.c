@@ -254,9 +254,33 @@ void i4q_cli_help(const struct i4q_command *command)
 
 /* ---- ending */
 
+bool i4q_cli_write_json(struct i4q_output *output, json_t *document, struct i4q_error *error)
+{
+    char *text = i4q_json_print(document, error);
+    if (!text)
+        return false;
+    i4q_output_append(output, text, strlen(text));
+    i4q_output_append(output, "\n", 1);
+    free(text);
+    return i4q_output_commit(output, error);
+}
+
+static const char *written; /* where the model is; NULL: nowhere yet */
+
+void i4q_cli_has_written(const char *path)
+{
+    written = i4q_cli_output_name(path);
+}
+
+static void report(const char *subject, const char *message)
+{
+    i4q_log_error("%s: %s%s%s", subject, message, written ? "; the model is written: " : "",
+                  written ? written : "");
+}
+
 int i4q_cli_fail(const char *subject, const struct i4q_error *error)
 {
-    i4q_log_error("%s: %s", error->file ? i4q_cli_input_name(error->file) : subject, error->message);
+    report(error->file ? i4q_cli_input_name(error->file) : subject, error->message);
     return (int)error->code;
 }
 
@@ -279,6 +303,8 @@ int i4q_cli_finish(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    i4q_log_error("standard output: cannot write: %s", strerror(errno));
+    struct i4q_error error = {0};
+    i4q_fail_errno(&error, "cannot write");
+    i4q_cli_fail("standard output", &error);
     return status ? status : I4Q_FAILED;
 }

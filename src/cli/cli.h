@@ -7,8 +7,10 @@
 #define INT4Q_CLI_CLI_H
 
 #include "base/error.h"
+#include "base/json.h"
 #include "plan/patterns.h"
 #include "platform/beneath.h"
+#include "platform/output.h"
 
 #include <stddef.h>
 
@@ -125,6 +127,12 @@ bool i4q_cli_number(const char *what, const char *text, size_t *value,
 
 /* Threads to use; 0: one a processor. */
 unsigned i4q_cli_threads(const struct i4q_common *common);
+
+/* Writes a JSON document, which it takes, to an open output. */
+bool i4q_cli_write_json(struct i4q_output *output, json_t *document, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* The model has been written to `path`: an error that comes after says so. */
+void i4q_cli_has_written(const char *path);
 
 /* Reports an error, about error->file or else about `subject`, and gives the exit status for it. */
 int i4q_cli_fail(const char *subject, const struct i4q_error *error);

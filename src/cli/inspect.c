@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* int4q inspect: load → inspect → check requirements → report. Writes no model. */
-#include "base/json.h"
 #include "cli/cli.h"
 #include "inspect/comparison.h"
 #include "inspect/inspection.h"
@@ -53,6 +52,7 @@ struct run {
     struct arguments *arguments;
     struct i4q_arena arena;
     struct i4q_requirement *requirements;
+    struct i4q_output json;
     struct i4q_model model, reference;
     struct i4q_inspection inspection;
     const char *subject; /* what an error is about */
@@ -69,6 +69,15 @@ static bool parse_requirements(struct run *run)
         if (!i4q_requirement_parse(texts->items[i], &run->requirements[i], run->error))
             return false;
     return true;
+}
+
+static bool open_json(struct run *run)
+{
+    const char *path = run->arguments->json;
+    if (!path)
+        return true;
+    run->subject = i4q_cli_output_name(path);
+    return i4q_output_open(&run->json, path, I4Q_OUTPUT_REPLACE, run->error);
 }
 
 static bool compare(struct run *run, const struct i4q_kernels *kernels)
@@ -113,7 +122,7 @@ static bool tell(struct run *run)
     bool to_stdout = i4q_is_dash(a->json);
     if (a->json) {
         run->subject = i4q_cli_output_name(a->json);
-        if (!i4q_json_write(i4q_inspect_json(&report), a->json, run->error))
+        if (!i4q_cli_write_json(&run->json, i4q_inspect_json(&report), run->error))
             return false;
     }
     if (!to_stdout && i4q_log_verbosity() > I4Q_QUIET)
@@ -151,9 +160,11 @@ static int run_inspect(const struct i4q_command *command, int argc, char **argv)
         i4q_cli_help(command);
     } else if (ok) {
         i4q_cli_enter_sandbox(command, &arguments);
-        ok = parse_requirements(&run) && inspect(&run) && tell(&run) && check_outcome(&run);
+        ok =
+            parse_requirements(&run) && open_json(&run) && inspect(&run) && tell(&run) && check_outcome(&run);
     }
     int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+    i4q_output_abort(&run.json);
     i4q_model_free(&run.reference);
     i4q_model_free(&run.model);
     i4q_arena_free(&run.arena);

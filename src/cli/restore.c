@@ -74,8 +74,11 @@ static bool restore(struct run *run)
     if (!run->restoration.n_weights)
         return i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no weight is decoded from integers");
     run->subject = i4q_cli_output_name(a->output);
-    return i4q_layout_make(&run->model, a->output, a->external, &run->layout, run->error) &&
-           i4q_layout_write(&run->model, &run->layout, &run->output, run->error);
+    if (!i4q_layout_make(&run->model, a->output, a->external, &run->layout, run->error) ||
+        !i4q_layout_write(&run->model, &run->layout, &run->output, run->error))
+        return false;
+    i4q_cli_has_written(a->output);
+    return true;
 }
 
 static void report(const struct run *run)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* int4q rewrite: load → plan → quantize → rewrite → write → report. */
-#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/rewrite_meaning.h"
 #include "onnx/save.h"
@@ -42,7 +41,7 @@ struct run {
     struct i4q_plan_options options;
     struct i4q_input topk;
     struct i4q_statistics statistics;
-    struct i4q_output output;
+    struct i4q_output output, json;
     struct i4q_model model;
     struct i4q_plan plan;
     struct i4q_rewrite rewrite;
@@ -104,12 +103,17 @@ static bool read_topk(struct run *run)
     return true;
 }
 
-static bool open_output(struct run *run)
+static bool open_outputs(struct run *run)
 {
     const struct i4q_rewrite_arguments *a = run->arguments;
     run->subject = i4q_cli_output_name(a->output);
-    return a->dry_run || i4q_output_open(&run->output, a->output,
-                                         a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error);
+    if (!a->dry_run &&
+        !i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error))
+        return false;
+    if (!a->json)
+        return true;
+    run->subject = i4q_cli_output_name(a->json);
+    return i4q_output_open(&run->json, a->json, I4Q_OUTPUT_REPLACE, run->error);
 }
 
 /* --rank stands in for a file of measurements. */
@@ -173,6 +177,7 @@ static bool write_model(struct run *run)
     run->subject = i4q_cli_output_name(run->arguments->output);
     if (!i4q_layout_write(&run->model, &run->layout, &run->output, run->error))
         return false;
+    i4q_cli_has_written(run->arguments->output);
     i4q_log_verbose("%s: written, %zu bytes", run->subject, i4q_layout_bytes(&run->layout));
     return true;
 }
@@ -194,7 +199,7 @@ static bool tell(struct run *run, bool written)
     };
     if (a->json) {
         run->subject = i4q_cli_output_name(a->json);
-        if (!i4q_json_write(i4q_report_json(&report), a->json, run->error))
+        if (!i4q_cli_write_json(&run->json, i4q_report_json(&report), run->error))
             return false;
     }
     if (!i4q_is_dash(a->json) && i4q_log_verbosity() > I4Q_QUIET)
@@ -266,6 +271,7 @@ static bool finish(struct run *run)
 static void free_run(struct run *run)
 {
     i4q_output_abort(&run->output);
+    i4q_output_abort(&run->json);
     i4q_model_free(&run->model);
     i4q_input_close(&run->topk);
     i4q_statistics_close(&run->statistics);
@@ -286,7 +292,7 @@ static int run_rewrite(const struct i4q_command *command, int argc, char **argv)
         i4q_cli_enter_sandbox(command, &arguments);
         run.kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), &error);
         ok = run.kernels && i4q_rewrite_check_usage(&arguments, &error) && read_options(&run) &&
-             open_output(&run) && read_topk(&run) && open_statistics(&run) && decide(&run) && finish(&run);
+             open_outputs(&run) && read_topk(&run) && open_statistics(&run) && decide(&run) && finish(&run);
     }
     /* Before what the error may speak of is freed. */
     int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);

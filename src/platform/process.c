@@ -48,13 +48,29 @@ static void lose_input(int signal_number)
     _exit(I4Q_FAILED);
 }
 
+static void die_of(int signal_number)
+{
+    struct sigaction action = {.sa_handler = die, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
+    if (sigaction(signal_number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+        sigaction(signal_number, &action, NULL);
+}
+
+/* All signals that end a program unless it says otherwise, but for those of its own mistakes, which are left
+ * to debuggers and sanitizers. */
 void i4q_process_handle_signals(void)
 {
+    static const int deadly[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGABRT, SIGALRM, SIGTERM,   SIGPIPE,
+                                 SIGUSR1, SIGUSR2, SIGPROF,  SIGXCPU, SIGXFSZ, SIGVTALRM,
+#ifdef SIGSTKFLT /* Linux */
+                                 SIGPOLL, SIGPWR,  SIGSTKFLT
+#endif
+    };
     struct sigaction lost = {.sa_handler = lose_input};
     sigaction(SIGBUS, &lost, NULL);
-    static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT};
-    struct sigaction action = {.sa_handler = die, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
-        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            sigaction(deadly[i], &action, NULL);
+        die_of(deadly[i]);
+#ifdef SIGRTMIN
+    for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
+        die_of(s);
+#endif
 }

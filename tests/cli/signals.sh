@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$TESTS/functions.sh"
 # A signal ends the program as shells expect, and leaves no temporary file.
-for signal in INT TERM HUP QUIT; do
+ulimit -c 0
+for signal in INT TERM HUP QUIT ABRT ALRM USR1 USR2 PROF VTALRM XCPU XFSZ IO PWR STKFLT RTMIN RTMAX; do
     mkfifo pipe
     env --default-signal="$signal" int4q rewrite pipe -o out.onnx & # the shell ignores INT for it
     pid=$!
@@ -25,3 +26,12 @@ env --default-signal=PIPE int4q rewrite good-detector.onnx -q -o - >&4
 echo "PIPE $(kill -l $?)"
 env --ignore-signal=PIPE int4q rewrite good-detector.onnx -q -o - >&4
 echo "status $?"
+# A limit on the size of files: the same, and where the signal is ignored, an ordinary error.
+echo old >out.onnx
+for how in default ignore; do
+    { (ulimit -f 1 && env --$how-signal=XFSZ int4q rewrite good-detector.onnx -qfo out.onnx) 2>message; } 2>/dev/null
+    echo "$how: status $? $(cat message)"
+    rm message
+    cat out.onnx
+    ls -A
+done
