@@ -3,9 +3,9 @@
  * run. The first pass finds the scales, channel by channel; the second writes the codes, row by row. */
 #include "quantize/columns.h"
 
-#include "base/checked.h"
-#include "base/half.h"
+#include "base/bits.h"
 #include "platform/threads.h"
+#include "quantize/encode.h"
 #include "quantize/scale_search.h"
 
 #include <math.h>
@@ -25,19 +25,13 @@ struct tile {
     size_t row, rows, channel, channels, start, n;
 };
 
-struct chunk {
-    struct i4q_error_sums sums;
-    size_t clipped;
-    bool finite, failed; /* failed: for want of memory */
-};
-
 struct work {
     const struct i4q_quantize_options *options;
     struct i4q_quantize_job *job;
     size_t tile_rows, tile_channels;
-    size_t rows;          /* of a chunk of codes */
-    struct chunk *scales; /* CHANNELS channels each */
-    struct chunk *codes;
+    size_t rows;                /* of a chunk of codes */
+    struct i4q_figures *scales; /* CHANNELS channels each */
+    struct i4q_figures *codes;
 };
 
 /* ---- tiles */
@@ -84,18 +78,6 @@ static void gather(const struct i4q_kernels *kernels, const struct i4q_quantize_
 
 /* ---- scales */
 
-static bool extend(const struct i4q_kernels *kernels, const struct i4q_quantize_job *job, const float *run,
-                   size_t n, struct i4q_extent *extent)
-{
-    float absmax = kernels->absmax(run, n), min = 0, max = 0;
-    if (i4q_grid_needs_range(job->method) && isfinite(absmax))
-        kernels->range(run, n, &min, &max);
-    extent->absmax = fmaxf(extent->absmax, absmax);
-    extent->min = fminf(extent->min, min);
-    extent->max = fmaxf(extent->max, max);
-    return isfinite(absmax);
-}
-
 /* The scales of the channels of one tile, from all rows and elements. */
 static bool find_scales(const struct work *work, size_t channel, size_t channels)
 {
@@ -110,7 +92,7 @@ static bool find_scales(const struct work *work, size_t channel, size_t channels
             size_t n = tile.rows * tile.n;
             gather(kernels, job, &tile, runs);
             for (size_t c = 0; c < tile.channels; c++)
-                finite &= extend(kernels, job, runs + c * n, n, &extents[c]);
+                finite &= i4q_extent_add(&extents[c], kernels, job->method, runs + c * n, n);
         }
     for (size_t c = 0; finite && c < channels; c++) {
         struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extents[c]);
@@ -120,7 +102,7 @@ static bool find_scales(const struct work *work, size_t channel, size_t channels
 }
 
 /* The scale of one channel by a search, which needs all its elements at once. */
-static bool search_scale(const struct work *work, size_t channel, struct chunk *chunk)
+static bool search_scale(const struct work *work, size_t channel, struct i4q_figures *figures)
 {
     struct i4q_quantize_job *job = work->job;
     const struct i4q_kernels *kernels = work->options->kernels;
@@ -128,7 +110,7 @@ static bool search_scale(const struct work *work, size_t channel, struct chunk *
     size_t n = job->outer * job->inner;
     float *run = calloc(n, sizeof *run);
     struct i4q_grid grid;
-    chunk->failed |= !run;
+    figures->failed |= !run;
     if (run)
         gather(kernels, job, &whole, run);
     bool finite = run && i4q_fit_grid(kernels, job->format, job->method, job->half, run, n, &grid);
@@ -142,34 +124,30 @@ static void scale_chunk(void *context, size_t index)
 {
     const struct work *work = context;
     size_t end = at_most((index + 1) * CHANNELS, work->job->channels), step = work->tile_channels;
-    struct chunk *chunk = &work->scales[index];
-    chunk->finite = true;
+    struct i4q_figures *figures = &work->scales[index];
+    figures->finite = true;
     if (i4q_method_searches(work->job->method))
-        for (size_t c = index * CHANNELS; c < end && chunk->finite; c++)
-            chunk->finite = search_scale(work, c, chunk);
+        for (size_t c = index * CHANNELS; c < end && figures->finite; c++)
+            figures->finite = search_scale(work, c, figures);
     else
-        for (size_t c = index * CHANNELS; c < end && chunk->finite; c += step)
-            chunk->finite = find_scales(work, c, at_most(end - c, step));
+        for (size_t c = index * CHANNELS; c < end && figures->finite; c += step)
+            figures->finite = find_scales(work, c, at_most(end - c, step));
 }
 
 /* ---- codes */
 
-/* n codes from element `first` on; where a byte is shared, its other half stays. */
+/* n codes from element `first` on, into zeros: other runs may share the bytes at both ends. */
 static void put_codes(const struct i4q_kernels *kernels, const struct i4q_quantize_job *job, size_t first,
                       const int8_t *codes, size_t n)
 {
-    uint8_t *to = job->codes + i4q_format_bytes(job->format, first - first % 2);
-    if (job->format->bits != 4) {
-        memcpy(job->codes + first, codes, n);
-        return;
-    }
-    if (first % 2 && n) {
-        *to = (uint8_t)((*to & 15) | (codes[0] & 15) << 4);
-        to++, codes++, n--;
-    }
-    kernels->pack4(codes, n - n % 2, to);
-    if (n % 2)
-        to[n / 2] = (uint8_t)((to[n / 2] & 0xf0) | (codes[n - 1] & 15));
+    size_t even = i4q_bits_even(job->format->bits), i = 0;
+    for (; i < n && (first + i) % even; i++)
+        i4q_format_store(job->format, job->codes, first + i, codes[i]);
+    size_t whole = (n - i) - (n - i) % even;
+    i4q_encode_pack(kernels, job->format, codes + i, whole,
+                    job->codes + i4q_format_bytes(job->format, first + i));
+    for (i += whole; i < n; i++)
+        i4q_format_store(job->format, job->codes, first + i, codes[i]);
 }
 
 /* The codes of a channel's run of a tile, and what they leave. */
@@ -179,13 +157,10 @@ static void quantize_run(const struct i4q_kernels *kernels, const struct i4q_qua
 {
     float decoded[TILE];
     kernels->quantize(run, n, grid, codes);
-    kernels->dequantize(codes, n, grid->scale, grid->zero, decoded);
-    if (job->half)
-        i4q_half_round(decoded, n);
-    kernels->measure(run, decoded, n, i4q_error_unit(grid->scale * (float)(grid->high - grid->low)), sums);
+    i4q_encode_measure(kernels, job, grid, run, codes, n, decoded, sums);
 }
 
-static void code_tile(const struct work *work, const struct tile *tile, struct chunk *chunk)
+static void code_tile(const struct work *work, const struct tile *tile, struct i4q_figures *figures)
 {
     const struct i4q_kernels *kernels = work->options->kernels;
     float runs[TILE];
@@ -194,9 +169,9 @@ static void code_tile(const struct work *work, const struct tile *tile, struct c
     gather(kernels, work->job, tile, runs);
     for (size_t c = 0; c < tile->channels; c++) {
         struct i4q_grid grid = i4q_job_load_grid(work->job, tile->channel + c);
-        quantize_run(kernels, work->job, &grid, runs + c * run, run, codes + c * run, &chunk->sums);
+        quantize_run(kernels, work->job, &grid, runs + c * run, run, codes + c * run, &figures->sums);
         if (i4q_method_searches(work->job->method))
-            chunk->clipped += i4q_grid_clipped(&grid, runs + c * run, run);
+            figures->clipped += i4q_grid_clipped(&grid, runs + c * run, run);
     }
     for (size_t row = 0; row < tile->rows; row++) {
         for (size_t c = 0; c < tile->channels; c++)
@@ -210,6 +185,7 @@ static void code_chunk(void *context, size_t index)
     const struct work *work = context;
     const struct i4q_quantize_job *job = work->job;
     size_t end = at_most((index + 1) * work->rows, job->outer);
+    work->codes[index].finite = true;
     for (size_t row = index * work->rows; row < end; row += work->tile_rows)
         for (size_t c = 0; c < job->channels; c += work->tile_channels)
             for (size_t start = 0; start < job->inner; start += RUN) {
@@ -223,32 +199,16 @@ static void code_chunk(void *context, size_t index)
 
 /* ---- both passes */
 
-static void finish(struct i4q_quantize_job *job, const struct chunk *codes, size_t n_codes)
-{
-    struct i4q_error_sums sums = {0};
-    size_t count = job->outer * job->channels * job->inner;
-    for (size_t i = 0; i < n_codes; i++) {
-        i4q_error_add(&sums, &codes[i].sums);
-        job->clipped += codes[i].clipped;
-    }
-    if (job->format->bits == 4 && count % 2)
-        job->codes[count / 2] &= 15;
-    job->drift = NAN; /* nobody adds it up */
-    job->signal = sums.signal;
-    job->noise = sums.noise;
-    job->max_error = sums.max_error;
-    job->sqnr_db = i4q_error_sqnr(&sums);
-}
-
 static struct work make_work(const struct i4q_quantize_options *options, struct i4q_quantize_job *job)
 {
+    size_t even = i4q_bits_even(job->format->bits);
     size_t inner = at_most(job->inner, RUN), rows = CHUNK_CODES / (job->channels * job->inner) + 1;
     struct work work = {.options = options,
                         .job = job,
                         .tile_rows = RUN / inner,
                         .tile_channels = inner < LINE ? LINE / inner : 1};
     work.rows = rows < work.tile_rows ? work.tile_rows : rows;
-    work.rows += work.rows % 2; /* two codes share a byte */
+    work.rows = i4q_div_up(work.rows, even) * even; /* codes share bytes */
     return work;
 }
 
@@ -256,23 +216,22 @@ bool i4q_quantize_scattered(const struct i4q_quantize_options *options, struct i
                             struct i4q_error *error)
 {
     struct work work = make_work(options, job);
+    struct i4q_figures total = {.finite = true};
     size_t n_scales = i4q_div_up(job->channels, CHANNELS), n_codes = i4q_div_up(job->outer, work.rows);
-    struct chunk *chunks = calloc(n_scales + n_codes, sizeof *chunks);
-    if (!chunks)
+    struct i4q_figures *parts = calloc(n_scales + n_codes, sizeof *parts);
+    if (!parts)
         return i4q_fail_memory(error);
-    work.scales = chunks;
-    work.codes = chunks + n_scales;
+    work.scales = parts;
+    work.codes = parts + n_scales;
+    memset(job->codes, 0, i4q_job_code_bytes(job));
     i4q_parallel_for(options->threads, n_scales, scale_chunk, &work);
-    bool failed = false;
-    job->finite = true;
-    for (size_t i = 0; i < n_scales; i++) {
-        job->finite &= work.scales[i].finite;
-        failed |= work.scales[i].failed;
-    }
-    if (job->finite) {
+    for (size_t i = 0; i < n_scales; i++)
+        i4q_figures_add(&total, &work.scales[i]);
+    if (total.finite)
         i4q_parallel_for(options->threads, n_codes, code_chunk, &work);
-        finish(job, work.codes, n_codes);
-    }
-    free(chunks);
-    return !failed || i4q_fail_memory(error);
+    for (size_t i = 0; total.finite && i < n_codes; i++)
+        i4q_figures_add(&total, &work.codes[i]);
+    total.drift = NAN; /* nobody adds it up */
+    free(parts);
+    return i4q_figures_tell(&total, job, error);
 }

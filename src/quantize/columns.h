@@ -4,7 +4,7 @@
 #ifndef INT4Q_QUANTIZE_COLUMNS_H
 #define INT4Q_QUANTIZE_COLUMNS_H
 
-#include "quantize/quantize.h"
+#include "quantize/job.h"
 
 /* Fills one such job, without blocks, all threads at it. I4Q_FAILED: no memory. */
 bool i4q_quantize_scattered(const struct i4q_quantize_options *options, struct i4q_quantize_job *job,

@@ -52,6 +52,14 @@ struct i4q_quantize_job {
         output_noise; /* estimated power of the outputs and of their error; 0: no estimate */
 };
 
+struct i4q_quantize_options {
+    const struct i4q_kernels *kernels;
+    unsigned threads; /* 0: one a processor */
+    /* Called, on any thread, when some more bytes of weights are done with; may be NULL. */
+    void (*done)(void *context, size_t bytes);
+    void *context;
+};
+
 /* Weights, scales that a channel has (1, or one a block), and all scales. */
 size_t i4q_job_count(const struct i4q_quantize_job *job);
 size_t i4q_job_blocks(const struct i4q_quantize_job *job);

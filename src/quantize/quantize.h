@@ -16,14 +16,6 @@
 #include "kernels/sets.h"
 #include "quantize/job.h"
 
-struct i4q_quantize_options {
-    const struct i4q_kernels *kernels;
-    unsigned threads; /* 0: one a processor */
-    /* Called, on any thread, when some more bytes of weights are done with; may be NULL. */
-    void (*done)(void *context, size_t bytes);
-    void *context;
-};
-
 /* Quantizes all jobs, in chunks of rows spread over the threads. The results do not depend on the number of
  * threads or on the kernel set. I4Q_FAILED: no memory; I4Q_MODEL: moments that are not finite. */
 bool i4q_quantize(const struct i4q_quantize_options *options, struct i4q_quantize_job *jobs, size_t count,

@@ -116,7 +116,64 @@ size_t i4q_chooser_moved(const struct i4q_chooser *chooser)
     return moved;
 }
 
-/* ---- all rows of a weight */
+/* ---- rows on their own */
+
+static double mean_of(const struct i4q_quantize_job *job, size_t channel, size_t i)
+{
+    size_t group = channel / (job->channels / job->moments->groups);
+    return (double)i4q_moments_mean(job->moments, group, i);
+}
+
+/* Writes n chosen codes that share a grid. What they do to the mean of the output, against what they were to
+ * come near, goes to the bias; the errors that are told are those of the weights. */
+static void take_run(struct i4q_encoder *encoder, const struct i4q_row *row, size_t channel, size_t start,
+                     size_t n, struct i4q_error_sums *sums)
+{
+    const struct i4q_quantize_job *job = encoder->job;
+    i4q_encoder_take(encoder, channel * job->inner + start, n, &row->grids[start / row->block],
+                     row->codes + start, sums);
+    for (size_t i = 0; job->bias && i < n; i++)
+        job->bias[channel] += ((double)row->weights[start + i] - (double)encoder->decoded[i]) *
+                              mean_of(job, channel, start + i);
+}
+
+static void take_row(struct i4q_encoder *encoder, const struct i4q_row *row, size_t channel,
+                     struct i4q_figures *figures)
+{
+    size_t index = channel * i4q_job_blocks(encoder->job);
+    double drift = 0;
+    for (size_t first = 0; first < row->count; first += row->block, index++) {
+        size_t end = row->count - first < row->block ? row->count : first + row->block;
+        const struct i4q_grid *grid = &row->grids[first / row->block];
+        struct i4q_error_sums sums = {0};
+        i4q_job_store_grid(encoder->job, index, grid);
+        for (size_t start = first; start < end; start += I4Q_RUN)
+            take_run(encoder, row, channel, start, end - start < I4Q_RUN ? end - start : I4Q_RUN, &sums);
+        figures->clipped += i4q_grid_clipped(grid, row->weights + first, end - first);
+        drift += sums.drift / (double)grid->scale;
+        i4q_error_add(&figures->sums, &sums);
+    }
+    figures->drift = fmax(figures->drift, fabs(drift));
+}
+
+void i4q_quantize_rows(struct i4q_encoder *encoder, size_t channel, size_t channels,
+                       struct i4q_figures *figures)
+{
+    const struct i4q_quantize_job *job = encoder->job;
+    struct i4q_chooser chooser;
+    figures->failed = !i4q_chooser_open(&chooser, encoder->kernels, job);
+    for (size_t c = channel; c < channel + channels && !figures->failed && figures->finite; c++) {
+        figures->finite = i4q_chooser_load(&chooser, c);
+        if (!figures->finite)
+            break;
+        i4q_chooser_round(&chooser, job->chosen ? job->chosen + c * job->inner : NULL);
+        figures->moved += i4q_chooser_moved(&chooser);
+        take_row(encoder, &chooser.row, c, figures);
+    }
+    i4q_chooser_close(&chooser);
+}
+
+/* ---- all rows of a weight together */
 
 enum { ROWS = 16 }; /* that a thread takes */
 

@@ -3,8 +3,8 @@
 #ifndef INT4Q_QUANTIZE_ROWS_H
 #define INT4Q_QUANTIZE_ROWS_H
 
+#include "quantize/encode.h"
 #include "quantize/gptq.h"
-#include "quantize/quantize.h"
 #include "quantize/squant.h"
 
 /* One row of a job, and room to work on it. */
@@ -38,6 +38,10 @@ void i4q_chooser_round(struct i4q_chooser *chooser, const int8_t *chosen);
 
 /* How many codes of the row are not the nearest ones. */
 size_t i4q_chooser_moved(const struct i4q_chooser *chooser);
+
+/* Quantizes some channels of a job: chooses their codes, or takes those that the job holds. */
+void i4q_quantize_rows(struct i4q_encoder *encoder, size_t channel, size_t channels,
+                       struct i4q_figures *figures);
 
 /* Chooses the codes of a whole job by its moments: `codes` [channels * inner]. A weight that is not finite
  * leaves its row as it is, to be found by whoever loads it. Fails as i4q_reconstruct does. */

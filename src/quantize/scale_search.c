@@ -12,7 +12,7 @@ enum {
     STEP = 4,   /* a power of two */
     TILE = 256, /* elements whose errors are added up before the sum is looked at */
     LANES = 4,
-    CODES = 16,
+    CODES = 256,
 };
 
 struct fit {
@@ -69,11 +69,12 @@ static double add_up(const double *values, size_t n)
 static void decode_all(const struct fit *fit, const struct i4q_grid *grid, float decoded[CODES])
 {
     int8_t codes[CODES];
-    for (int i = 0; i < CODES; i++)
-        codes[i] = (int8_t)(grid->low + i);
-    fit->kernels->dequantize(codes, CODES, grid->scale, grid->zero, decoded);
+    size_t n = 0;
+    for (int code = grid->low; code <= grid->high; code++)
+        codes[n++] = (int8_t)code;
+    fit->kernels->dequantize(codes, n, grid->scale, grid->zero, decoded);
     if (fit->half)
-        i4q_half_round(decoded, CODES);
+        i4q_half_round(decoded, n);
 }
 
 static double tile_loss(const struct fit *fit, const struct i4q_grid *grid, const float *decoded,
