@@ -49,6 +49,7 @@ struct i4q_value {
     bool is_input;               /* listed in graph.input, or a formal input of a function */
     bool is_output;              /* listed in the outputs of a graph or function */
     const Onnx__TypeProto *type; /* from graph.input, graph.output or value_info; NULL when unknown */
+    int32_t element_type;        /* TensorProto.DataType, where an upgrade of the opset found it out; else 0 */
     const struct i4q_use *uses;  /* in file order, captures by nested bodies included */
     const struct i4q_use **last_use;
     void *attached; /* for whoever works on the model: what belongs to this value */

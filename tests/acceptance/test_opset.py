@@ -275,8 +275,9 @@ REFUSED = {
     "Scatter": ([INDICES, *node("Scatter", ["c", "i", "c"], axis=1)], 11),
     "Softmax of nothing": (node("Softmax", []), 7),
     "ReduceMax axes not INTS": (node("ReduceMax", axes=1), 17),
-    "GroupNormalization": ([helper.make_node("Cast", [n], [n * 2], to=1) for n in "csb"] + [
+    "GroupNormalization": ([helper.make_node("Secret", [n], [n * 2], domain="local") for n in "csb"] + [
         *node("GroupNormalization", ["cc", "ss", "bb"], num_groups=2)], 18),
+    "Clip": ([helper.make_node("Secret", ["c"], ["d"], domain="local"), *node("Clip", ["d"], min=0.0)], 9),
 }
 
 
@@ -288,6 +289,93 @@ def test_refused(tmp_path, name):
     done = run_int4q("rewrite", source, "-o", target, status=3)
     assert f"node 'it' ({nodes[-1].op_type})" in done.stderr and not target.exists()
     assert not done.stdout
+
+
+# ---- element types
+
+
+def schemas(name):
+    """The operator's schemas that a model may mean before the opset from which on no rule asks for types."""
+    versions = {s.since_version: s for s in onnx.defs.get_all_schemas_with_history() if not s.domain and s.name == name}
+    return [versions[v] for v in versions if 7 <= v <= 20 or v == max((w for w in versions if w <= 7), default=0)]
+
+
+def typed_inputs(schema):
+    """Inputs that share the type of the first output by the schema; of those without end the first two and the ninth."""
+    kind, repeated = schema.outputs[0].type_str, schema.inputs and schema.inputs[-1].option.name == "Variadic"
+    found = {i for i, p in enumerate(schema.inputs) if p.type_str == kind and (p.option.name != "Variadic" or p.is_homogeneous)}
+    last = len(schema.inputs) - 1
+    return found | ({last + 1, last + 8} if repeated and last in found else set())
+
+
+BODIES = {"If", "Loop", "Scan", "SequenceMap"}
+PARTICULAR = {"DFT", "GroupNormalization", "Resize", "Upsample"}  # have rules that ask for more than names
+
+
+def following():
+    """Every operator with each input that tells, in all of its versions, what comes out of it."""
+    for name in sorted({s.name for s in onnx.defs.get_all_schemas_with_history() if not s.domain}):
+        known = [s for s in schemas(name) if s.outputs and "(" not in s.outputs[0].type_str]
+        if not known or name in BODIES | PARTICULAR:
+            continue
+        longest = max(len(s.inputs) for s in known)
+        for i in set.union(*map(typed_inputs, known)):
+            if i != 7 and all(i in typed_inputs(s) or i >= len(s.inputs) for s in known):  # the eighth has no bit of its own
+                yield pytest.param(name, i, max(longest, i + 1), id=f"{name} {i}")
+
+
+def clip_type(folder, *nodes, **more):
+    """The type of the limit that Clip gets, which is that of its input d."""
+    nodes = [CONV, *nodes, *node("Clip", ["d"], min=0.5)]
+    original = make_model(nodes, [WEIGHT, *more.pop("initializers", ())], opset=9, outputs=more.pop("outputs", [unshaped("c")]), **more)
+    rewritten, _ = rewrite(original, folder)
+    return next(n.attribute[0].t.data_type for n in rewritten.graph.node if n.op_type == "Constant" and n.attribute[0].t.dims == [])
+
+
+@pytest.mark.parametrize("name, index, count", following())
+def test_types_follow_every_operator(tmp_path, name, index, count):
+    """One input of DOUBLE among others of which nothing is known; it need not make sense otherwise."""
+    unknown = helper.make_node("Secret", ["x"], ["u"], domain="local")
+    it = helper.make_node(name, ["t" if i == index else "u" for i in range(count)], ["d"])
+    assert clip_type(tmp_path, unknown, it, inputs=[value("x", 1, 3, 6, 6), value("t", 1, kind=TensorProto.DOUBLE)],
+                     local=1) == TensorProto.DOUBLE
+
+
+def body(name, *outputs):
+    return helper.make_graph([helper.make_node("Secret", ["x"], [o.name], domain="local") for o in outputs], name, [], outputs)
+
+
+FLAG, HALF = value("f", 1, kind=TensorProto.BOOL), value("h", 1, kind=TensorProto.FLOAT16)
+# what comes out as d: (nodes, type)
+TELLING = {
+    "Cast": ([helper.make_node("Cast", ["u"], ["d"], to=TensorProto.FLOAT16)], TensorProto.FLOAT16),
+    "Constant": ([constant("d", np.float64(1))], TensorProto.DOUBLE),
+    "ConstantOfShape": ([helper.make_node("ConstantOfShape", ["u"], ["d"])], TensorProto.FLOAT),
+    "ConstantOfShape of a value": ([helper.make_node("ConstantOfShape", ["u"], ["d"], value=tensor("", 1, kind=np.float16))],
+                                   TensorProto.FLOAT16),
+    "RandomNormal": ([helper.make_node("RandomNormal", [], ["d"], shape=[1])], TensorProto.FLOAT),
+    "RandomNormalLike": ([helper.make_node("RandomNormalLike", ["u"], ["d"], dtype=TensorProto.DOUBLE)], TensorProto.DOUBLE),
+    "Split": ([helper.make_node("Cast", ["u"], ["v"], to=TensorProto.FLOAT16), helper.make_node("Split", ["v"], ["e", "d"])],
+              TensorProto.FLOAT16),
+    "If": ([helper.make_node("If", ["u"], ["e", "d"], then_branch=body("a", FLAG, HALF), else_branch=body("b", FLAG, HALF))],
+           TensorProto.FLOAT16),
+    "Loop": ([helper.make_node("Loop", ["u", "", "u"], ["d"], body=body("a", FLAG, HALF))], TensorProto.FLOAT16),
+    "Scan": ([helper.make_node("Scan", ["u"], ["d"], body=body("a", HALF), num_scan_inputs=1)], TensorProto.FLOAT16),
+    "nodes in another order": ([helper.make_node("Relu", ["v"], ["d"]), helper.make_node("Cast", ["u"], ["v"], to=TensorProto.FLOAT16)],
+                               TensorProto.FLOAT16),
+}
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_nodes_tell_types(tmp_path, name):
+    nodes, kind = TELLING[name]
+    assert clip_type(tmp_path, helper.make_node("Secret", ["x"], ["u"], domain="local"), *nodes, local=1) == kind
+
+
+def test_output_tells_the_type(tmp_path):
+    """Nothing is known of what Clip reads, but what comes out is declared."""
+    assert clip_type(tmp_path, helper.make_node("Secret", ["x"], ["d"], domain="local"), local=1,
+                     outputs=[value("c"), value("y", 1, kind=TensorProto.DOUBLE)]) == TensorProto.DOUBLE
 
 
 def test_attribute_of_a_function_is_refused(tmp_path):

@@ -28,8 +28,23 @@ struct i4q_opset_rule {
 extern const struct i4q_opset_rule i4q_opset_rules[];
 extern const size_t i4q_opset_n_rules;
 
-/* Whether ai.onnx has ever had this operator, up to I4Q_OPSET_MAX. */
-bool i4q_opset_knows(const char *op_type);
+/* What every version of an operator before opset 21, from which on no rule asks, says of element types. */
+struct i4q_opset_operator {
+    const char *name;
+    uint8_t
+        inputs; /* bit i: input i has the type of the first output; the last bit: so has all that follows */
+    bool every_output; /* all outputs have that type */
+};
+
+/* The operator, if ai.onnx has ever had it, up to I4Q_OPSET_MAX; else NULL. */
+const struct i4q_opset_operator *i4q_opset_find(const char *op_type);
+
+/* Finds the element types of values, as far as declarations, constants and operators tell them: sets
+ * i4q_value.element_type. */
+void i4q_opset_find_types(struct i4q_model *model);
+
+/* What is known after that: TensorProto.DataType, 0: nothing. */
+int32_t i4q_opset_type(const struct i4q_value *value);
 
 /* The error of a node that cannot be upgraded exactly. Returns false. */
 bool i4q_opset_refuse(struct i4q_upgrader *upgrader, const Onnx__NodeProto *node, const char *format, ...)

@@ -66,7 +66,7 @@ static bool upgrade_node(struct i4q_upgrader *upgrader, Onnx__NodeProto *node, i
     upgrader->op_type = i4q_text(node->op_type);
     if (!i4q_is_standard_domain(node->domain))
         return true;
-    if (!i4q_opset_knows(upgrader->op_type))
+    if (!i4q_opset_find(upgrader->op_type))
         return i4q_opset_refuse(upgrader, node, "ai.onnx has no operator of this name that int4q knows");
     if (is_removed(node, from))
         return i4q_opset_refuse(upgrader, node, "opset %" PRId64 " has no such operator any more", from);
@@ -174,6 +174,7 @@ bool i4q_opset_upgrade(struct i4q_model *model, int64_t version, const struct i4
         return false;
     if (own >= version)
         return true;
+    i4q_opset_find_types(model);
     for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next) {
         int64_t from = i4q_scope_opset(model, scope);
         if (from == 0 || from >= version)

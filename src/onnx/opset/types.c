@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The element types of values: what is declared, stored, said by a node, or the same as that of an input. */
+#include "onnx/opset/rules.h"
+
+#include "onnx/layers.h"
+
+#include <string.h>
+
+#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+static int32_t declared_type(const Onnx__TypeProto *type)
+{
+    bool is_tensor = type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
+    return is_tensor ? type->tensor_type->elem_type : 0;
+}
+
+int32_t i4q_opset_type(const struct i4q_value *value)
+{
+    int32_t declared = declared_type(value->type);
+    const Onnx__TensorProto *tensor = declared ? NULL : i4q_value_tensor(value);
+    return declared ? declared : tensor ? tensor->data_type : value->element_type;
+}
+
+/* ---- nodes that say themselves what comes out of them */
+
+static int32_t from_int(const Onnx__NodeProto *node, const char *name, int32_t otherwise)
+{
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
+    return attribute ? (int32_t)attribute->i : otherwise;
+}
+
+static int32_t from_to(const Onnx__NodeProto *node, size_t output)
+{
+    return from_int(node, "to", 0);
+}
+
+static int32_t from_dtype(const Onnx__NodeProto *node, size_t output)
+{
+    return from_int(node, "dtype", 0);
+}
+
+static int32_t from_dtype_or_float(const Onnx__NodeProto *node, size_t output)
+{
+    return from_int(node, "dtype", TYPE(FLOAT));
+}
+
+static int32_t from_value_or_float(const Onnx__NodeProto *node, size_t output)
+{
+    const Onnx__AttributeProto *value = i4q_node_attribute(node, "value");
+    return value && value->t ? value->t->data_type : TYPE(FLOAT);
+}
+
+static int32_t from_constant(const Onnx__NodeProto *node, size_t output)
+{
+    bool is_float = i4q_node_attribute(node, "value_float") || i4q_node_attribute(node, "value_floats");
+    const Onnx__AttributeProto *value = i4q_node_attribute(node, "value");
+    return is_float ? TYPE(FLOAT) : value && value->t ? value->t->data_type : 0;
+}
+
+/* Graphs declare their outputs. */
+static int32_t from_body(const Onnx__NodeProto *node, const char *name, size_t output)
+{
+    const Onnx__AttributeProto *body = i4q_node_attribute(node, name);
+    bool has = body && body->g && output < body->g->n_output;
+    return has ? declared_type(body->g->output[output]->type) : 0;
+}
+
+static int32_t from_branch(const Onnx__NodeProto *node, size_t output)
+{
+    return from_body(node, "then_branch", output);
+}
+
+static int32_t from_scan(const Onnx__NodeProto *node, size_t output)
+{
+    return from_body(node, "body", output);
+}
+
+/* The first output of a Loop's body is its condition. */
+static int32_t from_loop(const Onnx__NodeProto *node, size_t output)
+{
+    return from_body(node, "body", output + 1);
+}
+
+static const struct {
+    const char *op_type;
+    int32_t (*type)(const Onnx__NodeProto *node, size_t output);
+} tellers[] = {
+    {"Bernoulli", from_dtype},
+    {"Cast", from_to},
+    {"Constant", from_constant},
+    {"ConstantOfShape", from_value_or_float},
+    {"EyeLike", from_dtype_or_float},
+    {"If", from_branch},
+    {"Loop", from_loop},
+    {"RandomNormal", from_dtype_or_float},
+    {"RandomNormalLike", from_dtype},
+    {"RandomUniform", from_dtype_or_float},
+    {"RandomUniformLike", from_dtype},
+    {"Scan", from_scan},
+};
+
+static int32_t told_type(const Onnx__NodeProto *node, size_t output)
+{
+    for (size_t i = 0; i < sizeof tellers / sizeof *tellers; i++)
+        if (strcmp(node->op_type, tellers[i].op_type) == 0)
+            return tellers[i].type(node, output);
+    return 0;
+}
+
+/* ---- all nodes */
+
+/* Bits above the last stand for it. */
+static bool takes_part(const struct i4q_opset_operator *known, size_t input)
+{
+    size_t last = sizeof known->inputs * 8 - 1;
+    return known->inputs >> (input < last ? input : last) & 1;
+}
+
+static int32_t type_of_inputs(const struct i4q_node *node, const struct i4q_opset_operator *known)
+{
+    int32_t type = 0;
+    for (size_t i = 0; i < node->proto->n_input && !type; i++) {
+        const struct i4q_value *value =
+            takes_part(known, i) ? i4q_scope_resolve(node->scope, node->proto->input[i]) : NULL;
+        type = value ? i4q_opset_type(value) : 0;
+    }
+    return type;
+}
+
+/* Whether a type was found that was not known before. */
+static bool set_types(const struct i4q_node *node)
+{
+    const Onnx__NodeProto *proto = node->proto;
+    bool changed = false;
+    const struct i4q_opset_operator *known =
+        i4q_is_standard_domain(proto->domain) ? i4q_opset_find(i4q_text(proto->op_type)) : NULL;
+    int32_t common = known ? type_of_inputs(node, known) : 0;
+    for (size_t i = 0; known && i < proto->n_output; i++) {
+        struct i4q_value *value = i4q_scope_resolve(node->scope, proto->output[i]);
+        int32_t told = told_type(proto, i), type = told ? told : i == 0 || known->every_output ? common : 0;
+        if (!value || value->element_type == type)
+            continue;
+        value->element_type = type;
+        changed = true;
+    }
+    return changed;
+}
+
+/* Nodes stand behind those that they read from, but files exist in which some do not. */
+void i4q_opset_find_types(struct i4q_model *model)
+{
+    enum { MAX_PASSES = 16 };
+    bool changed = true;
+    for (int pass = 0; changed && pass < MAX_PASSES; pass++) {
+        changed = false;
+        for (const struct i4q_node *node = model->nodes; node; node = node->next)
+            changed |= set_types(node);
+    }
+}
+
+int32_t i4q_up_type(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
+{
+    const struct i4q_value *value = i4q_up_value(u, node, index);
+    int32_t type = value ? i4q_opset_type(value) : 0;
+    if (type || !node->n_output || !takes_part(i4q_opset_find(node->op_type), index))
+        return type;
+    value = i4q_scope_resolve(u->scope, node->output[0]); /* models rather declare what comes out of them */
+    return value ? i4q_opset_type(value) : 0;
+}
