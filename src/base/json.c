@@ -77,6 +77,7 @@ json_t *i4q_json_dims(const int64_t *dims, size_t rank)
 json_t *i4q_json_parse(struct i4q_view text, struct i4q_error *error)
 {
     json_error_t problem;
+    text = i4q_utf8_without_mark(text);
     watch_memory();
     json_t *root =
         json_loadb(text.size ? (const char *)text.data : "", text.size, JSON_REJECT_DUPLICATES, &problem);

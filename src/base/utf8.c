@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/utf8.h"
 
+#include <string.h>
+
 /* Unicode, table 3-7: well-formed byte sequences. */
 size_t i4q_utf8_length(const char *string)
 {
@@ -32,4 +34,13 @@ bool i4q_utf8_is_valid(const char *text)
     while (*text && (length = i4q_utf8_length(text)))
         text += length;
     return !*text;
+}
+
+struct i4q_view i4q_utf8_without_mark(struct i4q_view text)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    size_t length = sizeof mark - 1;
+    if (text.size < length || memcmp(text.data, mark, length) != 0)
+        return text;
+    return (struct i4q_view){text.data + length, text.size - length};
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/patterns.h"
 
+#include "base/utf8.h"
+
 #include "base/checked.h"
 #include "base/glob.h"
 
@@ -50,6 +52,7 @@ static bool add_line(struct i4q_arena *arena, struct i4q_patterns *patterns, con
 bool i4q_patterns_add_lines(struct i4q_arena *arena, struct i4q_patterns *patterns, struct i4q_view text,
                             struct i4q_error *error)
 {
+    text = i4q_utf8_without_mark(text);
     const char *at = text.size ? (const char *)text.data : "", *end = at + text.size;
     for (size_t number = 1; at < end; number++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at)), *line_end = newline ? newline : end;

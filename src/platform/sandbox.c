@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -61,21 +62,39 @@ void i4q_sandbox_begin(struct i4q_sandbox *sandbox)
     sandbox->ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
 }
 
-/* A rule that cannot be made, for a pipe say, is not needed: Landlock knows only what has a place in a file
- * system. */
-void i4q_sandbox_allow(struct i4q_sandbox *sandbox, const char *path, unsigned access)
+static void give_up_files(struct i4q_sandbox *sandbox)
+{
+    close(sandbox->ruleset);
+    sandbox->ruleset = -1;
+}
+
+/* Landlock knows only what has a place in a file system: a pipe has none (EBADFD), and needs no rule. */
+static bool add_rule(const struct i4q_sandbox *sandbox, int fd, unsigned access)
 {
     struct stat status;
+    if (fstat(fd, &status) != 0)
+        return false;
+    struct landlock_path_beneath_attr rule = {
+        .allowed_access = rights_for(access, S_ISDIR(status.st_mode)) & known_rights(sandbox->abi),
+        .parent_fd = fd,
+    };
+    return syscall(SYS_landlock_add_rule, sandbox->ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0 ||
+           errno == EBADFD;
+}
+
+/* What cannot be found now cannot be opened later either. */
+static bool is_out_of_reach(int cause)
+{
+    return cause == ENOENT || cause == ENOTDIR || cause == EACCES || cause == ELOOP || cause == ENAMETOOLONG;
+}
+
+void i4q_sandbox_allow(struct i4q_sandbox *sandbox, const char *path, unsigned access)
+{
     if (sandbox->ruleset < 0)
         return;
     int fd = open(path, O_PATH | O_CLOEXEC);
-    if (fd >= 0 && fstat(fd, &status) == 0) {
-        struct landlock_path_beneath_attr rule = {
-            .allowed_access = rights_for(access, S_ISDIR(status.st_mode)) & known_rights(sandbox->abi),
-            .parent_fd = fd,
-        };
-        (void)syscall(SYS_landlock_add_rule, sandbox->ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
-    }
+    if (fd < 0 ? !is_out_of_reach(errno) : !add_rule(sandbox, fd, access))
+        give_up_files(sandbox);
     if (fd >= 0)
         close(fd);
 }
@@ -85,6 +104,11 @@ void i4q_sandbox_allow(struct i4q_sandbox *sandbox, const char *path, unsigned a
 #ifdef OUR_ARCH
 
 enum { ANY = -1 };
+
+/* What C libraries start a thread with; musl adds CLONE_DETACHED, which does nothing any more. */
+#define THREAD                                                                                               \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |       \
+     CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
 
 /* What a program needs that reads files, computes in threads, and writes files. All else, above all the
  * network, programs, other processes, and attributes of files, which Landlock does not guard, is as if the
@@ -141,8 +165,8 @@ static const struct call {
     {SYS_munmap, ANY},
     {SYS_mprotect, ANY},
     {SYS_madvise, ANY},
-    {SYS_clone, ANY},
-    {SYS_clone3, ANY},
+    {SYS_clone, 0, THREAD}, /* of clone3 the flags cannot be seen */
+    {SYS_clone, 0, THREAD | CLONE_DETACHED},
     {SYS_set_robust_list, ANY},
     {SYS_rseq, ANY},
     {SYS_futex, ANY},
@@ -233,7 +257,6 @@ const char *i4q_sandbox_enter(struct i4q_sandbox *sandbox)
         calls = filter_calls();
     }
     if (sandbox->ruleset >= 0)
-        close(sandbox->ruleset);
-    sandbox->ruleset = -1;
+        give_up_files(sandbox);
     return texts[files][calls];
 }

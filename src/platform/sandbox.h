@@ -2,7 +2,8 @@
 /*
  * Gives up what the process will not need, so that a bug in a parser opens nothing else: other files
  * (Landlock, Linux 5.13), and all system calls but those that read files, compute in threads and write files
- * (seccomp), thus new programs, other processes and the network. What the kernel does not have is left out.
+ * (seccomp), thus new programs, other processes and the network. What the kernel does not have is left out,
+ * and so is the rule of files where it could not be made for all that is needed.
  *
  *   begin → allow … → enter
  */

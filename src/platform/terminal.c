@@ -23,9 +23,9 @@ enum i4q_verbosity i4q_log_verbosity(void)
     return verbosity;
 }
 
-/* Whether a terminal does something else with the sequence than show it. In UTF-8 bytes are in the order of
- * characters. */
-static bool is_control(const char *sequence, size_t length)
+/* Whether a terminal does something else with the sequence than show it, or shows nothing (Unicode calls
+ * these Default_Ignorable_Code_Point). In UTF-8 bytes are in the order of characters. */
+static bool is_hidden(const char *sequence, size_t length)
 {
     static const struct {
         const char *first, *last;
@@ -33,10 +33,23 @@ static bool is_control(const char *sequence, size_t length)
         {"\x01", "\x1f"},                 /* C0 */
         {"\x7f", "\x7f"},                 /* DEL */
         {"\xc2\x80", "\xc2\x9f"},         /* C1 */
+        {"\xc2\xad", "\xc2\xad"},         /* soft hyphen */
+        {"\xcd\x8f", "\xcd\x8f"},         /* grapheme joiner */
         {"\xd8\x9c", "\xd8\x9c"},         /* Arabic letter mark */
-        {"\xe2\x80\x8e", "\xe2\x80\x8f"}, /* left-to-right and right-to-left marks */
+        {"\xe1\x85\x9f", "\xe1\x85\xa0"}, /* Hangul fillers */
+        {"\xe1\x9e\xb4", "\xe1\x9e\xb5"}, /* Khmer vowels */
+        {"\xe1\xa0\x8b", "\xe1\xa0\x8f"}, /* Mongolian selectors */
+        {"\xe2\x80\x8b", "\xe2\x80\x8f"}, /* no width; marks of direction */
         {"\xe2\x80\xa8", "\xe2\x80\xae"}, /* separators of lines; embeddings and overrides of directions */
-        {"\xe2\x81\xa6", "\xe2\x81\xa9"}, /* isolates */
+        {"\xe2\x81\xa0", "\xe2\x81\xaf"}, /* joiners, operators, isolates */
+        {"\xe3\x85\xa4", "\xe3\x85\xa4"}, /* Hangul filler */
+        {"\xef\xb8\x80", "\xef\xb8\x8f"}, /* variation selectors */
+        {"\xef\xbb\xbf", "\xef\xbb\xbf"}, /* byte order mark */
+        {"\xef\xbe\xa0", "\xef\xbe\xa0"}, /* Hangul filler */
+        {"\xef\xbf\xb0", "\xef\xbf\xbb"}, /* unassigned, annotations */
+        {"\xf0\x9b\xb2\xa0", "\xf0\x9b\xb2\xa3"}, /* shorthand */
+        {"\xf0\x9d\x85\xb3", "\xf0\x9d\x85\xba"}, /* music */
+        {"\xf3\xa0\x80\x80", "\xf3\xa0\xbf\xbf"}, /* tags, more selectors */
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (strlen(ranges[i].first) == length && memcmp(sequence, ranges[i].first, length) >= 0 &&
@@ -49,7 +62,7 @@ char *i4q_mask_control(char *text)
 {
     for (char *at = text; *at;) {
         size_t length = i4q_utf8_length(at), bytes = length ? length : 1;
-        if (!length || is_control(at, length))
+        if (!length || is_hidden(at, length))
             memset(at, '?', bytes);
         at += bytes;
     }

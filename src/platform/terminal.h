@@ -28,9 +28,9 @@ void i4q_log_progress(size_t done, size_t total);
 /* Takes the bar away. To be called before anything else is printed; harmless without a bar. */
 void i4q_log_end_progress(void);
 
-/* Replaces by '?', in place, the bytes of control characters, of those that change the direction of writing,
- * and of what is no UTF-8: a name from a model must not be able to move the cursor, start an escape sequence
- * or pass for another name. Returns `text`. */
+/* Replaces by '?', in place, the bytes of control characters, of those that change the direction of writing
+ * or that nobody sees, and of what is no UTF-8: a name from a model must not be able to move the cursor,
+ * start an escape sequence or pass for another name. Returns `text`. */
 char *i4q_mask_control(char *text);
 
 #endif

@@ -34,6 +34,11 @@ printf 'model.0.conv\0*' >file && patterns 2
 truncate -s $((1024 * 1024 + 1)) file && patterns 3
 repeat '*m' 50000 >file && patterns 2
 printf 'model.0.conv' >file && int4q rewrite -n good-detector.onnx --exclude-from file | grep '^convs'
+# a byte order mark is no text, and nobody sees it elsewhere
+printf '\xef\xbb\xbfmodel.0.conv\n' >file && int4q rewrite -n good-detector.onnx --exclude-from file | grep '^convs'
+printf '\xef\xbb\xbf{"model.0.conv": 1}' >file && int4q rewrite -n good-detector.onnx --topk file | grep '^topk'
+printf 'model.0.\xef\xbb\xbfconv\n' >file && patterns 2
+topk_text $'\xef\xbb\xbf\xef\xbb\xbf{}'
 statistics() { # statistics LENGTH HEADER; the length as printf's escapes
     printf '%b%s' "$1" "$2" >file
     fails 3 int4q rewrite good-detector.onnx --method calibrated --calibration file

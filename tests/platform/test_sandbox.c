@@ -6,11 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -139,6 +141,36 @@ static int load_filter(void)
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL);
 }
 
+static int start_process(void)
+{
+    return (int)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+/* A thread in a name space of its own. */
+static int start_strange_thread(void)
+{
+    return (int)syscall(SYS_clone, CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_NEWNET, NULL, NULL, NULL,
+                        NULL);
+}
+
+static int start_process_anew(void)
+{
+    struct clone_args how = {.exit_signal = SIGCHLD};
+    return (int)syscall(SYS_clone3, &how, sizeof how);
+}
+
+static void *nothing(void *argument)
+{
+    return argument;
+}
+
+static int start_thread(void)
+{
+    pthread_t thread;
+    errno = pthread_create(&thread, NULL, nothing, NULL);
+    return errno || pthread_join(thread, NULL) ? -1 : 0;
+}
+
 static int signal_itself(void)
 {
     return (int)syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), 0);
@@ -166,6 +198,8 @@ static void what_is_needed_works(void **state)
     assert_int_equal(try_it(read_model), 0);
     assert_int_equal(try_it(replace_file), 0);
     assert_int_equal(try_it(signal_itself), 0);
+    if (I4Q_HAS_SANDBOX) /* threads of sanitizers need more */
+        assert_int_equal(try_it(start_thread), 0);
 }
 
 static void other_files_are_out_of_reach(void **state)
@@ -186,10 +220,35 @@ static void other_calls_are_refused(void **state)
 {
     (void)state;
     static int (*const attempts[])(void) = {
-        open_socket, run_program,        signal_parent, signal_parents_thread,
-        change_mode, type_into_terminal, load_filter};
+        open_socket,        run_program, signal_parent, signal_parents_thread, change_mode,
+        type_into_terminal, load_filter, start_process, start_strange_thread,  start_process_anew};
     for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++)
         assert_int_equal(try_it(attempts[i]), ENOSYS);
+}
+
+/* No descriptor is left for a rule: then there is none, rather than files that cannot be opened. */
+static int read_model_of_poor(void)
+{
+    struct i4q_sandbox sandbox;
+    struct rlimit none = {0, 0}, before;
+    i4q_sandbox_begin(&sandbox);
+    getrlimit(RLIMIT_NOFILE, &before);
+    none.rlim_max = before.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &none);
+    i4q_sandbox_allow(&sandbox, "in", I4Q_ACCESS_READ);
+    setrlimit(RLIMIT_NOFILE, &before);
+    return strstr(i4q_sandbox_enter(&sandbox), "files") ? 2 : read_model() < 0;
+}
+
+static void without_rules_there_is_no_sandbox(void **state)
+{
+    (void)state;
+    int status;
+    pid_t child = fork();
+    if (!child)
+        syscall(SYS_exit_group, read_model_of_poor());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 int main(void)
@@ -198,6 +257,7 @@ int main(void)
         cmocka_unit_test(what_is_needed_works),
         cmocka_unit_test(other_files_are_out_of_reach),
         cmocka_unit_test(other_calls_are_refused),
+        cmocka_unit_test(without_rules_there_is_no_sandbox),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
