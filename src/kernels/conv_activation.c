@@ -5,10 +5,13 @@
 
 #include "kernels/conv_activation_impl.h"
 
-static i4q_conv_activate_fn *const functions[] = I4Q_CONV_ACTIVATIONS;
+typedef floats function(floats y, const struct i4q_conv_activation *activation);
+
+#define ENTRY(enumerator, function) [enumerator] = function,
+
+static function *const functions[] = {ACTIVATIONS(ENTRY)};
 
 float i4q_conv_activate(const struct i4q_conv_activation *activation, float y)
 {
-    functions[activation->function](&y, 1, activation);
-    return y;
+    return functions[activation->function](y, activation);
 }

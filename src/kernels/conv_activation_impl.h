@@ -16,12 +16,6 @@
 
 #include "kernels/conv_activation.h"
 
-#include <stddef.h>
-#include <string.h>
-
-/* In place on n numbers. */
-typedef void i4q_conv_activate_fn(float *y, size_t n, const struct i4q_conv_activation *activation);
-
 /* Numbers whose exponential is normal, and so is its inverse. */
 #define ORDINARY 87.0f
 
@@ -51,20 +45,17 @@ static inline floats exp_minus(floats y)
  * order of arguments of least and most keeps NaN. */
 static inline floats silu(floats y, const struct i4q_conv_activation *activation)
 {
-    (void)activation;
     floats above = most(all(-ORDINARY), y);
     return above / (1 + exp_minus(least(all(ORDINARY), above)));
 }
 
 static inline floats sigmoid(floats y, const struct i4q_conv_activation *activation)
 {
-    (void)activation;
     return 1 / (1 + exp_minus(least(all(ORDINARY), most(all(-ORDINARY), y))));
 }
 
 static inline floats relu(floats y, const struct i4q_conv_activation *activation)
 {
-    (void)activation;
     return most(all(0), y);
 }
 
@@ -75,7 +66,6 @@ static inline floats leaky_relu(floats y, const struct i4q_conv_activation *acti
 
 static inline floats hard_swish(floats y, const struct i4q_conv_activation *activation)
 {
-    (void)activation;
     return y * least(all(1), most(all(0), y * (1.0f / 6) + 0.5f));
 }
 
@@ -84,53 +74,19 @@ static inline floats clip(floats y, const struct i4q_conv_activation *activation
     return least(all(activation->high), most(all(activation->low), y));
 }
 
-static inline floats load(const float *x)
+static inline floats identity(floats y, const struct i4q_conv_activation *activation)
 {
-    floats y;
-    memcpy(&y, x, sizeof y);
     return y;
 }
 
-static inline void store(float *x, floats y)
-{
-    memcpy(x, &y, sizeof y);
-}
-
-/* The last register overlaps the one before, so it is computed before that changes its numbers. */
-#define IN_PLACE(function)                                                                                   \
-    static void function##_in_place(float *y, size_t n, const struct i4q_conv_activation *activation)        \
-    {                                                                                                        \
-        float few[WIDTH] = {0};                                                                              \
-        if (n < WIDTH) {                                                                                     \
-            memcpy(few, y, n * sizeof *y);                                                                   \
-            store(few, function(load(few), activation));                                                     \
-            memcpy(y, few, n * sizeof *y);                                                                   \
-            return;                                                                                          \
-        }                                                                                                    \
-        floats last = function(load(y + n - WIDTH), activation);                                             \
-        for (size_t i = 0; i + WIDTH <= n; i += WIDTH)                                                       \
-            store(y + i, function(load(y + i), activation));                                                 \
-        store(y + n - WIDTH, last);                                                                          \
-    }
-
-IN_PLACE(silu)
-IN_PLACE(relu)
-IN_PLACE(leaky_relu)
-IN_PLACE(hard_swish)
-IN_PLACE(sigmoid)
-IN_PLACE(clip)
-
-static void none_in_place(float *y, size_t n, const struct i4q_conv_activation *activation)
-{
-    (void)y, (void)n, (void)activation;
-}
-
-/* For struct i4q_conv_kernels. */
-#define I4Q_CONV_ACTIVATIONS                                                                                 \
-    {                                                                                                        \
-        [I4Q_CONV_NONE] = none_in_place, [I4Q_CONV_SILU] = silu_in_place, [I4Q_CONV_RELU] = relu_in_place,   \
-        [I4Q_CONV_LEAKY_RELU] = leaky_relu_in_place, [I4Q_CONV_HARD_SWISH] = hard_swish_in_place,            \
-        [I4Q_CONV_SIGMOID] = sigmoid_in_place, [I4Q_CONV_CLIP] = clip_in_place,                              \
-    }
+/* ROW(enumerator, function) for each. */
+#define ACTIVATIONS(ROW)                                                                                     \
+    ROW(I4Q_CONV_NONE, identity)                                                                             \
+    ROW(I4Q_CONV_SILU, silu)                                                                                 \
+    ROW(I4Q_CONV_RELU, relu)                                                                                 \
+    ROW(I4Q_CONV_LEAKY_RELU, leaky_relu)                                                                     \
+    ROW(I4Q_CONV_HARD_SWISH, hard_swish)                                                                     \
+    ROW(I4Q_CONV_SIGMOID, sigmoid)                                                                           \
+    ROW(I4Q_CONV_CLIP, clip)
 
 #endif

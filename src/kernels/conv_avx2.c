@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Convs with AVX2 and FMA. */
-#include "kernels/conv_impl.h"
+#include "kernels/lanes_avx2.h"
+
+#include "kernels/conv_vector.h"
 
 #include "platform/cpu.h"
 
 const struct i4q_conv_kernels i4q_conv_avx2 = {
     .name = "avx2",
     .needs = I4Q_CPU_AVX2 | I4Q_CPU_FMA,
-    .range = i4q_conv_scalar_range,
-    .finish = i4q_conv_scalar_finish,
+    I4Q_CONV_ROWS,
 };

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Convs with NEON and its dot products. */
-#include "kernels/conv_impl.h"
+#include "kernels/lanes_neon.h"
+
+#include "kernels/conv_vector.h"
 
 #include "platform/cpu.h"
 
 const struct i4q_conv_kernels i4q_conv_neondot = {
     .name = "neondot",
     .needs = I4Q_CPU_NEON | I4Q_CPU_DOTPROD,
-    .range = i4q_conv_scalar_range,
-    .finish = i4q_conv_scalar_finish,
+    I4Q_CONV_ROWS,
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Registers of AVX2 and FMA, as conv_activation_impl.h wants them. */
+/* Registers of AVX2 and FMA, as conv_vector.h wants them. */
 #ifndef INT4Q_KERNELS_LANES_AVX2_H
 #define INT4Q_KERNELS_LANES_AVX2_H
 
@@ -33,6 +33,16 @@ static inline floats most(floats a, floats b)
 static inline floats multiply_add(floats a, floats b, floats c)
 {
     return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+
+static inline words most_signed(words a, words b)
+{
+    return (words)_mm256_max_epi32((__m256i)a, (__m256i)b);
+}
+
+static inline words most_unsigned(words a, words b)
+{
+    return (words)_mm256_max_epu32((__m256i)a, (__m256i)b);
 }
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Registers of AVX-512, as conv_activation_impl.h wants them. */
+/* Registers of AVX-512, as conv_vector.h wants them. */
 #ifndef INT4Q_KERNELS_LANES_AVX512_H
 #define INT4Q_KERNELS_LANES_AVX512_H
 
@@ -33,6 +33,16 @@ static inline floats most(floats a, floats b)
 static inline floats multiply_add(floats a, floats b, floats c)
 {
     return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+static inline words most_signed(words a, words b)
+{
+    return (words)_mm512_max_epi32((__m512i)a, (__m512i)b);
+}
+
+static inline words most_unsigned(words a, words b)
+{
+    return (words)_mm512_max_epu32((__m512i)a, (__m512i)b);
 }
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Registers of NEON, as conv_activation_impl.h wants them. */
+/* Registers of NEON, as conv_vector.h wants them. */
 #ifndef INT4Q_KERNELS_LANES_NEON_H
 #define INT4Q_KERNELS_LANES_NEON_H
 
@@ -34,6 +34,16 @@ static inline floats most(floats a, floats b)
 static inline floats multiply_add(floats a, floats b, floats c)
 {
     return (floats)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+
+static inline words most_signed(words a, words b)
+{
+    return (words)vmaxq_s32((int32x4_t)a, (int32x4_t)b);
+}
+
+static inline words most_unsigned(words a, words b)
+{
+    return (words)vmaxq_u32((uint32x4_t)a, (uint32x4_t)b);
 }
 
 #endif

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The kernel checks as a program of their own, for a CPU that is emulated. */
+#include "conv_rows_checks.h"
 #include "kernel_checks.h"
 
 #include <stdio.h>
 
+static bool report(const char *set, bool right, const char *message)
+{
+    printf("%s: %s\n", set, right ? "equal to the scalar one" : message);
+    return right;
+}
+
 int main(void)
 {
-    int status = 0;
-    for (const struct i4q_kernels *const *set = i4q_kernel_sets; *set; set++) {
-        char message[256] = "equal to the scalar one";
-        status |= !i4q_check_kernels(*set, message, sizeof message);
-        printf("%s: %s\n", (*set)->name, message);
-    }
-    return status;
+    char message[256];
+    bool right = true;
+    for (const struct i4q_kernels *const *set = i4q_kernel_sets; *set; set++)
+        right &= report((*set)->name, i4q_check_kernels(*set, message, sizeof message), message);
+    for (const struct i4q_conv_kernels *const *set = i4q_conv_sets; *set; set++)
+        right &= report(i4q_conv_set_name(*set), conv_rows_check(*set, message, sizeof message), message);
+    return !right;
 }
