@@ -3,12 +3,14 @@
 #include "cli/cli.h"
 #include "cli/rewrite_meaning.h"
 #include "onnx/save.h"
+#include "plan/apply.h"
 #include "plan/budget.h"
-#include "plan/plan.h"
+#include "plan/planner.h"
 #include "plan/rank.h"
 #include "platform/output.h"
 #include "platform/terminal.h"
 #include "report/rewrite_report.h"
+#include "rewrite/price.h"
 #include "rewrite/rewrite.h"
 
 #include <inttypes.h>
@@ -43,6 +45,8 @@ struct run {
     struct i4q_statistics statistics;
     struct i4q_output output, json;
     struct i4q_model model;
+    unsigned ops; /* whose weights are to be quantized */
+    struct i4q_weights weights;
     struct i4q_plan plan;
     struct i4q_rewrite rewrite;
     struct i4q_layout layout;
@@ -72,6 +76,7 @@ static bool read_options(struct run *run)
 {
     struct i4q_rewrite_arguments *a = run->arguments;
     if (!i4q_rewrite_plan_options(a, &run->options, run->error) ||
+        !i4q_rewrite_ops(a, &run->ops, run->error) ||
         !read_pattern_files(run, &a->include_from, &a->include) ||
         !read_pattern_files(run, &a->exclude_from, &a->exclude))
         return false;
@@ -122,52 +127,57 @@ static bool estimate_losses(struct run *run)
     const struct i4q_rewrite_arguments *a = run->arguments;
     if (!a->rank.word)
         return true;
-    const struct i4q_estimate estimate = {.model = &run->model,
-                                          .follow_symlinks = a->follow_symlinks,
+    const struct i4q_estimate estimate = {.facts = &run->weights,
                                           .options = &run->options,
                                           .kernels = run->kernels,
-                                          .threads = i4q_cli_threads(&a->common),
+                                          .threads = run->options.threads,
                                           .by_outputs = i4q_rewrite_ranks_by_outputs(a)};
     return i4q_estimate_losses(&estimate, &run->arena, &run->options.estimates, run->error);
+}
+
+static bool price(void *context, const struct i4q_plan *plan, size_t *bytes, struct i4q_error *error)
+{
+    return i4q_price(plan, context, bytes, error);
 }
 
 /* --target-size comes down to a number of Convs to keep. */
 static bool fit_target_size(struct run *run)
 {
     const struct i4q_rewrite_arguments *a = run->arguments;
-    if (!a->target_size)
-        return true;
-    struct i4q_target_size fit = {.model = &run->model,
-                                  .output_path = a->output,
-                                  .external = a->external,
-                                  .follow_symlinks = a->follow_symlinks,
-                                  .options = &run->options,
-                                  .opset = (int64_t)a->opset.value,
-                                  .kernels = run->kernels};
-    if (!i4q_target_size_parse(a->target_size, i4q_model_bytes(&run->model), &fit.limit, run->error) ||
-        !i4q_target_size_fit(&fit, run->error))
-        return false;
-    run->options.has_count = true;
-    run->options.rank = I4Q_RANK_KEEP;
-    run->options.count = fit.keep;
-    return true;
+    struct i4q_destination to = {a->output, a->external, (int64_t)a->opset.value};
+    struct i4q_budget budget = {
+        .price = price, .context = &to, .kernels = run->kernels, .threads = run->options.threads};
+    return !a->target_size ||
+           (i4q_budget_parse(a->target_size, i4q_model_bytes(&run->model), &budget.limit, run->error) &&
+            i4q_budget_fit(&run->plan, &budget, run->error));
 }
 
-static bool decide(struct run *run)
+static bool load(struct run *run)
 {
-    struct i4q_rewrite_arguments *a = run->arguments;
+    const struct i4q_rewrite_arguments *a = run->arguments;
     run->subject = i4q_cli_input_name(a->common.model);
     if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error) ||
         !i4q_cli_check_data(&a->common, &run->model.external, run->error))
         return false;
     i4q_log_verbose("%s: loaded, %zu bytes", a->common.model, i4q_model_bytes(&run->model));
-    if (!estimate_losses(run) || !fit_target_size(run) ||
-        !i4q_plan_make(&run->model, &run->options, &run->plan, run->error) ||
-        !i4q_plan_quantize(&run->model, &run->plan, run->kernels, i4q_cli_threads(&a->common), run->error))
+    return i4q_weights_find(&run->model, run->ops, &run->weights, run->error);
+}
+
+static bool decide(struct run *run)
+{
+    if (!estimate_losses(run) || !i4q_plan_make(&run->weights, &run->options, &run->plan, run->error) ||
+        !fit_target_size(run) ||
+        !i4q_plan_quantize(&run->plan, run->kernels, run->options.threads, run->error))
         return false;
-    i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", a->common.model,
+    i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", run->arguments->common.model,
                     run->plan.n_quantized, run->plan.n_rows, run->kernels->name);
-    return i4q_rewrite_apply(&run->model, &run->plan, (int64_t)a->opset.value, &run->rewrite, run->error) &&
+    return true;
+}
+
+static bool rewrite(struct run *run)
+{
+    const struct i4q_rewrite_arguments *a = run->arguments;
+    return i4q_rewrite_apply(&run->plan, (int64_t)a->opset.value, &run->rewrite, run->error) &&
            (!run->plan.n_stored ||
             i4q_layout_make(&run->model, a->output, a->external, &run->layout, run->error));
 }
@@ -186,7 +196,6 @@ static bool tell(struct run *run, bool written)
 {
     const struct i4q_rewrite_arguments *a = run->arguments;
     const struct i4q_report report = {
-        .model = &run->model,
         .plan = &run->plan,
         .rewrite = &run->rewrite,
         .input_path = a->common.model,
@@ -292,7 +301,8 @@ static int run_rewrite(const struct i4q_command *command, int argc, char **argv)
         i4q_cli_enter_sandbox(command, &arguments);
         run.kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), &error);
         ok = run.kernels && i4q_rewrite_check_usage(&arguments, &error) && read_options(&run) &&
-             open_outputs(&run) && read_topk(&run) && open_statistics(&run) && decide(&run) && finish(&run);
+             open_outputs(&run) && read_topk(&run) && open_statistics(&run) && load(&run) && decide(&run) &&
+             rewrite(&run) && finish(&run);
     }
     /* Before what the error may speak of is freed. */
     int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);

@@ -50,7 +50,7 @@ static bool override_scale(const struct i4q_rewrite_arguments *a, struct i4q_met
 }
 
 /* Single choices of the method, made by hand. */
-static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
+static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_recipe *target,
                             struct i4q_error *error)
 {
     if (!override_scale(a, &target->method, error))
@@ -64,7 +64,6 @@ static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_ta
         return i4q_fail(error, I4Q_USAGE, "%s %s needs --calibration",
                         a->rounding.word ? "--rounding" : "--method",
                         a->rounding.word ? a->rounding.word : target->method.name);
-    target->correct_bias = !a->no_bias_correction;
     return true;
 }
 
@@ -73,13 +72,12 @@ bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *a)
     return a->rank.index == 1;
 }
 
-static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_target *target,
+static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recipe *target,
                          struct i4q_error *error)
 {
     bool cast = a->decode.index, microsoft = a->dq_domain.index;
-    *target = (struct i4q_target){
+    *target = (struct i4q_recipe){
         .format = i4q_format_find(a->format.word ? a->format.word : "int4"),
-        .keep_format = a->keep_format.index ? i4q_format_find(a->keep_format.word) : NULL,
         .method = i4q_methods[a->method.index],
         .form = i4q_form_find(cast ? "cast" : "dq", microsoft ? a->dq_domain.word : NULL),
         .block = a->block.value,
@@ -99,10 +97,19 @@ static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_targe
     return true;
 }
 
-static bool parse_ops(const char *list, unsigned *ops, struct i4q_error *error)
+/* One scale a channel, the quickest method; where the format is the target's, so is all else. */
+static struct i4q_recipe kept_recipe(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target)
 {
-    *ops = list ? 0 : I4Q_OPS_CONV;
-    for (const char *at = list; at; at = *at == ',' ? at + 1 : NULL) {
+    const struct i4q_format *format = a->keep_format.index ? i4q_format_find(a->keep_format.word) : NULL;
+    return format == target->format
+               ? *target
+               : (struct i4q_recipe){.format = format, .form = target->form, .method = i4q_methods[0]};
+}
+
+bool i4q_rewrite_ops(const struct i4q_rewrite_arguments *a, unsigned *ops, struct i4q_error *error)
+{
+    *ops = a->op_types ? 0 : I4Q_OPS_CONV;
+    for (const char *at = a->op_types; at; at = *at == ',' ? at + 1 : NULL) {
         char op[32];
         size_t length = strcspn(at, ",");
         snprintf(op, sizeof op, "%.*s", (int)length, at);
@@ -117,47 +124,47 @@ static bool parse_ops(const char *list, unsigned *ops, struct i4q_error *error)
 }
 
 /* N or N% */
-static bool parse_quantize(const char *text, struct i4q_plan_options *plan, struct i4q_error *error)
+static bool parse_quantize(const char *text, struct i4q_ranking *ranking, struct i4q_error *error)
 {
     char digits[32];
     size_t length = strlen(text);
     bool percent = length && text[length - 1] == '%';
     snprintf(digits, sizeof digits, "%.*s", (int)(length - percent), text);
-    plan->has_count = true;
-    plan->rank = percent ? I4Q_RANK_QUANTIZE_PERCENT : I4Q_RANK_QUANTIZE;
-    if (!i4q_cli_number("--quantize", digits, &plan->count, error))
+    ranking->has_count = true;
+    ranking->mode = percent ? I4Q_RANK_QUANTIZE_PERCENT : I4Q_RANK_QUANTIZE;
+    if (!i4q_cli_number("--quantize", digits, &ranking->count, error))
         return false;
-    if (percent && plan->count > 100)
+    if (percent && ranking->count > 100)
         return i4q_fail(error, I4Q_USAGE, "--quantize: %s is more than all", text);
     return true;
 }
 
 /* ---- options that make no difference */
 
-static bool keeps_nothing(const struct i4q_rewrite_arguments *a, const struct i4q_target *target)
+static bool keeps_nothing(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
 {
-    return target->keep_format && !a->topk && !a->rank.word && !a->min_weights.value;
+    return options->kept.format && !a->topk && !a->rank.word && !a->min_weights.value;
 }
 
-static bool corrects_nothing(const struct i4q_rewrite_arguments *a, const struct i4q_target *target)
+static bool corrects_nothing(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
 {
-    return a->no_bias_correction && !a->calibration && !target->method.propagate;
+    return a->no_bias_correction && !a->calibration && !options->target.method.propagate;
 }
 
-static bool needs_no_statistics(const struct i4q_rewrite_arguments *a, const struct i4q_target *target)
+static bool needs_no_statistics(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
 {
-    return a->calibration && a->no_bias_correction && !i4q_method_needs_statistics(&target->method) &&
+    return a->calibration && a->no_bias_correction && !i4q_method_needs_statistics(&options->target.method) &&
            !i4q_rewrite_ranks_by_outputs(a);
 }
 
-static bool has_no_patterns(const struct i4q_rewrite_arguments *a, const struct i4q_target *target)
+static bool has_no_patterns(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
 {
     return a->allow_unmatched && !a->include.count && !a->exclude.count && !a->include_from.count &&
            !a->exclude_from.count;
 }
 
 static const struct {
-    bool (*applies)(const struct i4q_rewrite_arguments *a, const struct i4q_target *target);
+    bool (*applies)(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options);
     const char *note;
 } useless[] = {
     {keeps_nothing, "--keep-format: without --topk, --rank or --min-weights nothing is kept"},
@@ -168,11 +175,11 @@ static const struct {
     {has_no_patterns, "--allow-unmatched: there is no pattern"},
 };
 
-static bool note_useless(const struct i4q_rewrite_arguments *a, const struct i4q_target *target,
+static bool note_useless(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options,
                          struct i4q_patterns *notes)
 {
     for (size_t i = 0; i < sizeof useless / sizeof *useless; i++)
-        if (useless[i].applies(a, target) && !i4q_patterns_add(a->common.arena, notes, useless[i].note))
+        if (useless[i].applies(a, options) && !i4q_patterns_add(a->common.arena, notes, useless[i].note))
             return false;
     return true;
 }
@@ -180,14 +187,18 @@ static bool note_useless(const struct i4q_rewrite_arguments *a, const struct i4q
 bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *a, struct i4q_plan_options *options,
                               struct i4q_error *error)
 {
-    *options = (struct i4q_plan_options){.allow_unmatched = a->allow_unmatched,
-                                         .topk = a->topk,
-                                         .order = (enum i4q_topk_order)a->topk_order.index,
-                                         .has_count = a->keep.given,
-                                         .count = a->keep.value,
-                                         .min_weights = a->min_weights.value,
-                                         .assume_constant = a->assume_constant};
-    return parse_target(a, &options->target, error) && parse_ops(a->op_types, &options->ops, error) &&
-           (!a->quantize || parse_quantize(a->quantize, options, error)) &&
-           (note_useless(a, &options->target, &options->notes) || i4q_fail_memory(error));
+    *options =
+        (struct i4q_plan_options){.allow_unmatched = a->allow_unmatched,
+                                  .topk = a->topk,
+                                  .order = (enum i4q_topk_order)a->topk_order.index,
+                                  .ranking = {a->keep.given || a->target_size, I4Q_RANK_KEEP, a->keep.value},
+                                  .min_weights = a->min_weights.value,
+                                  .assume_constant = a->assume_constant,
+                                  .correct_bias = !a->no_bias_correction,
+                                  .threads = i4q_cli_threads(&a->common)};
+    if (!parse_target(a, &options->target, error) ||
+        (a->quantize && !parse_quantize(a->quantize, &options->ranking, error)))
+        return false;
+    options->kept = kept_recipe(a, &options->target);
+    return note_useless(a, options, &options->notes) || i4q_fail_memory(error);
 }

@@ -15,6 +15,10 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *arguments,
 bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *arguments, struct i4q_plan_options *options,
                               struct i4q_error *error) I4Q_MUST_CHECK;
 
+/* The set of operators that --op-types names. I4Q_USAGE: a word that is none. */
+bool i4q_rewrite_ops(const struct i4q_rewrite_arguments *arguments, unsigned *ops,
+                     struct i4q_error *error) I4Q_MUST_CHECK;
+
 /* --rank: by the outputs of Convs rather than by their weights. */
 bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *arguments);
 

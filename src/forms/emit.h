@@ -11,6 +11,7 @@
 
 #include "forms/weight.h"
 #include "onnx/edit.h"
+#include "quantize/job.h"
 
 /* A node of the graph that gives way. */
 struct i4q_swap {

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The weight of a Conv as something to be quantized: what it is, who else reads it, and what the plan made of
- * it. */
+/* The weights of a model as something to be quantized: facts, whatever is decided about them. */
 #ifndef INT4Q_FORMS_WEIGHT_H
 #define INT4Q_FORMS_WEIGHT_H
 
+#include "kernels/sets.h"
 #include "onnx/layers.h"
 #include "onnx/tensor.h"
-#include "quantize/quantize.h"
 
-struct i4q_form;
-
-/* A weight that some Conv reads, however many do. Lives in the model's arena. */
+/* A weight that some Conv reads, however many do. */
 struct i4q_weight {
     struct i4q_value *value;
     Onnx__TensorProto *proto; /* its elements */
@@ -21,17 +18,32 @@ struct i4q_weight {
     bool is_output;    /* a graph output, itself or behind Identity nodes */
     bool other_reader; /* something other than these Convs' weight input reads it */
 
-    /* Set by the plan. */
-    const struct i4q_format *format;  /* NULL: stays as it is */
-    const struct i4q_form *form;      /* how they stand in the graph */
-    struct i4q_quantize_job *job;     /* NULL unless it was to be quantized */
-    size_t bytes_before, bytes_after; /* payload, scale and zero point */
+    /* Found out by whoever is the first to look at all of the numbers. */
+    bool looked_through;
+    bool finite; /* no NaN and no infinity among them */
 };
 
-/* Describes the weight of a Conv, which must be stored (I4Q_SOURCE_STORED). I4Q_MODEL: a shape or payload
- * that is not sound. */
-bool i4q_weight_describe(struct i4q_arena *arena, unsigned ops, const struct i4q_conv *conv,
-                         struct i4q_weight *weight, struct i4q_error *error) I4Q_MUST_CHECK;
+/* The weights of a model, found once: any number of plans can be made for them. In the model's arena. */
+struct i4q_weights {
+    struct i4q_model *model;
+    unsigned ops;           /* the operators whose weights these are, see i4q_conv_op_bit */
+    struct i4q_conv *convs; /* of these operators, and those that take integers; in file order */
+    size_t n_convs;
+    struct i4q_weight *items; /* in the order of the first Conv that reads each */
+    size_t count;
+    uint32_t *numbers; /* by the index of a value: 1 + that of its weight; 0: it is none */
+};
+
+/* Finds them. I4Q_MODEL: what i4q_convs_find refuses, and a shape or payload that is not sound. */
+bool i4q_weights_find(struct i4q_model *model, unsigned ops, struct i4q_weights *weights,
+                      struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* The weight that a value is, or NULL. A Conv has one where it is stored (I4Q_SOURCE_STORED). */
+struct i4q_weight *i4q_weight_of(const struct i4q_weights *weights, const struct i4q_value *value);
+
+/* Looks through all numbers of the weights that are `wanted` and that nobody has looked through. */
+void i4q_weights_look_through(struct i4q_weights *weights, const bool *wanted,
+                              const struct i4q_kernels *kernels, unsigned threads);
 
 /* Whether the elements are of a type that can be quantized. */
 bool i4q_weight_is_quantizable(const struct i4q_weight *weight);

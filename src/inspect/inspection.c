@@ -20,6 +20,7 @@ struct inspector {
     bool statistics;
     struct i4q_table firsts;  /* the last row of a new storage, by the name of its codes */
     struct i4q_arena scratch; /* for one row: many may read the same codes */
+    bool *seen;               /* weights that have been counted, by the index of their value */
     struct i4q_inspection *result;
     struct i4q_error *error;
 };
@@ -175,13 +176,14 @@ static enum i4q_kind kind_of(const struct i4q_storage *storage)
     return I4Q_KIND_OTHER;
 }
 
-static void count_row(struct i4q_inspection *inspection, struct i4q_inspected *row)
+static void count_row(struct inspector *inspector, const struct i4q_inspected *row)
 {
     enum i4q_kind kind = kind_of(&row->storage);
-    inspection->totals[kind]++;
-    if (kind == I4Q_KIND_FLOAT && !row->conv->weight->attached)
-        inspection->float_bytes += row->storage.bytes;
-    row->conv->weight->attached = row;
+    bool *seen = &inspector->seen[row->conv->weight->index];
+    inspector->result->totals[kind]++;
+    if (kind == I4Q_KIND_FLOAT && !*seen)
+        inspector->result->float_bytes += row->storage.bytes;
+    *seen = true;
 }
 
 /* The error is a flaw of the model; any other is ours. */
@@ -242,7 +244,7 @@ static bool inspect_row(struct inspector *inspector, const struct i4q_conv *conv
 {
     *row = (struct i4q_inspected){.conv = conv, .scale_min = NAN, .scale_max = NAN};
     i4q_storage_describe(&inspector->model->arena, conv, &row->storage);
-    count_row(inspector->result, row);
+    count_row(inspector, row);
     if (!check_opset(inspector, row) || !find_first(inspector, row))
         return false;
     bool ok = row->first != row || look_at_stored(inspector, row);
@@ -265,7 +267,8 @@ bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, boo
                         &inspection->n_rows, error))
         return false;
     inspection->rows = i4q_arena_alloc(&model->arena, inspection->n_rows, sizeof *inspection->rows);
-    if (!inspection->rows)
+    inspector.seen = i4q_arena_alloc(&model->arena, model->n_values, sizeof *inspector.seen);
+    if (!inspection->rows || !inspector.seen)
         return i4q_fail_memory(error);
     for (size_t i = 0; i < inspection->n_rows; i++)
         if (!inspect_row(&inspector, &inspection->convs[i], &inspection->rows[i]))

@@ -1,9 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/edit.h"
 
+#include "onnx/trial.h"
+
 #include <string.h>
 
 #define ATTRIBUTE_TYPE(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
+
+/* The lists of strings and messages that a message has: their elements are pointers. */
+static bool note_list(struct i4q_trial *trial, ProtobufCMessage *message,
+                      const ProtobufCFieldDescriptor *field)
+{
+    char *base = (char *)message;
+    if (field->label != PROTOBUF_C_LABEL_REPEATED ||
+        (field->type != PROTOBUF_C_TYPE_MESSAGE && field->type != PROTOBUF_C_TYPE_STRING))
+        return true;
+    size_t count = *(const size_t *)(base + field->quantifier_offset);
+    return i4q_trial_note(trial, *(void **)(base + field->offset), count * sizeof(void *));
+}
+
+bool i4q_edit_open(struct i4q_model *model, ProtobufCMessage *message)
+{
+    const ProtobufCMessageDescriptor *type = message->descriptor;
+    if (!model->trial)
+        return true;
+    for (unsigned i = 0; i < type->n_fields; i++)
+        if (!note_list(model->trial, message, &type->fields[i]))
+            return false;
+    return i4q_trial_note(model->trial, message, type->sizeof_message);
+}
 
 /* A copy of an array of strings, not of the strings. */
 static char **copy_names(struct i4q_model *model, const char *const *names, size_t n)
@@ -37,7 +62,7 @@ static Onnx__AttributeProto *add_attribute(struct i4q_model *model, Onnx__NodePr
 {
     Onnx__AttributeProto *attribute = i4q_arena_alloc(&model->arena, 1, sizeof *attribute);
     Onnx__AttributeProto **list = i4q_arena_alloc(&model->arena, node->n_attribute + 1, sizeof *list);
-    if (!attribute || !list)
+    if (!attribute || !list || !i4q_edit_open(model, &node->base))
         return NULL;
     onnx__attribute_proto__init(attribute);
     attribute->name = (char *)name;
@@ -104,6 +129,8 @@ void i4q_edit_remove_attribute(Onnx__NodeProto *node, const Onnx__AttributeProto
 
 bool i4q_edit_set_input(struct i4q_model *model, Onnx__NodeProto *node, size_t index, const char *value)
 {
+    if (!i4q_edit_open(model, &node->base))
+        return false;
     if (index >= node->n_input) {
         char **inputs = i4q_arena_alloc(&model->arena, index + 1, sizeof *inputs);
         if (!inputs)
@@ -173,8 +200,11 @@ bool i4q_edit_add_initializer(struct i4q_model *model, struct i4q_scope *scope, 
 {
     Onnx__GraphProto *graph = scope->graph;
     struct i4q_list *list = &scope->initializers;
-    if (list->items != (void **)graph->initializer || list->count != graph->n_initializer)
+    if (list->items != (void **)graph->initializer || list->count != graph->n_initializer) {
+        if (!i4q_edit_open(model, &graph->base))
+            return false;
         *list = (struct i4q_list){(void **)graph->initializer, graph->n_initializer, graph->n_initializer};
+    }
     if (!i4q_list_add(&model->arena, list, tensor))
         return false;
     graph->initializer = (Onnx__TensorProto **)list->items;
@@ -193,7 +223,7 @@ bool i4q_edit_import(struct i4q_model *model, const char *domain)
             return false;
     }
     Onnx__OperatorSetIdProto *import = i4q_arena_alloc(&model->arena, 1, sizeof *import);
-    if (!import || !i4q_list_add(&model->arena, &imports, import))
+    if (!import || !i4q_edit_open(model, &proto->base) || !i4q_list_add(&model->arena, &imports, import))
         return false;
     onnx__operator_set_id_proto__init(import);
     import->domain = (char *)domain;
@@ -221,7 +251,7 @@ bool i4q_edit_add_function(struct i4q_model *model, Onnx__FunctionProto *functio
         if (!i4q_list_add(&model->arena, &functions, proto->functions[i]))
             return false;
     }
-    if (!i4q_list_add(&model->arena, &functions, function))
+    if (!i4q_edit_open(model, &proto->base) || !i4q_list_add(&model->arena, &functions, function))
         return false;
     proto->functions = (Onnx__FunctionProto **)functions.items;
     proto->n_functions = functions.count;

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Building and changing nodes of a loaded model. All memory comes from the model's arena; what a call
+/* Building and changing messages of a loaded model. All memory comes from the model's arena; what a call
  * replaces stays there until the model goes. Functions return NULL or false only when memory runs out. */
 #ifndef INT4Q_ONNX_EDIT_H
 #define INT4Q_ONNX_EDIT_H
 
 #include "onnx/model.h"
+
+/* To be called before a message of the model is changed, in itself or in the order of what it holds (not what
+ * that holds in turn), so that a trial can take it back. The functions below do so where they take a model.
+ */
+bool i4q_edit_open(struct i4q_model *model, ProtobufCMessage *message) I4Q_MUST_CHECK;
 
 /* A node with the given inputs and outputs (arrays are copied, strings are not) in the standard domain. */
 Onnx__NodeProto *i4q_edit_node(struct i4q_model *model, const char *op_type, const char *name,
@@ -21,7 +26,7 @@ bool i4q_edit_add_string(struct i4q_model *model, Onnx__NodeProto *node, const c
 bool i4q_edit_add_tensor(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
                          Onnx__TensorProto *value) I4Q_MUST_CHECK;
 
-/* Takes the attribute out of the node. */
+/* Takes the attribute out of the node, which is open. */
 void i4q_edit_remove_attribute(Onnx__NodeProto *node, const Onnx__AttributeProto *attribute);
 
 /* Sets input `index`, filling the places before it with empty names where the list is shorter. */

@@ -39,7 +39,8 @@ static struct i4q_value *value_at(struct indexer *indexer, struct i4q_scope *sco
         i4q_fail_memory(indexer->error);
         return NULL;
     }
-    *value = (struct i4q_value){.name = name, .scope = scope, .last_use = &value->uses};
+    *value = (struct i4q_value){
+        .name = name, .scope = scope, .index = indexer->model->n_values++, .last_use = &value->uses};
     *slot = value;
     return value;
 }
@@ -233,6 +234,7 @@ bool i4q_model_index(struct i4q_model *model, struct i4q_error *error)
 {
     struct indexer indexer = {model, &model->scopes, &model->nodes, error};
     i4q_table_init(&model->names, &model->arena);
+    i4q_table_init(&model->new_names, &model->arena);
     if (!index_graph(&indexer, NULL, model->proto->graph))
         return false;
     for (size_t i = 0; i < model->proto->n_functions; i++)
@@ -251,21 +253,27 @@ struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *n
     return NULL;
 }
 
+/* 0: the name is free, n: it is taken, and base_n is the next to try. */
+static uintptr_t next_suffix(const struct i4q_model *model, const char *name)
+{
+    void *given = i4q_table_get(&model->new_names, name);
+    return (uintptr_t)(given ? given : i4q_table_get(&model->names, name));
+}
+
+static bool take(struct i4q_model *model, const char *name, uintptr_t suffix)
+{
+    void **slot = i4q_table_at(&model->new_names, name);
+    if (slot)
+        *slot = (void *)suffix;
+    return slot != NULL;
+}
+
 char *i4q_model_new_name(struct i4q_model *model, const char *base)
 {
     char *first = i4q_arena_format(&model->arena, "%s", base), *name = first;
-    void **slot = first ? i4q_table_at(&model->names, first) : NULL;
-    /* The entry of `base` counts: 0 is free, n means that base_n is the next to try. */
-    uintptr_t suffix = slot ? (uintptr_t)*slot : 0;
-    for (; slot && *slot; suffix++) {
-        name = i4q_arena_format(&model->arena, "%s_%" PRIuPTR, base, suffix);
-        slot = name ? i4q_table_at(&model->names, name) : NULL;
-    }
-    if (!slot)
-        return NULL;
-    *slot = (void *)1;
-    slot = i4q_table_at(&model->names, first); /* it may have moved */
-    if (slot)
-        *slot = (void *)(suffix ? suffix : 1);
-    return slot ? name : NULL;
+    uintptr_t suffix = first ? next_suffix(model, first) : 0;
+    while (name && next_suffix(model, name))
+        name = i4q_arena_format(&model->arena, "%s_%" PRIuPTR, base, suffix++);
+    bool taken = name && take(model, name, 1) && take(model, first, suffix ? suffix : 1);
+    return taken ? name : NULL;
 }

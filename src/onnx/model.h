@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 
 struct i4q_scope;
+struct i4q_trial;
 
 /* One node, wherever it is. */
 struct i4q_node {
@@ -46,22 +47,22 @@ struct i4q_value {
     Onnx__TensorProto *initializer;
     Onnx__SparseTensorProto *sparse;
     const struct i4q_node *producer;
+    uint32_t index;              /* of the model's values: for tables of what somebody knows about each */
     bool is_input;               /* listed in graph.input, or a formal input of a function */
     bool is_output;              /* listed in the outputs of a graph or function */
     const Onnx__TypeProto *type; /* from graph.input, graph.output or value_info; NULL when unknown */
-    int32_t element_type;        /* TensorProto.DataType, where an upgrade of the opset found it out; else 0 */
-    const struct i4q_use *uses;  /* in file order, captures by nested bodies included */
+    int32_t element_type;       /* TensorProto.DataType, where an upgrade of the opset found it out; else 0 */
+    const struct i4q_use *uses; /* in file order, captures by nested bodies included */
     const struct i4q_use **last_use;
-    void *attached; /* for whoever works on the model: what belongs to this value */
 };
 
-/* A graph (the main one, or one held by a node's attribute) or the body of a model-local function. */
 /* Pointers in an arena, for repeated message fields that grow. */
 struct i4q_list {
     void **items;
     size_t count, capacity;
 };
 
+/* A graph (the main one, or one held by a node's attribute) or the body of a model-local function. */
 struct i4q_scope {
     struct i4q_scope *parent;      /* whose values it sees; NULL for the main graph and for functions */
     Onnx__GraphProto *graph;       /* NULL for a function */
@@ -80,8 +81,11 @@ struct i4q_model {
     Onnx__ModelProto *proto;
     struct i4q_scope *scopes;     /* the main graph, linked to all others */
     const struct i4q_node *nodes; /* the first node, linked to all others */
-    atomic_size_t unreleased;     /* see i4q_model_release */
-    struct i4q_table names;       /* every value and node name of the model, bodies and functions included */
+    uint32_t n_values;
+    atomic_size_t unreleased;   /* see i4q_model_release */
+    struct i4q_table names;     /* every value and node name of the model, bodies and functions included */
+    struct i4q_table new_names; /* those that were given since */
+    struct i4q_trial *trial;    /* that is going on; NULL: what is done is meant */
 };
 
 /* Reads and indexes the model at `path` ("-" is standard input). External data is read from beneath the

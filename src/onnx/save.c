@@ -45,6 +45,8 @@ static bool point_at(struct i4q_model *model, Onnx__TensorProto *tensor, const c
                      uint64_t offset)
 {
     struct i4q_arena *arena = &model->arena;
+    if (!i4q_edit_open(model, &tensor->base))
+        return false;
     tensor->n_external_data = 0;
     tensor->external_data = i4q_arena_alloc(arena, 3, sizeof *tensor->external_data);
     tensor->has_raw_data = false;
@@ -113,23 +115,27 @@ static bool place(struct layouter *layouter)
 
 static bool move_in(void *context, Onnx__TensorProto *tensor)
 {
-    (void)context;
-    if (tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
-        tensor->has_data_location = false;
-        tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__DEFAULT;
-        tensor->n_external_data = 0;
-        tensor->has_raw_data = true;
-    }
+    struct layouter *layouter = context;
+    if (tensor->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
+        return true;
+    if (!i4q_edit_open(layouter->model, &tensor->base))
+        return i4q_fail_memory(layouter->error);
+    tensor->has_data_location = false;
+    tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__DEFAULT;
+    tensor->n_external_data = 0;
+    tensor->has_raw_data = true;
     return true;
 }
 
 static bool move_out(void *context, Onnx__TensorProto *tensor)
 {
-    (void)context;
-    if (tensor->has_raw_data && tensor->raw_data.len >= I4Q_EXTERNAL_THRESHOLD) {
-        tensor->has_data_location = true;
-        tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
-    }
+    struct layouter *layouter = context;
+    if (!tensor->has_raw_data || tensor->raw_data.len < I4Q_EXTERNAL_THRESHOLD)
+        return true;
+    if (!i4q_edit_open(layouter->model, &tensor->base))
+        return i4q_fail_memory(layouter->error);
+    tensor->has_data_location = true;
+    tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
     return true;
 }
 
@@ -163,12 +169,12 @@ bool i4q_layout_make(struct i4q_model *model, const char *path, const char *exte
 {
     struct layouter layouter = {model, path, external, layout, error};
     bool is_auto = strcmp(external, AUTO) == 0, is_inline = strcmp(external, INLINE) == 0;
-    if (!is_auto && !i4q_model_each_tensor(model, is_inline ? move_in : move_out, NULL))
+    if (!is_auto && !i4q_model_each_tensor(model, is_inline ? move_in : move_out, &layouter))
         return false;
     if (!lay_out(&layouter))
         return false;
     if (is_auto && layout->model_bytes > INT32_MAX &&
-        (!i4q_model_each_tensor(model, move_out, NULL) || !lay_out(&layouter)))
+        (!i4q_model_each_tensor(model, move_out, &layouter) || !lay_out(&layouter)))
         return false;
     return layout->model_bytes <= INT32_MAX ||
            i4q_fail(error, I4Q_MODEL, "the result has %zu bytes, more than the 2 GiB of a protobuf message",

@@ -36,17 +36,17 @@ bool i4q_bias_is_constant(const struct i4q_plan *plan, const struct i4q_plan_row
     if (!has_bias(row))
         return true;
     bool replaceable = value && value->is_input && !plan->inputs_are_constant;
-    return value && !replaceable && fits(i4q_value_tensor(value), row->weight);
+    return value && !replaceable && fits(i4q_value_tensor(value), row->weight->fact);
 }
 
 /* A tensor `name` with the corrected values, where the type can hold them; those before count as 0 where
  * there is no `payload`. */
-static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_weight *weight,
+static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_plan_weight *weight,
                                     const char *name, const struct i4q_view *payload)
 {
     const struct i4q_quantize_job *job = weight->job;
     const int64_t dims[] = {(int64_t)job->channels};
-    Onnx__TensorProto *made = i4q_edit_blank_tensor(model, name, weight->tensor.type, dims, 1,
+    Onnx__TensorProto *made = i4q_edit_blank_tensor(model, name, weight->fact->tensor.type, dims, 1,
                                                     job->channels * i4q_real_size(job->half));
     for (size_t i = 0; made && i < job->channels; i++) {
         uint8_t *data = made->raw_data.data;
@@ -74,7 +74,7 @@ static bool correct(struct i4q_model *model, const struct i4q_plan_row *row)
     struct i4q_error error = {0};
     struct i4q_view payload;
     if (!value) {
-        const char *base = i4q_arena_format(&model->arena, "%s_bias", row->weight->value->name);
+        const char *base = i4q_arena_format(&model->arena, "%s_bias", row->weight->fact->value->name);
         return base && add(model, row, base, NULL);
     }
     Onnx__TensorProto *bias = i4q_value_tensor(value);
@@ -86,7 +86,7 @@ static bool correct(struct i4q_model *model, const struct i4q_plan_row *row)
     }
     /* In place: whatever holds the tensor, a list of initializers or a Constant node, holds the new one. */
     Onnx__TensorProto *made = corrected(model, row->weight, bias->name, &payload);
-    if (!made)
+    if (!made || !i4q_edit_open(model, &bias->base))
         return false;
     i4q_edit_follow_layout(made, bias);
     made->doc_string = bias->doc_string;
@@ -94,12 +94,12 @@ static bool correct(struct i4q_model *model, const struct i4q_plan_row *row)
     return true;
 }
 
-bool i4q_bias_apply(struct i4q_model *model, const struct i4q_plan *plan)
+bool i4q_bias_apply(const struct i4q_plan *plan)
 {
     for (size_t i = 0; i < plan->n_rows; i++) {
         const struct i4q_plan_row *row = &plan->rows[i];
-        bool measured = row->weight && row->weight->format && row->weight->job->bias;
-        if (measured && i4q_bias_is_constant(plan, row) && !correct(model, row))
+        bool measured = row->weight && row->weight->recipe && row->weight->job->bias;
+        if (measured && i4q_bias_is_constant(plan, row) && !correct(plan->facts->model, row))
             return false;
     }
     return true;

@@ -14,6 +14,6 @@ bool i4q_bias_is_constant(const struct i4q_plan *plan, const struct i4q_plan_row
 
 /* Corrects the biases of all Convs whose weights were measured. A bias that something else reads too is left
  * alone, and the Conv gets one of its own. False only when memory runs out. */
-bool i4q_bias_apply(struct i4q_model *model, const struct i4q_plan *plan) I4Q_MUST_CHECK;
+bool i4q_bias_apply(const struct i4q_plan *plan) I4Q_MUST_CHECK;
 
 #endif

@@ -2,13 +2,14 @@
 #include "plan/budget.h"
 
 #include "base/size.h"
+#include "plan/planner.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const double MOST_BYTES = 1e15;
 
-bool i4q_target_size_parse(const char *text, size_t input, size_t *limit, struct i4q_error *error)
+bool i4q_budget_parse(const char *text, size_t input, size_t *limit, struct i4q_error *error)
 {
     char number[64];
     double size;
@@ -28,54 +29,51 @@ bool i4q_target_size_parse(const char *text, size_t input, size_t *limit, struct
     return true;
 }
 
-/* The size of the output that keeps `keep` Convs, and how many could be kept at most. */
-static bool try(const struct i4q_target_size *fit, size_t keep, size_t *bytes, size_t *measured,
-                struct i4q_error *error)
+/* Every weight that some ranking could have stored. */
+static bool look_through(const struct i4q_plan *plan, const struct i4q_budget *budget)
 {
-    struct i4q_plan_options options = *fit->options;
-    struct i4q_model model;
-    struct i4q_plan plan;
-    struct i4q_rewrite result;
-    struct i4q_layout layout;
-    options.has_count = true;
-    options.rank = I4Q_RANK_KEEP;
-    options.count = keep;
-    /* Sizes do not depend on the codes, so they may be the quickest. */
-    options.target.method.rounding = I4Q_ROUND_NEAREST;
-    if (!i4q_model_load_bytes(&model, fit->model->input.bytes, fit->model->path, fit->follow_symlinks, error))
-        return false;
-    bool ok = i4q_plan_make(&model, &options, &plan, error) &&
-              i4q_plan_quantize(&model, &plan, fit->kernels, 0, error) &&
-              i4q_rewrite_apply(&model, &plan, fit->opset, &result, error) &&
-              i4q_layout_make(&model, fit->output_path, fit->external, &layout, error);
-    *measured = 0;
-    for (size_t i = 0; ok && i < plan.n_rows; i++)
-        *measured += plan.rows[i].measurement.present;
-    *bytes = ok ? i4q_layout_bytes(&layout) : 0;
-    i4q_model_free(&model);
-    return ok;
+    struct i4q_weights *facts = plan->facts;
+    bool *wanted = i4q_arena_alloc(&facts->model->arena, facts->count, sizeof *wanted);
+    for (size_t i = 0; wanted && i < plan->n_rows; i++) {
+        const struct i4q_plan_row *row = &plan->rows[i];
+        if (row->weight && (!row->own || i4q_reasons[row->own].kept))
+            wanted[row->weight - plan->weights] = true;
+    }
+    if (wanted)
+        i4q_weights_look_through(facts, wanted, budget->kernels, budget->threads);
+    return wanted;
 }
 
-bool i4q_target_size_fit(struct i4q_target_size *fit, struct i4q_error *error)
+/* The size of the output that keeps `keep` Convs. */
+static bool try(struct i4q_plan *plan, const struct i4q_budget *budget, size_t keep, size_t *bytes,
+                struct i4q_error *error)
 {
-    size_t bytes, low = 0, high;
-    if (!try(fit, 0, &bytes, &high, error))
+    return i4q_plan_keep(plan, keep, error) && budget->price(budget->context, plan, bytes, error);
+}
+
+bool i4q_budget_fit(struct i4q_plan *plan, const struct i4q_budget *budget, struct i4q_error *error)
+{
+    size_t bytes, low = 0, high = 0;
+    if (!look_through(plan, budget))
+        return i4q_fail_memory(error);
+    if (!try(plan, budget, 0, &bytes, error))
         return false;
-    if (bytes > fit->limit)
+    if (bytes > budget->limit)
         return i4q_fail(
             error, I4Q_UNMET,
             "--target-size: the smallest possible output has %zu bytes, more than the %zu asked for", bytes,
-            fit->limit);
+            budget->limit);
+    for (size_t i = 0; i < plan->n_rows; i++)
+        high += plan->rows[i].measurement.present;
     /* `low` fits; nothing above `high` is to be tried. */
     while (low < high) {
-        size_t measured, middle = low + (high - low + 1) / 2;
-        if (!try(fit, middle, &bytes, &measured, error))
+        size_t middle = low + (high - low + 1) / 2;
+        if (!try(plan, budget, middle, &bytes, error))
             return false;
-        if (bytes <= fit->limit)
+        if (bytes <= budget->limit)
             low = middle;
         else
             high = middle - 1;
     }
-    fit->keep = low;
-    return true;
+    return i4q_plan_keep(plan, low, error);
 }

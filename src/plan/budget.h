@@ -3,29 +3,24 @@
 #ifndef INT4Q_PLAN_BUDGET_H
 #define INT4Q_PLAN_BUDGET_H
 
-#include "onnx/save.h"
-#include "rewrite/rewrite.h"
+#include "plan/plan.h"
 
-struct i4q_target_size {
-    const struct i4q_model *model;      /* as it was loaded; every try loads its bytes anew */
-    const char *output_path, *external; /* as for i4q_layout_make */
-    bool follow_symlinks;
-    const struct i4q_plan_options *options;
-    int64_t opset; /* as for i4q_rewrite_apply */
-    const struct i4q_kernels *kernels;
-    size_t limit; /* bytes of the output */
-
-    size_t keep; /* the result */
+struct i4q_budget {
+    size_t limit; /* bytes */
+    /* The exact size of what a plan comes to. */
+    bool (*price)(void *context, const struct i4q_plan *plan, size_t *bytes, struct i4q_error *error);
+    void *context;
+    const struct i4q_kernels *kernels; /* for a look at the weights: what is not finite has to stay */
+    unsigned threads;
 };
 
 /* A size, or a percentage of `input` bytes; I4Q_USAGE when the text is neither. */
-bool i4q_target_size_parse(const char *text, size_t input, size_t *limit,
-                           struct i4q_error *error) I4Q_MUST_CHECK;
+bool i4q_budget_parse(const char *text, size_t input, size_t *limit, struct i4q_error *error) I4Q_MUST_CHECK;
 
-/* Tries, by bisection, how many fit; each try is a rewrite in memory, so sizes are exact. Takes it that
- * keeping one Conv more never makes the output smaller; where a tiny weight breaks that rule, fewer may be
- * kept than could be. I4Q_UNMET: not even an output that keeps none fits (naming its size); else the errors
- * of planning and rewriting. */
-bool i4q_target_size_fit(struct i4q_target_size *fit, struct i4q_error *error) I4Q_MUST_CHECK;
+/* Makes the plan keep as many Convs as fit, which bisection tells. Takes it that keeping one Conv more never
+ * makes the output smaller; where a tiny weight breaks that rule, fewer may be kept than could be. I4Q_UNMET:
+ * not even an output that keeps none fits (naming its size); else the errors of planning and of the price. */
+bool i4q_budget_fit(struct i4q_plan *plan, const struct i4q_budget *budget,
+                    struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

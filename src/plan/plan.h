@@ -1,55 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The decision for every Conv: the format that its weight gets, or the one reason why it stays as it is. What
- * follows (quantize, rewrite, report) reads the plan and decides nothing.
+ * The decision for every Conv: the recipe by which its weight is stored, or the one reason why it stays as it
+ * is. What follows (rewrite, report) reads the plan and decides nothing.
  *
- *   i4q_plan_make → i4q_plan_quantize → the plan is final
+ *   i4q_weights_find → i4q_plan_make (→ i4q_plan_keep ...) → i4q_plan_quantize → the plan is final
  *
- * Quantizing is part of deciding because only a pass over the numbers tells that one is not finite.
- * Everything is in the model's arena and lives as long as the model.
+ * A plan decides about weights, and leaves them alone: any number of plans can be made for those of one
+ * model. Before it is quantized it takes all weights that nobody has looked through for finite; but for that,
+ * it says what it will say in the end. Everything is in the model's arena.
  */
 #ifndef INT4Q_PLAN_PLAN_H
 #define INT4Q_PLAN_PLAN_H
 
 #include "forms/form.h"
-#include "forms/weight.h"
-#include "onnx/layers.h"
-#include "onnx/names.h"
 #include "plan/patterns.h"
 #include "plan/reasons.h"
 #include "plan/sensitivity.h"
 #include "plan/statistics.h"
+#include "quantize/quantize.h"
+
+/* A way to store weights. */
+struct i4q_recipe {
+    const struct i4q_format *format; /* NULL: they stay as they are */
+    const struct i4q_form *form;     /* as wanted; a weight that it cannot hold gets another one */
+    struct i4q_method method;        /* how scales and codes are chosen */
+    size_t block;                    /* weights that share a scale; 0: an output channel */
+};
+
+/* What is decided about a weight. */
+struct i4q_plan_weight {
+    struct i4q_weight *fact;         /* what it is */
+    const struct i4q_recipe *recipe; /* NULL: it stays as it is */
+    const struct i4q_form *form;     /* how it will stand in the graph */
+    struct i4q_quantize_job *job;    /* NULL unless it is to be looked through, or quantized */
+
+    /* What the Convs that read it want of it. */
+    bool chosen; /* some want it by the target's recipe */
+    bool kept;   /* some want it kept, by the recipe for that */
+    bool left;   /* some have to leave it as it is */
+
+    /* What is known of its inputs, once it was looked for. */
+    bool looked_up;
+    const struct i4q_moments *moments; /* or NULL */
+    double *bias;                      /* room for the correction; NULL: none */
+};
 
 struct i4q_plan_row {
     const struct i4q_conv *conv;
-    struct i4q_weight *weight; /* NULL unless the weight is stored (I4Q_SOURCE_STORED) */
-    enum i4q_choice choice;    /* by the user's patterns */
-    bool exact;                /* an --include pattern is its very name */
+    struct i4q_plan_weight *weight; /* NULL unless the weight is stored (I4Q_SOURCE_STORED) */
+    enum i4q_choice choice;         /* by the user's patterns */
+    bool exact;                     /* an --include pattern is its very name */
     struct i4q_measurement measurement;
+    enum i4q_reason own; /* the reason that it has by itself, however the Convs are ranked */
     enum i4q_reason reason;
 };
 
 enum i4q_rank_mode {
-    I4Q_RANK_KEEP,             /* the `count` most sensitive stay float */
+    I4Q_RANK_KEEP,             /* the `count` most sensitive are kept */
     I4Q_RANK_QUANTIZE,         /* only the `count` least sensitive measured ones are quantized */
     I4Q_RANK_QUANTIZE_PERCENT, /* the same, `count` percent of the candidates */
 };
 
-/* How the chosen weights are stored. */
-struct i4q_target {
-    const struct i4q_format *format;
-    const struct i4q_format *keep_format; /* of what is kept as `sensitive` or `small`; NULL: stays float */
-    const struct i4q_form *form;          /* of the weights that it can hold */
-    struct i4q_method method;             /* how scales and codes are chosen */
-    bool correct_bias;                    /* where statistics tell how */
-    size_t block;                         /* weights that share a scale; 0: an output channel */
+/* How the measured Convs are ranked. */
+struct i4q_ranking {
+    bool has_count; /* else the file tells, or it is 10 that are kept */
+    enum i4q_rank_mode mode;
+    size_t count;
 };
 
 enum i4q_topk_order { I4Q_ORDER_AUTO, I4Q_ORDER_HIGHER_WORSE, I4Q_ORDER_LOWER_WORSE };
 
 struct i4q_plan_options {
-    unsigned ops; /* operators whose weights are to be quantized, see i4q_conv_op_bit */
-    struct i4q_target target;
+    struct i4q_recipe target; /* of the chosen weights */
+    struct i4q_recipe kept;   /* of those that are kept as `sensitive` or `small` */
+    bool correct_bias;        /* where it is known how */
     struct i4q_patterns include, exclude;
     bool only_included; /* there are include patterns, or a file that could have held some */
     bool allow_unmatched;
@@ -57,43 +81,50 @@ struct i4q_plan_options {
     struct i4q_view topk_json;
     const double *estimates;   /* in place of that file: the loss of each Conv, NAN for none; or NULL */
     enum i4q_topk_order order; /* which scores are the sensitive ones; AUTO: as the file's shape tells */
-    bool has_count;            /* --keep or --quantize was given */
-    enum i4q_rank_mode rank;
-    size_t count;
+    struct i4q_ranking ranking;
     size_t min_weights;
     const struct i4q_statistics *statistics; /* of calibration; NULL: none */
     bool assume_constant;                    /* weights that are graph inputs with a default are constants */
     struct i4q_patterns notes;               /* with which those of the plan begin */
+    unsigned threads;                        /* for passing means through the graph */
 };
 
 struct i4q_plan {
-    struct i4q_target target;
-    struct i4q_conv *convs;    /* in file order */
-    struct i4q_plan_row *rows; /* one for each of them */
-    size_t n_rows;
-    struct i4q_weight *weights; /* in the order of the first Conv that reads each */
-    size_t n_weights;
+    struct i4q_weights *facts;
+    struct i4q_recipe target, kept; /* to which the weights point */
+    bool correct_bias;
     const struct i4q_statistics *statistics;
-    bool assume_constant;     /* as in the options */
+    struct i4q_plan_row *rows; /* one for each Conv of the facts */
+    size_t n_rows;
+    struct i4q_plan_weight *weights; /* one for each weight of the facts */
+    size_t n_weights;
+    struct i4q_quantize_job *jobs; /* of the weights that have one */
+    size_t n_jobs;
+    const float **means;      /* of the inputs of each weight, as propagate.h tells; NULL: not known */
     bool inputs_are_constant; /* initializers in graph.input are no more than a habit of the exporter */
+
     bool has_sensitivity;
     bool estimated; /* and it comes from --rank */
     struct i4q_sensitivity sensitivity;
+    struct i4q_ranking ranking;
+    struct i4q_plan_row **ranked; /* the measured candidates, the most sensitive first */
+    size_t n_ranked, n_candidates;
     bool has_keep; /* scores, and no --quantize */
     size_t keep;   /* K */
     bool keep_is_default;
+
     struct i4q_patterns notes; /* sentences for the report */
-    size_t n_quantized;        /* rows that get the target's format, once final */
-    size_t n_stored;           /* weights that get some format, once final */
+    size_t n_quantized;        /* rows that get the target's recipe */
+    size_t n_stored;           /* weights that get some recipe */
 };
 
-/* All reasons but `non-finite` and `shared`. I4Q_USAGE: a pattern without a match, --keep or --quantize with
- * a JSON that has no scores; I4Q_MODEL: what the modules below refuse. */
-bool i4q_plan_make(struct i4q_model *model, const struct i4q_plan_options *options, struct i4q_plan *plan,
-                   struct i4q_error *error) I4Q_MUST_CHECK;
+/* What is decided about the weight that a value is; NULL: it is none. */
+struct i4q_plan_weight *i4q_plan_weight_of(const struct i4q_plan *plan, const struct i4q_value *value);
 
-/* Quantizes what the plan asks for, and makes the plan final. */
-bool i4q_plan_quantize(struct i4q_model *model, struct i4q_plan *plan, const struct i4q_kernels *kernels,
-                       unsigned threads, struct i4q_error *error) I4Q_MUST_CHECK;
+/* Bytes that stand for a weight in the file: of codes, scales and zero points, or of its floats. */
+size_t i4q_plan_weight_bytes(const struct i4q_plan_weight *weight);
+
+/* Adds a sentence for the report; false, also where `text` is NULL, when memory runs out. */
+bool i4q_plan_note(struct i4q_plan *plan, const char *text) I4Q_MUST_CHECK;
 
 #endif

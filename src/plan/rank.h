@@ -11,8 +11,7 @@
 #include "plan/plan.h"
 
 struct i4q_estimate {
-    const struct i4q_model *model; /* as it was loaded; the estimate works on a copy of its own */
-    bool follow_symlinks;
+    struct i4q_weights *facts;
     const struct i4q_plan_options *options;
     const struct i4q_kernels *kernels;
     unsigned threads;
@@ -20,7 +19,8 @@ struct i4q_estimate {
 };
 
 /* The loss a weight of every row of a plan for the model, NAN for those that are not to be quantized anyway.
- * The array is in `arena`. Fails as planning and quantizing do. */
+ * The array is in `arena`, which is not that of the model: what the estimate takes there is given back. Fails
+ * as planning and quantizing do. */
 bool i4q_estimate_losses(const struct i4q_estimate *estimate, struct i4q_arena *arena, const double **losses,
                          struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -3,7 +3,8 @@
 #ifndef INT4Q_PLAN_REASONS_H
 #define INT4Q_PLAN_REASONS_H
 
-#include <stdbool.h>
+#include "forms/weight.h"
+#include "plan/patterns.h"
 
 /* In the order in which they are looked for: the first that applies is the reason. */
 enum i4q_reason {
@@ -29,13 +30,33 @@ enum i4q_reason {
     I4Q_REASONS,
 };
 
+/* A Conv, and what it is judged by. */
+struct i4q_candidate {
+    const struct i4q_conv *conv;
+    const struct i4q_weight *weight; /* NULL unless it is stored */
+    enum i4q_choice choice;          /* by the user's patterns */
+    bool exact;                      /* an --include pattern is its very name */
+};
+
+struct i4q_criteria {
+    const struct i4q_scope *main_graph;
+    bool inputs_are_constant; /* initializers that are inputs of the main graph are constants all the same */
+    size_t min_weights;
+};
+
 struct i4q_reason_row {
     const char *word;    /* in reports; NULL for I4Q_QUANTIZED */
     const char *meaning; /* a few words for people */
     const char *ranked;  /* the same where --rank stands in for --topk; NULL: it makes no difference */
     bool strict;         /* with --strict, a Conv left for it is an error */
+    bool kept;           /* what is left for it is kept, by the recipe for that */
+    /* Whether a Conv has it by itself, given that it has none before; NULL: a plan finds out. */
+    bool (*applies)(const struct i4q_candidate *candidate, const struct i4q_criteria *criteria);
 };
 extern const struct i4q_reason_row i4q_reasons[I4Q_REASONS];
+
+/* The first reason that a Conv has by itself. */
+enum i4q_reason i4q_reason_find(const struct i4q_candidate *candidate, const struct i4q_criteria *criteria);
 
 /* The meaning of a reason in a plan that was made with --rank, or without. */
 const char *i4q_reason_meaning(enum i4q_reason reason, bool ranked);

@@ -27,12 +27,12 @@ static struct told tell(const struct i4q_report *report, const struct i4q_plan_r
 {
     struct told told = {
         .sqnr_db = NAN, .max_error = NAN, .drift = NAN, .clipped = NAN, .moved = NAN, .output_sqnr_db = NAN};
-    i4q_storage_describe(&report->model->arena, row->conv, &told.before);
+    i4q_storage_describe(&report->plan->facts->model->arena, row->conv, &told.before);
     told.storage = told.before.name;
     told.bytes_before = told.bytes_after = told.before.bytes;
-    if (row->weight && row->weight->format) {
-        told.storage = row->weight->format->name;
-        told.bytes_after = row->weight->bytes_after;
+    if (row->weight && row->weight->recipe) {
+        told.storage = row->weight->recipe->format->name;
+        told.bytes_after = i4q_plan_weight_bytes(row->weight);
         told.sqnr_db = row->weight->job->sqnr_db;
         told.max_error = row->weight->job->max_error;
         told.drift = row->weight->job->drift;
@@ -48,8 +48,10 @@ static void count_weights(const struct i4q_plan *plan, size_t *all, size_t *quan
 {
     *all = *quantized = 0;
     for (size_t i = 0; i < plan->n_weights; i++) {
-        *all += plan->weights[i].tensor.count;
-        *quantized += plan->weights[i].format == plan->target.format ? plan->weights[i].tensor.count : 0;
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        bool chosen = weight->recipe && weight->recipe->format == plan->target.format;
+        *all += weight->fact->tensor.count;
+        *quantized += chosen ? weight->fact->tensor.count : 0;
     }
 }
 
@@ -65,7 +67,7 @@ static struct average average_error(const struct i4q_plan *plan)
     size_t n = 0, n_outputs = 0;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_quantize_job *job = plan->weights[i].job;
-        if (!plan->weights[i].format || !(job->signal > 0))
+        if (!plan->weights[i].recipe || !(job->signal > 0))
             continue;
         weights += job->noise / job->signal;
         n++;
@@ -93,7 +95,7 @@ static void print_row(const struct i4q_report *report, const struct i4q_plan_row
 static void print_rows(const struct i4q_report *report, FILE *stream)
 {
     const struct i4q_plan *plan = report->plan;
-    int width = i4q_text_name_width(plan->convs, plan->n_rows);
+    int width = i4q_text_name_width(plan->facts->convs, plan->n_rows);
     fprintf(stream, "%-*s  %-15s %9s  %-26s %10s -> %9s  %7s\n", width, "conv", "shape", "weights",
             "stored as", "bytes", "bytes", "SQNR dB");
     for (size_t i = 0; i < plan->n_rows; i++)
@@ -106,12 +108,12 @@ static void print_convs(const struct i4q_plan *plan, FILE *stream)
     size_t others = 0;
     for (size_t i = 0; i < plan->n_rows; i++) {
         const struct i4q_plan_row *row = &plan->rows[i];
-        others += row->reason && row->weight && row->weight->format;
+        others += row->reason && row->weight && row->weight->recipe;
     }
     fprintf(stream, "\nconvs      %zu of %zu quantized to %s, ", plan->n_quantized, plan->n_rows,
             plan->target.format->name);
     if (others)
-        fprintf(stream, "%zu to %s, ", others, plan->target.keep_format->name);
+        fprintf(stream, "%zu to %s, ", others, plan->kept.format->name);
     fprintf(stream, "%zu kept\n", plan->n_rows - plan->n_quantized - others);
 }
 
@@ -153,11 +155,11 @@ static void print_kept(const struct i4q_plan *plan, const char *which, FILE *str
     for (size_t i = 0; i < plan->n_rows; i++)
         if (plan->rows[i].reason == I4Q_REASON_SENSITIVE) {
             kept++;
-            stored += plan->rows[i].weight->format != NULL;
+            stored += plan->rows[i].weight->recipe != NULL;
         }
     fprintf(stream, ", the %zu %s ", kept, which);
     if (stored)
-        fprintf(stream, "become %s", plan->target.keep_format->name);
+        fprintf(stream, "become %s", plan->kept.format->name);
     if (stored && stored < kept)
         fprintf(stream, " but for %zu, which ", kept - stored);
     if (stored < kept)
@@ -236,10 +238,10 @@ static void print_hint(const struct i4q_plan *plan, FILE *stream)
 {
     if (plan->n_quantized && !plan->target.format->fine && plan->target.method.rounding == I4Q_ROUND_NEAREST)
         fputs(HINT_METHOD, stream);
-    const struct i4q_target *target = &plan->target;
+    const struct i4q_recipe *target = &plan->target;
     bool folded = target->format->packed || target->form->folds, matmul = false;
     for (size_t i = 0; i < plan->n_weights; i++)
-        matmul |= plan->weights[i].format && plan->weights[i].op->greatest_rank == 2;
+        matmul |= plan->weights[i].recipe && plan->weights[i].fact->op->greatest_rank == 2;
     fputs(folded ? HINT_FOLDED : HINT_DQ, stream);
     if (matmul && !folded)
         fputs(HINT_MATMUL, stream);
@@ -367,16 +369,16 @@ static json_t *file_json(const char *path, json_t *bytes, int64_t ir_version, in
     return json;
 }
 
-static json_t *options_json(const struct i4q_target *target)
+static json_t *options_json(const struct i4q_plan *plan)
 {
+    const struct i4q_recipe *target = &plan->target;
     json_t *json = json_object();
     i4q_json_put(&json, "format", json_string(target->format->name));
     i4q_json_put(&json, "method", json_string(target->method.name));
     i4q_json_put(&json, "decode", json_string(target->form->word));
     i4q_json_put(&json, "dq_domain", json_string(target->form->domain ? target->form->domain : "ai.onnx"));
     i4q_json_put(&json, "block", i4q_json_size(target->block));
-    i4q_json_put(&json, "keep_format",
-                 json_string(target->keep_format ? target->keep_format->name : "float"));
+    i4q_json_put(&json, "keep_format", json_string(plan->kept.format ? plan->kept.format->name : "float"));
     return json;
 }
 
@@ -412,7 +414,7 @@ json_t *i4q_report_json(const struct i4q_report *report)
                            rewrite->opset[0]));
     i4q_json_put(&json, "output",
                  file_json(report->output_path, output_bytes, rewrite->ir_version[1], rewrite->opset[1]));
-    i4q_json_put(&json, "options", options_json(&plan->target));
+    i4q_json_put(&json, "options", options_json(plan));
     i4q_json_put(&json, "convs", rows_json(report));
     i4q_json_put(&json, "totals", totals_json(plan));
     i4q_json_put(&json, "topk", topk_json(report));

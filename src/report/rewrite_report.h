@@ -10,8 +10,7 @@
 #include <stdio.h>
 
 struct i4q_report {
-    struct i4q_model *model; /* its arena is used */
-    const struct i4q_plan *plan;
+    const struct i4q_plan *plan; /* the arena of its model is used */
     const struct i4q_rewrite *rewrite;
     const char *input_path, *output_path, *topk_path; /* the last may be NULL */
     size_t input_bytes, output_bytes;                 /* external data included */

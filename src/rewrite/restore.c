@@ -13,7 +13,7 @@ enum { TILE = 4096, MAX_DEPTH = 64 };
 /* Many decoders may read the same codes, but not turn a small model into one that fills the memory. */
 enum { RESTORED_RATIO = 64, RESTORED_ROOM = 16 << 20 };
 
-/* What becomes of a value of the model; hung to it as `attached`. */
+/* What becomes of a value of the model. */
 struct fate {
     bool goes; /* nothing reads it any more: with its initializer, or the node that makes it */
     const struct i4q_use *use;   /* the first that may still be in need of it, once it was asked for */
@@ -26,21 +26,23 @@ struct restorer {
     struct i4q_arena scratch; /* for one weight */
     size_t bytes;             /* of all floats so far */
     struct i4q_restoration *result;
+    struct fate **fates; /* by the index of the value; NULL: nothing becomes of it */
     struct i4q_error *error;
 };
 
-static struct fate *fate_of(struct restorer *restorer, struct i4q_value *value)
+static struct fate *fate_of(struct restorer *restorer, const struct i4q_value *value)
 {
-    if (!value->attached)
-        value->attached = i4q_arena_alloc(&restorer->model->arena, 1, sizeof(struct fate));
-    if (!value->attached)
+    struct fate **fate = &restorer->fates[value->index];
+    if (!*fate)
+        *fate = i4q_arena_alloc(&restorer->model->arena, 1, sizeof **fate);
+    if (!*fate)
         i4q_fail_memory(restorer->error);
-    return value->attached;
+    return *fate;
 }
 
-static bool goes(const struct i4q_value *value)
+static bool goes(const struct restorer *restorer, const struct i4q_value *value)
 {
-    const struct fate *fate = value->attached;
+    const struct fate *fate = restorer->fates[value->index];
     return fate && fate->goes;
 }
 
@@ -113,22 +115,22 @@ static Onnx__TensorProto *decode(struct restorer *restorer, const struct i4q_con
 
 /* ---- what goes */
 
-static bool is_read(const struct i4q_use *use)
+static bool is_read(const struct restorer *restorer, const struct i4q_use *use)
 {
     const Onnx__NodeProto *node = use->node->proto;
     const struct i4q_value *output =
         node->n_output ? i4q_scope_resolve(use->node->scope, node->output[0]) : NULL;
-    return !output || !goes(output);
+    return !output || !goes(restorer, output);
 }
 
 /* What goes never comes back, so each use is passed once, however many nodes share the value. */
-static bool is_unread(const struct i4q_value *value, struct fate *fate)
+static bool is_unread(const struct restorer *restorer, const struct i4q_value *value, struct fate *fate)
 {
     const struct i4q_use *use = fate->use ? fate->use : value->uses;
-    while (use->next && !is_read(use))
+    while (use->next && !is_read(restorer, use))
         use = use->next;
     fate->use = use;
-    return !is_read(use) && !value->is_output && !value->is_input;
+    return !is_read(restorer, use) && !value->is_output && !value->is_input;
 }
 
 /* Values that only decoded the weight go with it, back to the initializers. */
@@ -139,7 +141,7 @@ static bool drop_unread(struct restorer *restorer, const struct i4q_node *node, 
         struct fate *fate = value ? fate_of(restorer, value) : NULL;
         if (value && !fate)
             return false;
-        if (!value || fate->goes || !is_unread(value, fate))
+        if (!value || fate->goes || !is_unread(restorer, value, fate))
             continue;
         fate->goes = true;
         if (value->producer && !drop_unread(restorer, value->producer, depth + 1))
@@ -153,8 +155,8 @@ static bool take_place(struct restorer *restorer, const struct i4q_conv *conv,
                        const struct i4q_storage *storage, Onnx__TensorProto *tensor)
 {
     struct i4q_value *codes = i4q_scope_resolve(conv->weight->scope, i4q_text(storage->codes->name));
-    bool movable =
-        codes && codes->initializer == storage->codes && codes->scope == conv->weight->scope && goes(codes);
+    bool movable = codes && codes->initializer == storage->codes && codes->scope == conv->weight->scope &&
+                   goes(restorer, codes);
     struct fate *fate = fate_of(restorer, movable ? codes : conv->weight);
     if (fate)
         fate->restored = tensor;
@@ -178,27 +180,29 @@ static bool restore_weight(struct restorer *restorer, const struct i4q_conv *con
 
 /* ---- graphs */
 
-static const struct fate *fate_at(const struct i4q_scope *scope, const char *name)
+static const struct fate *fate_at(const struct restorer *restorer, const struct i4q_scope *scope,
+                                  const char *name)
 {
     const struct i4q_value *value = i4q_table_get(&scope->values, name);
-    return value ? value->attached : NULL;
+    return value ? restorer->fates[value->index] : NULL;
 }
 
-static bool rebuild_initializers(struct i4q_model *model, struct i4q_scope *scope)
+static bool rebuild_initializers(const struct restorer *restorer, struct i4q_scope *scope)
 {
+    struct i4q_arena *arena = &restorer->model->arena;
     Onnx__GraphProto *graph = scope->graph;
     struct i4q_list list = {0};
     for (size_t i = 0; i < graph->n_initializer; i++) {
-        const struct fate *fate = fate_at(scope, i4q_text(graph->initializer[i]->name));
+        const struct fate *fate = fate_at(restorer, scope, i4q_text(graph->initializer[i]->name));
         Onnx__TensorProto *tensor = fate && fate->goes ? fate->restored : graph->initializer[i];
-        if (tensor && !i4q_list_add(&model->arena, &list, tensor))
+        if (tensor && !i4q_list_add(arena, &list, tensor))
             return false;
     }
     /* Codes that were no initializer of this graph left no place. */
     for (size_t i = 0; i < graph->n_node; i++) {
         const Onnx__NodeProto *node = graph->node[i];
-        const struct fate *fate = node->n_output ? fate_at(scope, node->output[0]) : NULL;
-        if (fate && fate->goes && fate->restored && !i4q_list_add(&model->arena, &list, fate->restored))
+        const struct fate *fate = node->n_output ? fate_at(restorer, scope, node->output[0]) : NULL;
+        if (fate && fate->goes && fate->restored && !i4q_list_add(arena, &list, fate->restored))
             return false;
     }
     graph->initializer = (Onnx__TensorProto **)list.items;
@@ -206,13 +210,13 @@ static bool rebuild_initializers(struct i4q_model *model, struct i4q_scope *scop
     return true;
 }
 
-static void drop_nodes(struct i4q_scope *scope)
+static void drop_nodes(const struct restorer *restorer, struct i4q_scope *scope)
 {
     Onnx__GraphProto *graph = scope->graph;
     size_t kept = 0;
     for (size_t i = 0; i < graph->n_node; i++) {
         Onnx__NodeProto *node = graph->node[i];
-        const struct fate *fate = node->n_output ? fate_at(scope, node->output[0]) : NULL;
+        const struct fate *fate = node->n_output ? fate_at(restorer, scope, node->output[0]) : NULL;
         if (!fate || !fate->goes)
             graph->node[kept++] = node;
     }
@@ -221,21 +225,22 @@ static void drop_nodes(struct i4q_scope *scope)
 
 /* ---- imports */
 
-static bool uses_domain(const struct i4q_model *model, const char *domain)
+static bool uses_domain(const struct restorer *restorer, const char *domain)
 {
-    for (const struct i4q_node *node = model->nodes; node; node = node->next) {
-        const struct fate *fate = node->proto->n_output ? fate_at(node->scope, node->proto->output[0]) : NULL;
+    for (const struct i4q_node *node = restorer->model->nodes; node; node = node->next) {
+        const struct fate *fate =
+            node->proto->n_output ? fate_at(restorer, node->scope, node->proto->output[0]) : NULL;
         if ((!fate || !fate->goes) && strcmp(i4q_text(node->proto->domain), domain) == 0)
             return true;
     }
     return false;
 }
 
-static void drop_unused_import(struct i4q_model *model, const char *domain)
+static void drop_unused_import(const struct restorer *restorer, const char *domain)
 {
-    Onnx__ModelProto *proto = model->proto;
+    Onnx__ModelProto *proto = restorer->model->proto;
     size_t kept = 0;
-    if (uses_domain(model, domain))
+    if (uses_domain(restorer, domain))
         return;
     for (size_t i = 0; i < proto->n_opset_import; i++)
         if (strcmp(i4q_text(proto->opset_import[i]->domain), domain) != 0)
@@ -254,7 +259,8 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
     if (!i4q_convs_find(model, 0, I4Q_OPS_ALL, &convs, &count, error))
         return false;
     restoration->weights = i4q_arena_alloc(&model->arena, count, sizeof *restoration->weights);
-    if (!restoration->weights)
+    restorer.fates = i4q_arena_alloc(&model->arena, model->n_values, sizeof *restorer.fates);
+    if (!restoration->weights || !restorer.fates)
         return i4q_fail_memory(error);
     for (size_t i = 0; i < count; i++)
         if (convs[i].weight->scope->graph && !restore_weight(&restorer, &convs[i]))
@@ -262,12 +268,12 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
     for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next) {
         if (!scope->graph)
             continue;
-        if (!rebuild_initializers(model, scope))
+        if (!rebuild_initializers(&restorer, scope))
             return i4q_fail_memory(error);
-        drop_nodes(scope);
+        drop_nodes(&restorer, scope);
     }
     for (const struct i4q_form *const *form = i4q_forms; *form; form++)
         if ((*form)->domain)
-            drop_unused_import(model, (*form)->domain);
+            drop_unused_import(&restorer, (*form)->domain);
     return true;
 }

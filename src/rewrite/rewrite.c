@@ -12,12 +12,13 @@ enum { IR_WITHOUT_INITIALIZER_INPUTS = 4 };
 
 /* ---- graphs */
 
-/* The weight that this value of the scope held, if it is quantized. */
-static struct i4q_weight *quantized_weight(const struct i4q_scope *scope, const char *name)
+/* The weight that this value of the scope held, if it is stored anew. */
+static const struct i4q_plan_weight *stored_weight(const struct i4q_plan *plan, const struct i4q_scope *scope,
+                                                   const char *name)
 {
     const struct i4q_value *value = i4q_table_get(&scope->values, name);
-    struct i4q_weight *weight = value ? value->attached : NULL;
-    return weight && weight->format ? weight : NULL;
+    const struct i4q_plan_weight *weight = value ? i4q_plan_weight_of(plan, value) : NULL;
+    return weight && weight->recipe ? weight : NULL;
 }
 
 static bool add_all(struct i4q_model *model, struct i4q_list *list, const struct i4q_list *items)
@@ -35,15 +36,17 @@ static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scop
     Onnx__GraphProto *graph = scope->graph;
     struct i4q_list list = {0};
     for (size_t i = 0; i < graph->n_initializer; i++) {
-        const struct i4q_weight *weight = quantized_weight(scope, i4q_text(graph->initializer[i]->name));
+        const struct i4q_plan_weight *weight =
+            stored_weight(plan, scope, i4q_text(graph->initializer[i]->name));
         bool added = weight ? add_all(model, &list, &emissions[weight - plan->weights].tensors)
                             : i4q_list_add(&model->arena, &list, graph->initializer[i]);
         if (!added)
             return false;
     }
     for (size_t i = 0; i < plan->n_weights; i++) {
-        const struct i4q_weight *weight = &plan->weights[i];
-        bool from_node = weight->format && weight->value->scope == scope && !weight->value->initializer;
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        bool from_node =
+            weight->recipe && weight->fact->value->scope == scope && !weight->fact->value->initializer;
         if (from_node && !add_all(model, &list, &emissions[i].tensors))
             return false;
     }
@@ -53,14 +56,14 @@ static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scop
 }
 
 /* What takes the place of a node: itself, another one, or NULL. Constant nodes that held a weight go. */
-static Onnx__NodeProto *successor(const struct i4q_scope *scope, const struct i4q_table *swaps,
-                                  Onnx__NodeProto *node)
+static Onnx__NodeProto *successor(const struct i4q_plan *plan, const struct i4q_scope *scope,
+                                  const struct i4q_table *swaps, Onnx__NodeProto *node)
 {
     const struct i4q_swap *swap = node->n_output ? i4q_table_get(swaps, node->output[0]) : NULL;
     if (swap)
         return swap->made;
     bool held_weight =
-        i4q_node_is(node, "Constant") && node->n_output && quantized_weight(scope, node->output[0]);
+        i4q_node_is(node, "Constant") && node->n_output && stored_weight(plan, scope, node->output[0]);
     return held_weight ? NULL : node;
 }
 
@@ -87,13 +90,13 @@ static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, cons
     struct i4q_table swaps;
     i4q_table_init(&swaps, &model->arena);
     for (size_t i = 0; i < plan->n_weights; i++) {
-        const struct i4q_weight *weight = &plan->weights[i];
-        if (weight->format && weight->value->scope == scope &&
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        if (weight->recipe && weight->fact->value->scope == scope &&
             (!add_all(model, &list, &emissions[i].nodes) || !add_swaps(&swaps, &emissions[i].swaps)))
             return false;
     }
     for (size_t i = 0; i < graph->n_node; i++) {
-        Onnx__NodeProto *node = successor(scope, &swaps, graph->node[i]);
+        Onnx__NodeProto *node = successor(plan, scope, &swaps, graph->node[i]);
         if (node && !i4q_list_add(&model->arena, &list, node))
             return false;
     }
@@ -112,12 +115,12 @@ static bool emit_weights(struct i4q_model *model, const struct i4q_scope *scope,
     i4q_table_init(shared, &model->arena);
     *any = false;
     for (size_t i = 0; i < plan->n_weights; i++) {
-        const struct i4q_weight *weight = &plan->weights[i];
-        if (!weight->format || weight->value->scope != scope)
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        if (!weight->recipe || weight->fact->value->scope != scope)
             continue;
         *any = true;
         emissions[i] = (struct i4q_emission){
-            .model = model, .weight = weight, .job = weight->job, .opset = opset, .shared = shared};
+            .model = model, .weight = weight->fact, .job = weight->job, .opset = opset, .shared = shared};
         weight->form->emit(&emissions[i]);
         if (emissions[i].failed)
             return false;
@@ -134,7 +137,8 @@ static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan
         bool any;
         if (!emit_weights(model, scope, plan, opset, emissions, &any))
             return false;
-        if (any && (!replace_initializers(model, scope, plan, emissions) ||
+        if (any && (!i4q_edit_open(model, &scope->graph->base) ||
+                    !replace_initializers(model, scope, plan, emissions) ||
                     !replace_nodes(model, scope, plan, emissions)))
             return false;
     }
@@ -149,8 +153,8 @@ static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan
 static bool import_domains(struct i4q_model *model, const struct i4q_plan *plan)
 {
     for (size_t i = 0; i < plan->n_weights; i++) {
-        const struct i4q_weight *weight = &plan->weights[i];
-        if (weight->format && weight->form->domain && !i4q_edit_import(model, weight->form->domain))
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        if (weight->recipe && weight->form->domain && !i4q_edit_import(model, weight->form->domain))
             return false;
     }
     return true;
@@ -159,21 +163,23 @@ static bool import_domains(struct i4q_model *model, const struct i4q_plan *plan)
 /* Initializers leave graph.input: all of them where the list is but a habit, else those of the weights alone.
  * A value that is both an input and the output of a node would be defined twice; and from IR version 4 on a
  * listed initializer could be replaced by the caller, which nobody meant here. */
-static size_t drop_constant_inputs(struct i4q_model *model, const struct i4q_plan *plan)
+static bool drop_constant_inputs(struct i4q_model *model, const struct i4q_plan *plan, size_t *dropped)
 {
     Onnx__GraphProto *graph = model->proto->graph;
+    if (!i4q_edit_open(model, &graph->base))
+        return false;
     size_t kept = 0;
     for (size_t i = 0; i < graph->n_input; i++) {
         const struct i4q_value *value =
             i4q_table_get(&model->scopes->values, i4q_text(graph->input[i]->name));
-        const struct i4q_weight *weight = value->attached;
-        bool constant = plan->inputs_are_constant || (weight && weight->format);
+        const struct i4q_plan_weight *weight = i4q_plan_weight_of(plan, value);
+        bool constant = plan->inputs_are_constant || (weight && weight->recipe);
         if (!value->initializer || !constant)
             graph->input[kept++] = graph->input[i];
     }
-    size_t dropped = graph->n_input - kept;
+    *dropped = graph->n_input - kept;
     graph->n_input = kept;
-    return dropped;
+    return true;
 }
 
 /* ---- the model */
@@ -188,8 +194,8 @@ static int64_t opset_needed(const struct i4q_model *model, const struct i4q_plan
 {
     int64_t needed = main_opset(model);
     for (size_t i = 0; i < plan->n_weights; i++) {
-        const struct i4q_weight *weight = &plan->weights[i];
-        int64_t opset = weight->format ? weight->form->opset(weight->job) : 0;
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        int64_t opset = weight->recipe ? weight->form->opset(weight->job) : 0;
         needed = needed < opset ? opset : needed;
     }
     return needed;
@@ -200,8 +206,8 @@ static int64_t ir_version_needed(const struct i4q_model *model, const struct i4q
     int64_t needed = model->proto->ir_version;
     needed = needed < IR_WITHOUT_INITIALIZER_INPUTS ? IR_WITHOUT_INITIALIZER_INPUTS : needed;
     for (size_t i = 0; i < plan->n_weights; i++) {
-        const struct i4q_weight *weight = &plan->weights[i];
-        int64_t version = weight->format ? weight->form->ir_version(weight->job) : 0;
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        int64_t version = weight->recipe ? weight->form->ir_version(weight->job) : 0;
         needed = needed < version ? version : needed;
     }
     return needed;
@@ -216,21 +222,23 @@ static bool set_versions(struct i4q_model *model, const struct i4q_plan *plan, i
                         opset, needed);
     if (!i4q_opset_upgrade(model, opset ? opset : needed, &result->upgrades, error))
         return false;
+    if (!i4q_edit_open(model, &model->proto->base))
+        return i4q_fail_memory(error);
     model->proto->ir_version = ir_version_needed(model, plan);
     return true;
 }
 
-bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset,
-                       struct i4q_rewrite *result, struct i4q_error *error)
+bool i4q_rewrite_apply(const struct i4q_plan *plan, int64_t opset, struct i4q_rewrite *result,
+                       struct i4q_error *error)
 {
+    struct i4q_model *model = plan->facts->model;
     *result = (struct i4q_rewrite){.ir_version[0] = model->proto->ir_version, .opset[0] = main_opset(model)};
     if (plan->n_stored) {
         if (!set_versions(model, plan, opset, result, error))
             return false;
-        if (!i4q_bias_apply(model, plan) || !replace_weights(model, plan, main_opset(model)) ||
-            !import_domains(model, plan))
+        if (!i4q_bias_apply(plan) || !replace_weights(model, plan, main_opset(model)) ||
+            !import_domains(model, plan) || !drop_constant_inputs(model, plan, &result->inputs_dropped))
             return i4q_fail_memory(error);
-        result->inputs_dropped = drop_constant_inputs(model, plan);
     }
     result->ir_version[1] = model->proto->ir_version;
     result->opset[1] = main_opset(model);

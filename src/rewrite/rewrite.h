@@ -13,10 +13,10 @@ struct i4q_rewrite {
     size_t inputs_dropped; /* initializers that left graph.input */
 };
 
-/* Changes the model's messages. `opset` is the version asked for, 0 for what is needed. When no weight
- * gets a format the model stays as it is. I4Q_USAGE: `opset` is below the need; I4Q_MODEL: an operator that
- * cannot be upgraded. */
-bool i4q_rewrite_apply(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset,
-                       struct i4q_rewrite *result, struct i4q_error *error) I4Q_MUST_CHECK;
+/* Changes the messages of the plan's model. `opset` is the version asked for, 0 for what is needed. When no
+ * weight gets a recipe the model stays as it is. I4Q_USAGE: `opset` is below the need; I4Q_MODEL: an operator
+ * that cannot be upgraded. */
+bool i4q_rewrite_apply(const struct i4q_plan *plan, int64_t opset, struct i4q_rewrite *result,
+                       struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
 
 RLIMIT_DATA limits what a process can allocate or write privately (mapped input pages are read-only, and do not count).
 """
+import json
 import os
 import subprocess
 import sys
@@ -78,6 +79,25 @@ def test_rewrite_needs_its_output_and_16_mib(tmp_path, layout):
     assert peak <= packed + LIMIT + 2 * RELEASE_STEP
     for arguments in ([], ["--stats"]):
         peak = run_limited(LIMIT, "inspect", tmp_path / "out.onnx", "--require", "int4==4", *arguments)
+
+
+@pytest.mark.parametrize("layout", ["inline", "external"])
+@pytest.mark.parametrize("options", [
+    "--rank weights --keep 1",
+    "--rank weights --keep 1 --keep-format int8 --method squant",
+    "--rank weights --target-size 52% --keep-format int8",
+    "--topk topk.json --target-size 65%",
+])
+def test_ranking_and_fitting_need_no_more(tmp_path, monkeypatch, layout, options):
+    """The model is loaded once, what an estimate took is given back, and nothing is quantized to find a size."""
+    path, packed = write_large(tmp_path, layout)
+    packed += packed // 4 if "int8" in options else 0  # one of the four has twice the bits
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "topk.json").write_text('{"w0": 1, "w1": 3, "w2": 2, "w3": 0}')
+    peak = run_limited(packed + LIMIT, "rewrite", path, "-q", "-j", "2", "-o", "out.onnx", "--json", "out.json", *options.split())
+    assert peak <= packed + LIMIT + 2 * RELEASE_STEP
+    reasons = [conv["reason"] for conv in json.loads((tmp_path / "out.json").read_text())["convs"]]
+    assert reasons.count("sensitive") == 1
 
 
 def test_inspect_touches_no_payload(tmp_path):

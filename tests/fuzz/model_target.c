@@ -125,6 +125,11 @@ void target_write(struct i4q_model *model, struct i4q_model *written)
     check_arena(model, i4q_model_bytes(written));
 }
 
+const char *target_output_path(void)
+{
+    return output_path;
+}
+
 static void require_equal_bytes(struct i4q_view a, struct i4q_view b)
 {
     REQUIRE(a.size == b.size && (!a.size || memcmp(a.data, b.data, a.size) == 0));

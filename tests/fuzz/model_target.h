@@ -18,6 +18,9 @@ bool target_load(struct i4q_model *model, const uint8_t *data, size_t size);
 /* Writes the model to disk, external data included, and loads what was written. */
 void target_write(struct i4q_model *model, struct i4q_model *written);
 
+/* Where that is written. */
+const char *target_output_path(void);
+
 /* The two files that were loaded are the same, those with external data included. */
 void target_require_equal(const struct i4q_model *a, const struct i4q_model *b);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The whole rewrite. Whatever the kernels and threads, it gives the same bytes; they load again, without
- * problems that the model did not have before, hold what the plan promised, and can be restored.
+/* The whole rewrite. Whatever the kernels and threads, it gives the same bytes; they are as many as the price
+ * of the plan, load again without problems that the model did not have before, hold what the plan promised,
+ * and can be restored. Estimates, prices and other plans for the same model leave no trace.
  *
  * The model tells its own options, so that every model is an input: the bits of model_version, and as free
  * text a sensitivity JSON (doc_string), an --include (producer_version) and an --exclude pattern (domain).
@@ -8,7 +9,11 @@
 #include "model_target.h"
 
 #include "inspect/comparison.h"
+#include "plan/apply.h"
+#include "plan/planner.h"
+#include "plan/rank.h"
 #include "report/rewrite_report.h"
+#include "rewrite/price.h"
 #include "rewrite/restore.h"
 #include "rewrite/rewrite.h"
 
@@ -17,6 +22,7 @@
 /* ---- options */
 
 struct options {
+    unsigned ops;
     struct i4q_plan_options plan;
     int64_t opset;
 };
@@ -30,20 +36,24 @@ static unsigned take(uint64_t *bits, unsigned n)
 }
 
 /* Combinations that the command line refuses become others. */
-static struct i4q_target take_target(uint64_t *bits)
+static void take_recipes(uint64_t *bits, struct i4q_plan_options *options)
 {
     static const size_t blocks[] = {0, 2, 3, 16};
     const struct i4q_format *format = &i4q_formats[take(bits, 2)];
     bool keep = take(bits, 1), cast = take(bits, 1) && !format->packed;
     size_t block = blocks[take(bits, 2)];
     bool microsoft = take(bits, 1) && !format->packed && !cast;
-    return (struct i4q_target){
+    options->target = (struct i4q_recipe){
         .format = format,
-        .keep_format = keep ? i4q_format_find("int8") : NULL,
         .form = cast        ? &i4q_form_cast
                 : microsoft ? &i4q_form_dq_microsoft
                             : &i4q_form_dq,
         .block = format->packed || microsoft ? 0 : block,
+    };
+    options->kept = (struct i4q_recipe){
+        .format = keep ? i4q_format_find("int8") : NULL,
+        .form = options->target.form,
+        .method = i4q_methods[0],
     };
 }
 
@@ -84,18 +94,19 @@ static void read_ranking(const char *json, uint64_t *bits, struct i4q_plan_optio
     options->topk = "topk.json";
     options->topk_json = (struct i4q_view){(const uint8_t *)json, strlen(json)};
     options->order = (enum i4q_topk_order)(take(bits, 2) % 3);
-    options->has_count = take(bits, 1);
-    options->rank = (enum i4q_rank_mode)(take(bits, 2) % 3);
-    options->count = take(bits, 2);
+    options->ranking.has_count = take(bits, 1);
+    options->ranking.mode = (enum i4q_rank_mode)(take(bits, 2) % 3);
+    options->ranking.count = take(bits, 2);
 }
 
 static struct options read_options(struct i4q_model *model)
 {
     const Onnx__ModelProto *proto = model->proto;
     uint64_t bits = (uint64_t)proto->model_version;
-    struct options options = {.plan.target = take_target(&bits)};
+    struct options options = {.plan.threads = 1};
     struct i4q_plan_options *plan = &options.plan;
-    plan->ops = take_ops(&bits);
+    take_recipes(&bits, plan);
+    options.ops = take_ops(&bits);
     plan->assume_constant = take(&bits, 1);
     plan->allow_unmatched = take(&bits, 1);
     plan->min_weights = take(&bits, 1) ? 20 : 0;
@@ -105,31 +116,52 @@ static struct options read_options(struct i4q_model *model)
     plan->only_included = plan->include.count > 0;
     read_ranking(proto->doc_string, &bits, plan);
     plan->target.method = take_method(&bits, plan->target.format);
-    plan->target.correct_bias = plan->target.method.propagate;
+    plan->correct_bias = plan->target.method.propagate;
     return options;
 }
 
 /* ---- one run */
 
 struct run {
+    struct i4q_arena arena; /* of estimates */
     struct i4q_model model;
     struct options options;
+    struct i4q_weights weights;
     struct i4q_plan plan;
     struct i4q_rewrite rewrite;
 };
 
-/* False: the model or its options are refused, or there is nothing to quantize. */
+/* The size of what will be written, by another plan for the same model. */
+static bool find_price(struct run *run, const struct i4q_kernels *kernels, size_t *bytes,
+                       struct i4q_error *error)
+{
+    const double *losses;
+    struct i4q_plan plan;
+    const struct i4q_estimate estimate = {
+        .facts = &run->weights, .options = &run->options.plan, .kernels = kernels, .threads = 1};
+    const struct i4q_destination to = {target_output_path(), "auto", run->options.opset};
+    return i4q_estimate_losses(&estimate, &run->arena, &losses, error) &&
+           i4q_plan_make(&run->weights, &run->options.plan, &plan, error) &&
+           i4q_price(&plan, &to, bytes, error);
+}
+
+/* False: the model or its options are refused, or there is nothing to quantize. `price`, where it is not
+ * NULL, receives that of the plan. */
 static bool rewrite(struct run *run, const uint8_t *data, size_t size, const struct i4q_kernels *kernels,
-                    unsigned threads)
+                    unsigned threads, size_t *price)
 {
     struct i4q_error error = {0};
     if (!target_load(&run->model, data, size))
         return false;
     run->options = read_options(&run->model);
-    bool ok = i4q_plan_make(&run->model, &run->options.plan, &run->plan, &error) &&
-              i4q_plan_quantize(&run->model, &run->plan, kernels, threads, &error) &&
-              i4q_rewrite_apply(&run->model, &run->plan, run->options.opset, &run->rewrite, &error);
+    i4q_arena_init(&run->arena, SIZE_MAX / 2);
+    bool ok = i4q_weights_find(&run->model, run->options.ops, &run->weights, &error) &&
+              (!price || find_price(run, kernels, price, &error)) &&
+              i4q_plan_make(&run->weights, &run->options.plan, &run->plan, &error) &&
+              i4q_plan_quantize(&run->plan, kernels, threads, &error) &&
+              i4q_rewrite_apply(&run->plan, run->options.opset, &run->rewrite, &error);
     REQUIRE_OK(ok || error.code == I4Q_MODEL || error.code == I4Q_USAGE, error);
+    i4q_arena_free(&run->arena);
     if (ok && run->plan.n_stored)
         return true;
     i4q_model_free(&run->model);
@@ -141,7 +173,6 @@ static bool rewrite(struct run *run, const uint8_t *data, size_t size, const str
 static void check_reports(const struct run *run, size_t input_bytes, size_t output_bytes)
 {
     const struct i4q_report report = {
-        .model = (struct i4q_model *)&run->model,
         .plan = &run->plan,
         .rewrite = &run->rewrite,
         .input_path = "model.onnx",
@@ -206,10 +237,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct run one, other;
     struct i4q_model written, again;
+    size_t price;
     target_begin();
-    if (rewrite(&one, data, size, target_best_kernels(), 1)) {
-        REQUIRE(rewrite(&other, data, size, target_scalar_kernels(), 2));
+    if (rewrite(&one, data, size, target_best_kernels(), 1, &price)) {
+        REQUIRE(rewrite(&other, data, size, target_scalar_kernels(), 2, NULL));
         target_write(&one.model, &written);
+        REQUIRE(i4q_model_bytes(&written) == price);
         target_write(&other.model, &again);
         target_require_equal(&written, &again);
         check_reports(&one, size, i4q_model_bytes(&written));

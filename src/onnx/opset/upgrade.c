@@ -43,11 +43,20 @@ static bool is_removed(const Onnx__NodeProto *node, int64_t version)
     return false;
 }
 
+/* Rules change the node and its attributes. */
+static bool open_node(struct i4q_model *model, Onnx__NodeProto *node)
+{
+    for (size_t i = 0; i < node->n_attribute; i++)
+        if (!i4q_edit_open(model, &node->attribute[i]->base))
+            return false;
+    return i4q_edit_open(model, &node->base);
+}
+
 static bool apply_rule(struct i4q_upgrader *upgrader, const struct i4q_opset_rule *rule,
                        Onnx__NodeProto *node, int64_t from, struct i4q_upgrade *done)
 {
     upgrader->changed = false;
-    if (!rule->apply(upgrader, node))
+    if (!open_node(upgrader->model, node) || !rule->apply(upgrader, node))
         return i4q_fail_memory(upgrader->error);
     if (!upgrader->changed)
         return true;
@@ -119,6 +128,8 @@ static bool upgrade_scope(struct i4q_model *model, struct i4q_scope *scope, int6
         if (done.to && !report(model, &done, last))
             return i4q_fail_memory(error);
     }
+    if (!i4q_edit_open(model, scope->graph ? &scope->graph->base : &scope->function->base))
+        return i4q_fail_memory(error);
     *nodes = (Onnx__NodeProto **)upgrader.nodes.items;
     *count = upgrader.nodes.count;
     return true;
@@ -127,13 +138,11 @@ static bool upgrade_scope(struct i4q_model *model, struct i4q_scope *scope, int6
 /* ---- the model */
 
 /* Sets the version in the first entry of the standard domain, whose spelling stays, and drops further ones.
- * What is at least there already stays as it is. */
+ */
 static void set_import(Onnx__OperatorSetIdProto **imports, size_t *n, int64_t version)
 {
     bool found = false;
     size_t kept = 0;
-    if (i4q_opset_version(imports, *n) >= version)
-        return;
     for (size_t i = 0; i < *n; i++) {
         bool standard = i4q_is_standard_domain(imports[i]->domain);
         if (standard && !found) {
@@ -147,12 +156,33 @@ static void set_import(Onnx__OperatorSetIdProto **imports, size_t *n, int64_t ve
     *n = kept;
 }
 
-static void set_imports(struct i4q_model *model, int64_t version)
+/* What is at least there already stays as it is. */
+static bool raise_imports(struct i4q_model *model, ProtobufCMessage *owner,
+                          Onnx__OperatorSetIdProto **imports, size_t *n, int64_t version)
+{
+    if (i4q_opset_version(imports, *n) >= version)
+        return true;
+    for (size_t i = 0; i < *n; i++)
+        if (!i4q_edit_open(model, &imports[i]->base))
+            return false;
+    if (!i4q_edit_open(model, owner))
+        return false;
+    set_import(imports, n, version);
+    return true;
+}
+
+static bool set_imports(struct i4q_model *model, int64_t version)
 {
     Onnx__ModelProto *proto = model->proto;
-    set_import(proto->opset_import, &proto->n_opset_import, version);
-    for (size_t i = 0; i < proto->n_functions; i++)
-        set_import(proto->functions[i]->opset_import, &proto->functions[i]->n_opset_import, version);
+    if (!raise_imports(model, &proto->base, proto->opset_import, &proto->n_opset_import, version))
+        return false;
+    for (size_t i = 0; i < proto->n_functions; i++) {
+        Onnx__FunctionProto *function = proto->functions[i];
+        if (!raise_imports(model, &function->base, function->opset_import, &function->n_opset_import,
+                           version))
+            return false;
+    }
+    return true;
 }
 
 static bool check_start(int64_t from, struct i4q_error *error)
@@ -182,6 +212,5 @@ bool i4q_opset_upgrade(struct i4q_model *model, int64_t version, const struct i4
         if (!check_start(from, error) || !upgrade_scope(model, scope, from, version, &upgrades, error))
             return false;
     }
-    set_imports(model, version);
-    return true;
+    return set_imports(model, version) || i4q_fail_memory(error);
 }

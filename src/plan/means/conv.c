@@ -91,11 +91,10 @@ static const double *correlations(struct i4q_propagation *p, const struct i4q_we
 }
 
 /* The bias as binary64, NULL where there is none; false when it is not a constant of as many elements. */
-static bool read_bias(struct i4q_propagation *p, const struct i4q_plan_row *row, size_t channels,
+static bool read_bias(struct i4q_propagation *p, const Onnx__NodeProto *node, size_t channels,
                       const double **bias)
 {
     enum { BIAS_INPUT = 2 };
-    const Onnx__NodeProto *node = row->conv->node->proto;
     *bias = NULL;
     if (node->n_input <= BIAS_INPUT || !*node->input[BIAS_INPUT])
         return true;
@@ -124,7 +123,7 @@ static void keep_means(struct i4q_propagation *p, const struct conv *conv)
     p->failed |= !means;
     for (size_t i = 0; means && i < count * conv->kernel; i++)
         means[i] = (float)conv->in->mean[i / conv->kernel];
-    p->means[conv->weight - p->plan->weights] = means;
+    p->means[conv->weight - p->weights->items] = means;
 }
 
 /* Batch normalization, folded into a Conv by now, has centred what it gives, unless an activation follows
@@ -135,11 +134,10 @@ static void centre(struct i4q_known *out)
 }
 
 /* A Conv of which only what it gives is known. */
-static void blind_conv(struct i4q_propagation *p, const struct i4q_plan_row *row)
+static void blind_conv(struct i4q_propagation *p, const char *output, const struct i4q_weight *weight)
 {
-    const char *output = row->conv->node->proto->output[0];
     struct i4q_known *out =
-        is_linear(p, output, true) ? i4q_known_make(p, output, (size_t)row->weight->tensor.dims[0]) : NULL;
+        is_linear(p, output, true) ? i4q_known_make(p, output, (size_t)weight->tensor.dims[0]) : NULL;
     if (!out)
         return;
     centre(out);
@@ -149,22 +147,22 @@ static void blind_conv(struct i4q_propagation *p, const struct i4q_plan_row *row
 
 void i4q_pass_conv(struct i4q_propagation *p, const Onnx__NodeProto *node)
 {
-    const struct i4q_plan_row *row = i4q_table_get(&p->convs, node->output[0]);
+    const struct i4q_weight *weight = i4q_table_get(&p->readable, node->output[0]);
     const struct i4q_known *in = i4q_known_input(p, node, 0);
-    if (row && !in)
-        blind_conv(p, row);
-    if (!row || !in)
+    if (weight && !in)
+        blind_conv(p, node->output[0], weight);
+    if (!weight || !in)
         return;
-    const struct i4q_tensor *shape = &row->weight->tensor;
-    struct conv conv = {.weight = row->weight, .in = in, .inputs = (size_t)shape->dims[1], .kernel = 1};
+    const struct i4q_tensor *shape = &weight->tensor;
+    struct conv conv = {.weight = weight, .in = in, .inputs = (size_t)shape->dims[1], .kernel = 1};
     for (size_t i = 2; i < shape->rank; i++)
         conv.kernel *= (size_t)shape->dims[i];
     size_t channels = (size_t)shape->dims[0];
     conv.groups = in->channels / conv.inputs;
-    if (conv.kernel > MAX_KERNEL || conv.groups != i4q_weight_groups(row->weight) ||
-        in->channels % conv.inputs || channels % conv.groups || !read_bias(p, row, channels, &conv.bias))
+    if (conv.kernel > MAX_KERNEL || conv.groups != i4q_weight_groups(weight) || in->channels % conv.inputs ||
+        channels % conv.groups || !read_bias(p, node, channels, &conv.bias))
         return;
-    conv.correlation = correlations(p, row->weight, conv.kernel);
+    conv.correlation = correlations(p, weight, conv.kernel);
     conv.out = i4q_known_make(p, node->output[0], channels);
     if (p->failed)
         return;

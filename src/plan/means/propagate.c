@@ -199,31 +199,38 @@ static void start(struct i4q_propagation *p)
     }
 }
 
-/* The Convs whose weights can be read, and are read by them alone. */
-static void find_convs(struct i4q_propagation *p)
+/* The weight of a Conv, if it can be read, and by this Conv alone. */
+static struct i4q_weight *readable_weight(const struct i4q_propagation *p, const struct i4q_conv *conv)
 {
-    for (size_t i = 0; i < p->plan->n_rows && !p->failed; i++) {
-        const struct i4q_plan_row *row = &p->plan->rows[i];
-        bool readable = row->weight && row->conv->op->is_conv && i4q_weight_is_quantizable(row->weight) &&
-                        row->weight->tensor.rank > SPATIAL_AXIS && row->weight->tensor.count &&
-                        row->conv->node->scope == p->model->scopes && row->conv->node->proto->n_output &&
-                        !row->weight->value->uses->next;
-        void **slot = readable ? i4q_table_at(&p->convs, row->conv->node->proto->output[0]) : NULL;
-        p->failed |= readable && !slot;
+    struct i4q_weight *weight = i4q_weight_of(p->weights, conv->weight);
+    bool readable = weight && conv->op->is_conv && i4q_weight_is_quantizable(weight) &&
+                    weight->tensor.rank > SPATIAL_AXIS && weight->tensor.count &&
+                    conv->node->scope == p->model->scopes && conv->node->proto->n_output &&
+                    !weight->value->uses->next;
+    return readable ? weight : NULL;
+}
+
+static void find_weights(struct i4q_propagation *p)
+{
+    for (size_t i = 0; i < p->weights->n_convs && !p->failed; i++) {
+        const struct i4q_conv *conv = &p->weights->convs[i];
+        struct i4q_weight *weight = readable_weight(p, conv);
+        void **slot = weight ? i4q_table_at(&p->readable, conv->node->proto->output[0]) : NULL;
+        p->failed |= weight && !slot;
         if (slot)
-            *slot = (void *)row;
+            *slot = weight;
     }
 }
 
-bool i4q_propagate_means(struct i4q_model *model, const struct i4q_plan *plan, unsigned threads,
-                         const float **means)
+bool i4q_propagate_means(const struct i4q_weights *weights, unsigned threads, const float **means)
 {
+    struct i4q_model *model = weights->model;
     struct i4q_propagation p = {
-        .model = model, .plan = plan, .threads = threads, .means = means, .budget = MAX_CHANNELS};
+        .model = model, .weights = weights, .threads = threads, .means = means, .budget = MAX_CHANNELS};
     i4q_table_init(&p.values, &model->arena);
-    i4q_table_init(&p.convs, &model->arena);
+    i4q_table_init(&p.readable, &model->arena);
     p.is_silu_net = has_silu(&p);
-    find_convs(&p);
+    find_weights(&p);
     start(&p);
     for (const struct i4q_node *node = model->nodes; node && !p.failed; node = node->next)
         if (node->scope == model->scopes)

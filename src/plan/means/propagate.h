@@ -30,12 +30,12 @@
 #ifndef INT4Q_PLAN_MEANS_PROPAGATE_H
 #define INT4Q_PLAN_MEANS_PROPAGATE_H
 
-#include "plan/plan.h"
+#include "forms/weight.h"
 
-/* For each of the plan's weights, the mean of each of its inputs [groups, k] as a Conv of the main graph
+/* For each of the weights, the mean of each of its inputs [groups, k] as a Conv of the main graph
  * meets it, or NULL where it is not known, or where several Convs share the weight. In the model's arena.
  * False only when memory runs out. */
-bool i4q_propagate_means(struct i4q_model *model, const struct i4q_plan *plan, unsigned threads,
+bool i4q_propagate_means(const struct i4q_weights *weights, unsigned threads,
                          const float **means) I4Q_MUST_CHECK;
 
 #endif

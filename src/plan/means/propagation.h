@@ -6,7 +6,7 @@
 #define INT4Q_PLAN_MEANS_PROPAGATION_H
 
 #include "base/table.h"
-#include "plan/plan.h"
+#include "forms/weight.h"
 
 /* What is known of a value: a mean and a variance a channel. */
 struct i4q_known {
@@ -17,10 +17,10 @@ struct i4q_known {
 
 struct i4q_propagation {
     struct i4q_model *model;
-    const struct i4q_plan *plan;
+    const struct i4q_weights *weights;
     unsigned threads;
-    struct i4q_table values; /* name → struct i4q_known */
-    struct i4q_table convs;  /* first output → struct i4q_plan_row */
+    struct i4q_table values;   /* name → struct i4q_known */
+    struct i4q_table readable; /* first output of a Conv → its struct i4q_weight, where that can be read */
     const float **means;
     size_t budget; /* channels that may still be made known */
     bool is_silu_net;

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan/notes.h"
+
+#include "plan/bias.h"
+#include "plan/jobs.h"
+
+static bool note(struct i4q_plan *plan, const char *about, size_t count, const char *what)
+{
+    if (!count)
+        return true;
+    return i4q_plan_note(plan,
+                         i4q_arena_format(&plan->facts->model->arena, "%s: %zu %s", about, count, what));
+}
+
+/* What --block could not do. */
+static bool note_blocks(struct i4q_plan *plan)
+{
+    size_t whole = 0, kept = 0, uneven = 0;
+    if (!plan->target.block)
+        return true;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        if (!weight->recipe)
+            continue;
+        bool chosen = weight->recipe->format == plan->target.format;
+        kept += !chosen;
+        whole += chosen && !weight->job->block;
+        uneven += weight->job->block && weight->form != weight->recipe->form;
+    }
+    const char *about = i4q_arena_format(&plan->facts->model->arena, "--block %zu", plan->target.block);
+    return about &&
+           note(plan, about, whole,
+                "weights of at most that many inputs a channel, or of another layout, stay "
+                "per channel") &&
+           note(plan, about, kept, "weights of the kept format stay per channel") &&
+           note(plan, about, uneven,
+                "weights are decoded by DequantizeLinear, since it does not divide their rows");
+}
+
+/* What the statistics changed beside the codes, and what they could not help. */
+static bool note_calibration(struct i4q_plan *plan)
+{
+    size_t unknown = 0, fixed = 0, aimed = 0;
+    if (!plan->statistics)
+        return true;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        bool chosen = weight->recipe && weight->job->method == &plan->target.method;
+        unknown += chosen && !weight->job->moments;
+        aimed += chosen && i4q_job_has_target(weight->job);
+    }
+    for (size_t i = 0; i < plan->n_rows; i++) {
+        const struct i4q_plan_row *row = &plan->rows[i];
+        fixed +=
+            row->weight && row->weight->recipe && row->weight->job->bias && !i4q_bias_is_constant(plan, row);
+    }
+    return note(plan, "--calibration", aimed,
+                "weights make up for the errors of those in front of them, at a loss of SQNR") &&
+           note(plan, "--calibration", unknown, "weights are not in the file, and are quantized without") &&
+           note(plan, "--calibration", fixed, "Convs have a bias that is computed, and is not corrected");
+}
+
+bool i4q_plan_add_notes(struct i4q_plan *plan)
+{
+    return note_blocks(plan) && note_calibration(plan);
+}
