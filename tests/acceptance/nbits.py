@@ -64,8 +64,8 @@ def choice(rows):
             helper.make_node("If", [equal], [f"Y_{code}"], then_branch=branch(nodes), else_branch=branch(choice(others)))]
 
 
-def function(opset):
-    """What ConvNBits is for who does not know it."""
+def function(opset, codes=range(7)):
+    """What ConvNBits is for who does not know it; with these activations, the others take time to load."""
     nodes = [
         refer(helper.make_node("DequantizeLinear", ["W", "scales", "zero_points"], ["decoded"]), AttributeProto.INT,
               "axis", "block_size"),
@@ -74,7 +74,7 @@ def function(opset):
         refer(refer(helper.make_node("Conv", ["X", "weight", "B"], ["C"]), AttributeProto.INTS, "strides", "pads", "dilations"),
               AttributeProto.INT, "group"),
         constant("activation", AttributeProto.INT, "value_int", "activation"),
-        *choice(activations())]
+        *choice([row for row in activations() if row[0] in codes])]
     nodes[-1].output[0] = "Y"
     return helper.make_function(DOMAIN, OP, list(INPUTS), ["Y"], nodes, [helper.make_opsetid("", opset)], list(LISTS),
                                 [helper.make_attribute(name, value) for name, value in NUMBERS.items()])
@@ -216,5 +216,6 @@ def convert(model, level=4):
     count = convert_graph(converted.graph, level)
     opset = next(o.version for o in converted.opset_import if o.domain == "")
     converted.opset_import.append(helper.make_opsetid(DOMAIN, 1))
-    converted.functions.append(function(opset))
+    codes = {attributes(n)["activation"] for n in converted.graph.node if n.domain == DOMAIN}
+    converted.functions.append(function(opset, codes))
     return converted, count
