@@ -264,7 +264,9 @@ static bool read_level(struct reading *reading)
     if (!(node->input_scale == 0 || isnormal(node->input_scale)) || node->input_scale < 0)
         return i4q_fail(reading->error, I4Q_MODEL, "input_scale is %g, not positive",
                         (double)node->input_scale);
-    spec->level = node->accuracy_level == 4 ? 4 : 0;
+    if (node->accuracy_level < 4)
+        return true;
+    spec->level = 4;
     spec->input_scale = node->input_scale;
     spec->input_zero = (uint8_t)node->input_zero_point;
     return true;

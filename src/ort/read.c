@@ -21,25 +21,27 @@ static bool has_ints(const OrtApi *api, const OrtKernelInfo *info, const char *n
     return i4q_ort_succeeds(api, api->KernelInfoGetAttributeArray_int64(info, name, NULL, count));
 }
 
+/* A list of none is what an attribute of any type looks like. */
 static bool has_another_type(const OrtApi *api, const OrtKernelInfo *info, const char *name)
 {
     int64_t integer;
     float number;
-    size_t count = 0;
+    size_t count = 0, length = 0;
     return has_int(api, info, name, &integer) || has_float(api, info, name, &number) ||
-           has_ints(api, info, name, &count) ||
-           i4q_ort_succeeds(api, api->KernelInfoGetAttributeArray_float(info, name, NULL, &count)) ||
-           i4q_ort_succeeds(api, api->KernelInfoGetAttribute_string(info, name, NULL, &count));
+           (has_ints(api, info, name, &count) && count > 0) ||
+           (i4q_ort_succeeds(api, api->KernelInfoGetAttributeArray_float(info, name, NULL, &count)) &&
+            count > 0) ||
+           i4q_ort_succeeds(api, api->KernelInfoGetAttribute_string(info, name, NULL, &length));
 }
 
 static bool read_ints(const OrtApi *api, const OrtKernelInfo *info, const char *name,
                       struct i4q_node_ints *list)
 {
     size_t count = 0;
-    if (!has_ints(api, info, name, &count))
+    if (!has_ints(api, info, name, &count) || count == 0)
         return false;
     list->count = count;
-    return count == 0 || count > I4Q_NODE_INTS ||
+    return count > I4Q_NODE_INTS ||
            i4q_ort_succeeds(api, api->KernelInfoGetAttributeArray_int64(info, name, list->values, &count));
 }
 
