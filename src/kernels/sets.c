@@ -4,6 +4,7 @@
 #include "kernels/quantize_impl.h"
 #include "platform/cpu.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,8 +75,9 @@ void i4q_error_add(struct i4q_error_sums *sums, const struct i4q_error_sums *mor
 float i4q_error_unit(float absmax)
 {
     enum { LIMIT = 126 }; /* 2^126 and 2^-126 are both normal numbers */
-    int exponent = 0;
-    frexpf(absmax, &exponent);
+    int exponent = FLT_MAX_EXP;
+    if (isfinite(absmax))
+        frexpf(absmax, &exponent);
     return ldexpf(1, exponent > LIMIT ? -LIMIT : exponent < -LIMIT ? LIMIT : -exponent);
 }
 

@@ -96,7 +96,7 @@ bool i4q_encode4_takes(float scale);
 /* Adds what other elements contribute. */
 void i4q_error_add(struct i4q_error_sums *sums, const struct i4q_error_sums *more);
 
-/* The `unit` for weights of this largest magnitude. */
+/* The `unit` for weights of this largest magnitude, or for a bound of it, which may be infinite. */
 float i4q_error_unit(float absmax);
 
 /* 10 log10(signal / noise) in dB; INFINITY when there is no noise, NAN when all weights are 0. */

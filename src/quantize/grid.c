@@ -3,9 +3,11 @@
 
 #include "base/half.h"
 
+#include <float.h>
 #include <math.h>
 
 static const float HALF_SMALLEST = 0x1p-24f; /* the smallest positive FLOAT16 */
+static const float HALF_LARGEST = 65504;
 
 bool i4q_grid_needs_range(const struct i4q_method *method)
 {
@@ -54,11 +56,39 @@ struct i4q_grid i4q_grid_make(const struct i4q_format *format, const struct i4q_
     return grid;
 }
 
+static bool overflows(float scale, float steps, bool half)
+{
+    return !isfinite(half ? i4q_half_to_float(i4q_half_from_float(scale * steps)) : scale * steps);
+}
+
+/* The next smaller number of the type in which the scale is stored. */
+static float next_below(float scale, bool half)
+{
+    return half ? i4q_half_to_float((uint16_t)(i4q_half_from_float(scale) - 1)) : nextafterf(scale, 0);
+}
+
+/* Weights near the largest number of their type round to codes that would stand for infinity: the scale is
+ * then the largest with which none does. */
+static float finite_scale(float scale, const struct i4q_grid *grid, bool half)
+{
+    int above = grid->high - grid->zero, below = grid->zero - grid->low;
+    float steps = (float)(above > below ? above : below), limit = (half ? HALF_LARGEST : FLT_MAX) / steps;
+    if (!overflows(scale, steps, half))
+        return scale;
+    scale = sound_scale(limit, half, limit);
+    while (overflows(scale, steps, half))
+        scale = next_below(scale, half);
+    return scale;
+}
+
 struct i4q_grid i4q_grid_choose(const struct i4q_format *format, const struct i4q_method *method, bool half,
                                 const struct i4q_extent *extent)
 {
     float scale = sound_scale(raw_scale(format, method, extent), half, extent->absmax);
-    return i4q_grid_make(format, method, scale, zero_point(format, method, extent->min, scale));
+    struct i4q_grid grid =
+        i4q_grid_make(format, method, scale, zero_point(format, method, extent->min, scale));
+    grid.scale = finite_scale(scale, &grid, half);
+    return grid;
 }
 
 size_t i4q_grid_clipped(const struct i4q_grid *grid, const float *weights, size_t n)

@@ -130,3 +130,32 @@ def test_block_notes(tmp_path):
     _, report = rewrite(two_convs(shapes=((6, 3, 3, 3), (5, 6, 1, 1))), tmp_path, "--block", 8, "--decode", "cast")
     assert [n.split(":")[0] for n in report["notes"]] == ["--block 8", "--block 8"]
     assert "stay per channel" in report["notes"][0] and "DequantizeLinear" in report["notes"][1]
+
+
+LARGEST = {np.float32: 3.4028235e38, np.float16: 65504}
+
+
+@pytest.mark.parametrize("magnitude", [1, 0.3])
+@pytest.mark.parametrize("kind", LARGEST)
+@pytest.mark.parametrize("args", [["--format", "int4"], ["--format", "uint4"], ["--format", "int8"], ["--format", "packed-u8"],
+                                  ["--block", "16"], ["--method", "squant"], ["--format", "uint4", "--method", "squant"],
+                                  ["--scale", "mse"], ["--decode", "cast", "--method", "squant"]], ids=" ".join)
+def test_weights_near_the_largest_number(tmp_path, args, kind, magnitude):
+    """Every code stands for a number, and every figure is one."""
+    random = np.random.default_rng(0)
+    weight = random.uniform(-1, 1, (8, 16, 3, 3))
+    weight[0], weight[1, 0], weight[2, 0, 0, 0], weight[3, 0, 0] = np.abs(weight[0]), -1, 1, 1
+    weight = (weight * LARGEST[kind] * magnitude).astype(kind)
+    tensor_type = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    original = make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="conv")], [numpy_helper.from_array(weight, "w")],
+                          [value("x", 1, 16, 5, 5, kind=tensor_type)], [value("y", 1, 8, 3, 3, kind=tensor_type)], opset=21)
+    rewritten, report = rewrite(original, tmp_path, *args)
+    run_int4q("inspect", tmp_path / "out.onnx", "--reference", tmp_path / "in.onnx", "--require", "valid", "--json", tmp_path / "i.json")
+    rewritten.graph.output.append(onnx.ValueInfoProto(name="w"))
+    decoded = run(rewritten, random_feeds(original))[1].astype(np.float64)
+    assert np.isfinite(decoded).all()
+    error = weight - decoded
+    sqnr = 10 * np.log10((weight.astype(np.float64) ** 2).sum() / (error ** 2).sum())
+    for conv in (report["convs"][0], json.loads((tmp_path / "i.json").read_text())["convs"][0]):
+        assert conv["sqnr_db"] == pytest.approx(sqnr, rel=1e-4)
+        assert conv["max_error"] == pytest.approx(np.abs(error).max(), rel=1e-6)
