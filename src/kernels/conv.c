@@ -143,7 +143,7 @@ static bool check_sums(const struct i4q_conv *conv, const void *codes, struct i4
 }
 
 /* Best first; the last one takes all. */
-static const struct i4q_conv_algorithm *const algorithms[] = {&i4q_conv_plain};
+static const struct i4q_conv_algorithm *const algorithms[] = {&i4q_conv_dense, &i4q_conv_plain};
 
 static bool choose_algorithm(struct i4q_conv *conv, const void *codes, struct i4q_error *error)
 {
@@ -190,7 +190,7 @@ struct i4q_conv *i4q_conv_prepare(const struct i4q_conv_spec *spec, const struct
     conv->level = spec->level;
     conv->bits = spec->weights.bits;
     conv->is_signed = spec->weights.is_signed;
-    if (spec->input_scale > 0)
+    if (spec->level == 4 && spec->input_scale > 0)
         conv->input =
             (struct i4q_conv_grid){spec->input_scale, 1 / spec->input_scale, spec->input_zero, true};
     if (copy_scales(conv, &spec->weights, error) &&
@@ -226,10 +226,8 @@ static bool output_size(const struct i4q_conv_shape *shape, size_t axis, size_t 
 {
     size_t reach = (shape->kernel[axis] - 1) * shape->dilations[axis] + 1;
     size_t padded = input + shape->pads[axis] + shape->pads[axis + 2];
-    if (input > INT32_MAX || padded < reach)
-        return false;
-    *output = (padded - reach) / shape->strides[axis] + 1;
-    return true;
+    *output = padded < reach ? 0 : (padded - reach) / shape->strides[axis] + 1;
+    return input <= INT32_MAX && (padded >= reach || input == 0);
 }
 
 bool i4q_conv_output(const struct i4q_conv *conv, size_t height, size_t width, size_t output[2],

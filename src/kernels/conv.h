@@ -87,7 +87,8 @@ void i4q_conv_free(struct i4q_conv *conv); /* NULL: nothing */
 /* Bytes that the prepared Conv holds. */
 size_t i4q_conv_held(const struct i4q_conv *conv);
 
-/* Height and width of Y. False: the kernel is larger than the padded input, or sizes overflow. */
+/* Height and width of Y, 0 where those of the input are. False: the kernel is larger than the padded input,
+ * or sizes overflow. */
 bool i4q_conv_output(const struct i4q_conv *conv, size_t height, size_t width, size_t output[2],
                      struct i4q_error *error) I4Q_MUST_CHECK;
 

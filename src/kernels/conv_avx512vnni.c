@@ -2,6 +2,7 @@
 /* Convs with AVX-512 F, BW, DQ, VL and VNNI. */
 #include "kernels/lanes_avx512.h"
 
+#include "kernels/conv_dense.h"
 #include "kernels/conv_vector.h"
 
 #include "platform/cpu.h"
@@ -10,4 +11,5 @@ const struct i4q_conv_kernels i4q_conv_avx512vnni = {
     .name = "avx512vnni",
     .needs = I4Q_CPU_AVX512 | I4Q_CPU_AVX512VNNI,
     I4Q_CONV_ROWS,
+    .dense = &i4q_dense_avx512vnni,
 };

@@ -2,6 +2,7 @@
 /* Convs with AVX2, FMA and AVX-VNNI. */
 #include "kernels/lanes_avx2.h"
 
+#include "kernels/conv_dense.h"
 #include "kernels/conv_vector.h"
 
 #include "platform/cpu.h"
@@ -10,4 +11,5 @@ const struct i4q_conv_kernels i4q_conv_avxvnni = {
     .name = "avxvnni",
     .needs = I4Q_CPU_AVX2 | I4Q_CPU_FMA | I4Q_CPU_AVXVNNI,
     I4Q_CONV_ROWS,
+    .dense = &i4q_dense_avxvnni,
 };
