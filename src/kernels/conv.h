@@ -3,7 +3,7 @@
  * A Conv computed from its integer weights: float NCHW in, float NCHW out, activation fused. Two levels:
  *
  * Level 0, the reference: weights are decoded, w = float(code - zero point) * scale, and
- *     y = activation((sum over c, then ky, then kx of w * x) + bias)
+ *     y = activation((sum over ky, then kx, then c of w * x) + bias)
  * in binary32, each product and each sum rounded; what lies in the padding adds nothing.
  *
  * Level 4: activations become 8 bits on the way in, the formula of DynamicQuantizeLinear. For each image, or

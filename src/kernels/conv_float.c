@@ -41,16 +41,18 @@ static void add_line(float weight, const float *x, size_t stride, size_t n, floa
 static void add_row(const struct i4q_conv_job *job, size_t o, size_t row, const float *weights, float *sums)
 {
     const struct i4q_conv_shape *shape = &job->conv->shape;
-    size_t taps = shape->kernel[0] * shape->kernel[1];
-    size_t first = o / (shape->outputs / shape->groups) * (shape->channels / shape->groups);
-    for (size_t k = 0; k < job->conv->weights; k++) {
-        struct i4q_conv_span down = i4q_conv_span(job, 0, k % taps / shape->kernel[1]);
-        struct i4q_conv_span across = i4q_conv_span(job, 1, k % shape->kernel[1]);
+    size_t taps = shape->kernel[0] * shape->kernel[1], channels = shape->channels / shape->groups;
+    size_t pixels = job->height * job->width;
+    const float *group = job->x + o / (shape->outputs / shape->groups) * channels * pixels;
+    for (size_t tap = 0; tap < taps; tap++) {
+        struct i4q_conv_span down = i4q_conv_span(job, 0, tap / shape->kernel[1]);
+        struct i4q_conv_span across = i4q_conv_span(job, 1, tap % shape->kernel[1]);
+        size_t line = down.start + (row - down.first) * shape->strides[0];
         if (row < down.first || row >= down.first + down.count)
             continue;
-        size_t line = down.start + (row - down.first) * shape->strides[0];
-        const float *x = job->x + ((first + k / taps) * job->height + line) * job->width + across.start;
-        add_line(weights[k], x, shape->strides[1], across.count, sums + across.first);
+        for (size_t c = 0; c < channels; c++)
+            add_line(weights[c * taps + tap], group + c * pixels + line * job->width + across.start,
+                     shape->strides[1], across.count, sums + across.first);
     }
 }
 
