@@ -46,7 +46,11 @@ const char *i4q_emit_codes(struct i4q_emission *emission, const char *suffix, in
                            const int64_t *dims, size_t rank)
 {
     const struct i4q_quantize_job *job = emission->job;
-    return name_of(i4q_emit_tensor(emission, suffix, type, dims, rank, job->codes, i4q_job_code_bytes(job)));
+    Onnx__TensorProto *made =
+        i4q_emit_tensor(emission, suffix, type, dims, rank, job->codes, i4q_job_code_bytes(job));
+    if (made)
+        i4q_edit_take_place(made, emission->weight->proto);
+    return name_of(made);
 }
 
 const char *i4q_emit_scales(struct i4q_emission *emission, const int64_t *dims, size_t rank)

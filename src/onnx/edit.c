@@ -180,6 +180,14 @@ void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *
     tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
 }
 
+void i4q_edit_take_place(Onnx__TensorProto *tensor, const Onnx__TensorProto *original)
+{
+    i4q_edit_follow_layout(tensor, original);
+    tensor->doc_string = original->doc_string;
+    tensor->metadata_props = original->metadata_props;
+    tensor->n_metadata_props = original->n_metadata_props;
+}
+
 bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item)
 {
     if (list->count == list->capacity) {

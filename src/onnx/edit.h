@@ -46,6 +46,9 @@ Onnx__TensorProto *i4q_edit_blank_tensor(struct i4q_model *model, const char *na
 enum { I4Q_EXTERNAL_THRESHOLD = 1024 };
 void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *original);
 
+/* The same for the one tensor that stands for the original itself: its documentation and metadata go along. */
+void i4q_edit_take_place(Onnx__TensorProto *tensor, const Onnx__TensorProto *original);
+
 /* Adds an initializer to the scope's graph; many cost no more than each alone. */
 bool i4q_edit_add_initializer(struct i4q_model *model, struct i4q_scope *scope,
                               Onnx__TensorProto *tensor) I4Q_MUST_CHECK;

@@ -88,8 +88,7 @@ static bool correct(struct i4q_model *model, const struct i4q_plan_row *row)
     Onnx__TensorProto *made = corrected(model, row->weight, bias->name, &payload);
     if (!made || !i4q_edit_open(model, &bias->base))
         return false;
-    i4q_edit_follow_layout(made, bias);
-    made->doc_string = bias->doc_string;
+    i4q_edit_take_place(made, bias);
     *bias = *made;
     return true;
 }

@@ -91,7 +91,7 @@ static Onnx__TensorProto *make_floats(struct restorer *restorer, const struct i4
                                                       storage->dims, storage->rank, bytes);
     if (tensor) {
         fill(stored, restorer->kernels, tensor->raw_data.data);
-        i4q_edit_follow_layout(tensor, storage->codes);
+        i4q_edit_take_place(tensor, storage->codes);
     } else {
         i4q_fail_memory(restorer->error);
     }

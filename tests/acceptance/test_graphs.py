@@ -388,3 +388,22 @@ def test_hostile_names(tmp_path):
     (tmp_path / "latin.onnx").write_bytes(raw)
     report = json.loads(run_int4q("rewrite", tmp_path / "latin.onnx", "-n", "--json", "-").stdout)
     assert report["convs"][0]["node"] == "n\ufffd\ufffd"
+
+
+@pytest.mark.parametrize("args", [[], ["--format", "packed-u8"], ["--decode", "cast"], ["--block", "9"], ["--dq-domain", "com.microsoft"]],
+                         ids=" ".join)
+@pytest.mark.parametrize("from_node", [False, True])
+def test_what_is_said_of_a_weight_goes_along(tmp_path, args, from_node):
+    """To the codes, and back to the floats."""
+    weight = tensor("w", 4, 3, 3, 3)
+    weight.doc_string = "why"
+    weight.metadata_props.add(key="source", value="training run 7")
+    nodes = [helper.make_node("Constant", [], ["w"], value=weight)] if from_node else []
+    original = make_model([*nodes, conv()], [] if from_node else [weight], opset=21)
+    rewritten, _ = rewrite(original, tmp_path, *args)
+    run_int4q("restore", tmp_path / "out.onnx", "-o", tmp_path / "back.onnx")
+    for model in (rewritten, onnx.load(tmp_path / "back.onnx")):
+        told = {t.name: (t.doc_string, list(t.metadata_props)) for t in model.graph.initializer}
+        holder = max(told, key=lambda name: name in ("w", "w_quantized", "w_packed"))
+        assert told.pop(holder) == ("why", list(weight.metadata_props))
+        assert set(t for t, _ in told.values()) <= {""}

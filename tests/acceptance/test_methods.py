@@ -189,8 +189,13 @@ def test_no_single_code_can_be_better(tmp_path, rounding, images, block):
 
 def test_biases_take_up_the_mean_error(tmp_path):
     model = detector()
+    bias = next(t for t in model.graph.initializer if t.name == "b")
+    bias.doc_string = "why"
+    bias.metadata_props.add(key="source", value="training run 7")
     path, found = save_moments(tmp_path, model)
     rewritten, _ = rewrite(model, tmp_path, "--method", "calibrated", "--calibration", path)
+    corrected = next(t for t in rewritten.graph.initializer if t.name == "b")
+    assert corrected.doc_string == "why" and corrected.metadata_props == bias.metadata_props
     decoded = decoded_weights(rewritten.graph)
     inputs = {n.name: list(n.input) for n in rewritten.graph.node if n.op_type == "Conv"}
     assert inputs["first"][2] == "b" and inputs["depthwise"][2] == "d_bias"
