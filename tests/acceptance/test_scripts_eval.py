@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 
 from int4q.lab.base import errors
 from int4q.lab.commands import eval_coco
-from int4q.lab.detection import bootstrap, detectors, heads, pictures, recognition, similarity
+from int4q.lab.detection import bootstrap, coco, detectors, heads, pictures, recognition, similarity
 
 SIZE = (64, 96)
 PLAIN = {"raw": False, "exp": False, "corners": True, "planes": False}
