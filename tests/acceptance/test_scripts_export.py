@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/export_yolo.py, with a stand-in for ultralytics, which needs weights from elsewhere."""
+import os
 import shutil
 import sys
 from types import SimpleNamespace
@@ -51,6 +52,25 @@ def test_export(yolo, tmp_path, monkeypatch, capsys, head, family):
     np.testing.assert_allclose(got, wanted, atol=1e-5)
     with pytest.raises(SystemExit, match="export_yolo.py: m.pt: m.pt is not there"):
         export_yolo.main(["m.pt", "-o", str(tmp_path / "m.onnx")])
+
+
+def test_weights_of_the_user(yolo, tmp_path, monkeypatch):
+    """Of weights that are a file ultralytics gets a copy: it writes the model and more beside them."""
+    class Yolo:
+        def __init__(self, weights):
+            self.folder, self.content = os.path.dirname(weights), open(weights, encoding="utf-8").read()
+
+        def export(self, **_):
+            assert self.content == "weights"
+            open(os.path.join(self.folder, "stray"), "w").close()
+            return shutil.copy(yolo / "n.onnx", self.folder)
+
+    monkeypatch.setitem(sys.modules, "ultralytics", SimpleNamespace(YOLO=Yolo))
+    weights = tmp_path / "weights" / "n.pt"
+    weights.parent.mkdir()
+    weights.write_text("weights")
+    export_yolo.main([str(weights), "-o", str(tmp_path / "out" / "m.onnx")])
+    assert os.listdir(weights.parent) == ["n.pt"] and os.listdir(tmp_path / "out") == ["m.onnx"]
 
 
 def test_help(capsys):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/int8_baseline.py: what it writes, that it is not written twice, ModelOpt where it is not."""
+import importlib.machinery
 import json
 import os
 import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import onnx
@@ -72,3 +74,50 @@ def test_help(capsys):
     with pytest.raises(SystemExit) as end:
         int8_baseline.main(["--help"])
     assert end.value.code == 0 and "ort-w8a8.onnx" in capsys.readouterr().out
+
+
+# What ModelOpt 0.47 does: it reads the calibration twice, writes to its input, and leaves models beside its output.
+def modelopt_quantize(onnx_path, quantize_mode="int8", calibration_data_reader=None, output_path=None, **more):
+    reader, seen = calibration_data_reader, []
+    first = reader.get_first()
+    for _ in range(2):
+        reader.rewind()
+        seen.append(list(iter(reader.get_next, None)))
+    assert len(seen[0]) == len(seen[1]) == 2 and all(x["images"].shape == (1, 3, 64, 64) for x in (first, *seen[0]))
+    np.testing.assert_array_equal(first["images"], seen[0][0]["images"])
+    model = onnx.load(onnx_path)
+    model.producer_name = "overwritten"
+    for path in (onnx_path, *(output_path.replace(".onnx", f"_{n}.onnx") for n in ("named", "opset19", "reconciled"))):
+        onnx.save(model, path)
+    if more["op_types_to_quantize"] != ["Conv"] or quantize_mode != "int8" or "breaks" in more:
+        raise ValueError("it fails")
+    onnx.save(model, output_path)
+
+
+def stand_in(monkeypatch, quantize):
+    """A package modelopt with this function."""
+    package = ModuleType("modelopt")
+    package.__version__, package.__spec__ = "0.47.0", importlib.machinery.ModuleSpec("modelopt", None)
+    for name, module in (("modelopt", package), ("modelopt.onnx", ModuleType("modelopt.onnx")),
+                         ("modelopt.onnx.quantization", SimpleNamespace(quantize=quantize))):
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_modelopt(yolo, tmp_path, monkeypatch, capsys, fails):
+    """The user's model stays as it is, and nothing but the output is left, even where ModelOpt fails."""
+    stand_in(monkeypatch, (lambda *a, **k: modelopt_quantize(*a, **k, breaks=True)) if fails else modelopt_quantize)
+    model = tmp_path / "model" / "m.onnx"
+    model.parent.mkdir()
+    onnx.save(onnx.load(yolo / "n.onnx"), model, save_as_external_data=True, location="m.data")
+    before = {path: path.read_bytes() for path in model.parent.iterdir()}
+    args = [str(model), "--images", str(yolo / "images"), "-n", "2", "--kind", "modelopt", "-o", str(tmp_path / "out"), *TOOL]
+    if fails:
+        with pytest.raises(SystemExit, match="m.onnx: modelopt-w8a8: it fails"):
+            int8_baseline.main(args)
+    else:
+        int8_baseline.main(args)
+        assert onnx.load(tmp_path / "out" / "modelopt-w8a8.onnx").producer_name == "overwritten"
+    assert {path: path.read_bytes() for path in model.parent.iterdir()} == before
+    left = [] if fails else ["modelopt-w8a8.onnx", "modelopt-w8a8.stamp.json"]
+    assert sorted(os.listdir(tmp_path / "out")) == left

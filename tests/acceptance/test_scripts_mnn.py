@@ -117,13 +117,15 @@ def test_refused(tmp_path, fake_mnn, monkeypatch):
         mnn.MnnDetector(origin.path, origin, 2)
 
 
-# What _tools.mnnconvert does: it ends in success even where it makes nothing.
+# What _tools.mnnconvert does: it ends in success even where it makes nothing. This one also writes where it should not.
 TOOLS = """
 import shutil
 def mnnconvert(args):
     options = dict(zip(args, args[1:]))
     if options["--weightQuantBits"] == "4" and "--hqq" in args and options["-f"] == "ONNX" and "Block" not in str(args):
         shutil.copy(options["--modelFile"], options["--MNNModel"])
+    for stray in (options["--modelFile"], options["--modelFile"] + ".data", "stray"):
+        open(stray, "w").close()
 """
 NN = """
 def load_module_from_file(path, inputs, outputs):
@@ -132,18 +134,22 @@ def load_module_from_file(path, inputs, outputs):
 
 
 def test_conversion(tmp_path, capfd, monkeypatch):
-    """The model that was made is named, the other is not, though one from before is there."""
+    """The model that was made is named, the other is not, though one from before is there; nothing else is left."""
     for name, text in (("_tools.py", TOOLS), ("MNN/__init__.py", ""), ("MNN/nn.py", NN)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(rivals, "KINDS", rivals.KINDS[1:])
-    (tmp_path / "mnn-hqq-block32.mnn").write_text("old")
-    other_tools.main([__file__, "-o", str(tmp_path)])
+    made = tmp_path / "out" / "mnn-hqq.mnn"
+    made.parent.mkdir()
+    (made.parent / "mnn-hqq-block32.mnn").write_text("old")
+    model = small_detector(tmp_path / "m.onnx", 0)
+    content = (tmp_path / "m.onnx").read_bytes()
+    other_tools.main([model, "-o", str(made.parent)])
     said = capfd.readouterr()
-    made = tmp_path / "mnn-hqq.mnn"
-    assert said.out == f"{made}\n" and made.stat().st_size == os.path.getsize(__file__)
+    assert said.out == f"{made}\n" and made.read_bytes() == content == (tmp_path / "m.onnx").read_bytes()
+    assert os.listdir(made.parent) == [made.name] and not os.path.exists(f"{model}.data") and not os.path.exists("stray")
     assert "other_tools.py: mnn-hqq-block32: MNN made no model\n" in said.err
     assert "other_tools.py: onnxsim: not installed\n" in said.err and "mnn-hqq:" not in said.err
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the parsers of the commands share."""
 import argparse
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def command_parser(about: str | None, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -10,17 +12,18 @@ def command_parser(about: str | None, epilog: str | None = None) -> argparse.Arg
     return argparse.ArgumentParser(description=about, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def listed(known: type[int] | tuple[str, ...] | None = None) -> Callable[[str], list[Any]]:
-    """A type for argparse: values separated by commas."""
-    def read(text: str) -> list[Any]:
-        values = [v.strip() for v in text.split(",") if v.strip()]
-        if known is None:
-            return values
-        if known is int:
-            return [int(v) for v in values]
-        for value in values:
-            if value not in known:
-                raise argparse.ArgumentTypeError(f"{value}: none of {', '.join(known)}")
-        return values
-    read.__name__ = "list"
+def listed(read: Callable[[str], T]) -> Callable[[str], list[T]]:
+    """A type for argparse: values separated by commas, each as `read` takes it."""
+    def read_all(text: str) -> list[T]:
+        return [read(part.strip()) for part in text.split(",") if part.strip()]
+    read_all.__name__ = "list"  # for argparse's errors
+    return read_all
+
+
+def one_of(known: Collection[str]) -> Callable[[str], str]:
+    """A value that must be known."""
+    def read(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"{text}: none of {', '.join(known)}")
+        return text
     return read

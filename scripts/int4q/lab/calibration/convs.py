@@ -63,12 +63,12 @@ def conv_nodes(path: str, model: onnx.ModelProto) -> list[ConvNode]:
     shapes = weight_shapes(path, model, dict.fromkeys(names))
     if not nodes:
         raise Error(f"{path}: no Conv with a constant weight in the main graph")
-    return [(at, node, name, make_conv(node, shapes[name])) for at, node, name in zip(places, nodes, names)]
+    return [ConvNode(at, node, name, make_conv(node, shapes[name])) for at, node, name in zip(places, nodes, names)]
 
 
 def find_convs(path: str, model: onnx.ModelProto) -> list[Readers]:
     """[(Conv, [names of the weights that see its patches, one entry for each node])] in the order of the graph."""
-    found = {}
+    found: dict[Conv, list[str]] = {}
     for _, _, name, conv in conv_nodes(path, model):
         found.setdefault(conv, []).append(name)
     return list(found.items())

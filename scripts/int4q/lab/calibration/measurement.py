@@ -26,7 +26,9 @@ def value_bytes(session: onnxruntime.InferenceSession) -> dict[str, int]:
 
 def split_passes(convs: Sequence[Readers], sizes: dict[str, int]) -> list[list[Readers]]:
     """Lists of Convs whose inputs together stay below PASS_BYTES, in the order of the graph."""
-    passes, taken, total = [[]], set(), 0
+    passes: list[list[Readers]] = [[]]
+    taken: set[str] = set()
+    total = 0
     for entry in convs:
         source = entry[0].source
         size = 0 if source in taken else sizes[source]
@@ -62,7 +64,7 @@ def measure(path: str, model: onnx.ModelProto, feeds: Sequence[Feed], look: Look
             mean_only: bool = False) -> tuple[dict[str, Moments], int]:
     """{weight: Moments} over all feeds, a list of functions that return {input: array}; and the number of images.
 
-    `look` gives the function that weighs positions (focus.weigher) for an input.
+    `look` gives the function that weighs positions (attention.weigher) for an input.
     """
     convs, images = find_convs(path, model), 0
     sizes = source_sizes(path, model, convs, feeds[0]())
@@ -90,7 +92,7 @@ def run_pass(path: str, session: onnxruntime.InferenceSession | None, taps: Sequ
 
 def join_weights(convs: Sequence[Readers], seen: dict[Conv, Moments]) -> dict[str, Moments]:
     """{weight: Moments}: those of all the nodes that use it."""
-    found = {}
+    found: dict[str, Moments] = {}
     for conv, names in convs:
         for name in names:
             found.setdefault(name, Moments()).join(seen[conv])

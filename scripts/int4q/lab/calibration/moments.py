@@ -18,7 +18,9 @@ class Moments:
     """Sums over patches in float64, each counted by its weight: first [G, K], second [G, K, K] or None."""
 
     def __init__(self) -> None:
-        self.positions, self.total, self.first, self.second = 0, 0.0, 0.0, None
+        self.positions, self.total = 0, 0.0
+        self.first: Array = np.zeros(())
+        self.second: Array | None = None
 
     def add(self, conv: Conv, values: Array, mean_only: bool = False, weigh: Weigher | None = None) -> None:
         """Add the patches of the input [N, C, sides ...] of a Conv; `weigh` as for weighed_blocks."""

@@ -15,10 +15,10 @@ PATCH_BYTES = 32 << 20   # of patches that are laid out at a time
 class Conv(NamedTuple):
     """What decides the patches, apart from the input's values. The tuples have one entry a spatial axis."""
     source: str       # name of the input value
-    kernel: tuple
-    strides: tuple
-    dilations: tuple
-    pads: tuple       # (before, after); empty when auto_pad decides
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]  # (before, after); empty when auto_pad decides
     auto_pad: str
     groups: int
 

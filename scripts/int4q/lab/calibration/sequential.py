@@ -37,7 +37,8 @@ Decoded = tuple[Array, Array | None]  # weight and bias of one Conv, as they wil
 def neighbours(kernel: tuple[int, ...]) -> Array:
     """B [k, k]: the correlation of the elements of a kernel halves with each step of distance."""
     places = np.stack(np.unravel_index(np.arange(np.prod(kernel)), kernel), 1)
-    return .5 ** np.sqrt(np.square(places[:, None] - places[None]).sum(-1))
+    distances: Array = np.sqrt(np.square(places[:, None] - places[None]).sum(-1))
+    return .5 ** distances
 
 
 def shrunk(covariance: Array, kernel: tuple[int, ...]) -> Array:
@@ -45,7 +46,8 @@ def shrunk(covariance: Array, kernel: tuple[int, ...]) -> Array:
     variance = np.diag(covariance).reshape(-1, int(np.prod(kernel))).mean(1)
     prior = np.kron(np.diag((variance + variance.mean()) / 2), neighbours(kernel))
     damping = DAMPING * np.diag(covariance).mean() + 1e-12
-    return (1 - SHRINKAGE) * covariance + SHRINKAGE * prior + damping * np.eye(len(covariance))
+    found: Array = (1 - SHRINKAGE) * covariance + SHRINKAGE * prior + damping * np.eye(len(covariance))
+    return found
 
 
 class Pair(Moments):
@@ -56,7 +58,9 @@ class Pair(Moments):
 
     def __init__(self, conv: Conv, weight: Array | None) -> None:
         super().__init__()
-        self.conv, self.weight, self.origin, self.cross = conv, weight, 0.0, 0.0
+        self.conv, self.weight = conv, weight
+        self.origin: Array = np.zeros(())
+        self.cross: Array = np.zeros(())
 
     def add_pair(self, values: Array, wanted: Array, weigh: Weigher | None) -> None:
         """Add an input [N, C, sides ...] beside the one of the float model."""
@@ -68,13 +72,13 @@ class Pair(Moments):
                 self.origin = self.origin + before.sum(2, dtype=np.float64)
                 self.cross = self.cross + np.stack([a @ b.T for a, b in zip(before, block)]).astype(np.float64)
 
-    def aim(self) -> tuple[Array, Array]:
-        """(target [O, K], shift [O])."""
-        rows = self.weight.astype(np.float64).reshape(self.conv.groups, len(self.weight) // self.conv.groups, -1)
+    def aim(self, weight: Array, second: Array) -> tuple[Array, Array]:
+        """(target [O, K], shift [O]) for this weight, with second moments that are there."""
+        rows = weight.astype(np.float64).reshape(self.conv.groups, len(weight) // self.conv.groups, -1)
         targets, shifts = [], []
-        for row, mean, origin, second, cross in zip(rows, self.first / self.total, self.origin / self.total,
-                                                    self.second / self.total, self.cross / self.total):
-            covariance = second - np.outer(mean, mean)
+        means = (sums / self.total for sums in (self.first, self.origin, second, self.cross))
+        for row, mean, origin, square, cross in zip(rows, *means, strict=True):
+            covariance = square - np.outer(mean, mean)
             change = row @ (cross - np.outer(origin, mean) - covariance)
             targets.append(row + GAIN * np.linalg.solve(shrunk(covariance, self.conv.kernel), change.T).T)
             shifts.append(row @ origin - targets[-1] @ mean)
@@ -82,8 +86,8 @@ class Pair(Moments):
 
     def tensors(self, name: str) -> Feeds:
         found = super().tensors(name)
-        if self.weight is not None:
-            target, shift = (a.astype(np.float32) for a in self.aim())
+        if self.weight is not None and self.second is not None:
+            target, shift = (a.astype(np.float32) for a in self.aim(self.weight, self.second))
             if not (np.isfinite(target).all() and np.isfinite(shift).all()):
                 raise Error(f"{name}: a target that is not finite")
             found.update({f"{name}|target": target, f"{name}|shift": shift})
@@ -148,8 +152,10 @@ def measure(path: str, nodes: Sequence[ConvNode], feeds: Sequence[Feed], look: L
     model = onnx.load(path)
     graph, given = Graph(model, []), [make() for make in feeds]
     weighs = [look(g) if look else None for g in given]
-    before, after, at, changes = given, given, 0, None
-    images, found, decoded = sum(len(next(iter(g.values()))) for g in given), {}, {}
+    before, after, at, changes = given, given, 0, Changes()
+    images = sum(len(next(iter(g.values()))) for g in given)
+    found: dict[str, Pair] = {}
+    decoded: dict[str, Decoded | None] = {}
     with tempfile.TemporaryDirectory() as folder:
         quantizer = Quantizer(model, folder, tool, options)
         for place, node, name, conv in progress(nodes, "Conv"):
@@ -164,4 +170,4 @@ def measure(path: str, nodes: Sequence[ConvNode], feeds: Sequence[Feed], look: L
                 known = name in quantizer.constants
                 decoded[name] = quantizer.decoded(node, name, found[name], images) if known else None
             changes = change(node, decoded[name])
-    return found, images
+    return dict(found), images

@@ -185,8 +185,8 @@ def last_row(args: argparse.Namespace, name: str, contender: Contender, seconds:
 
 def ratio(rows: Sequence[Row], name: str, base: str) -> float | None:
     """Of two medians; None where one is missing."""
-    medians = {row["name"]: row.get("median") for row in rows}
-    return medians[name] / medians[base] if medians.get(name) and medians.get(base) else None
+    medians = {row["name"]: row["median"] for row in rows if row.get("median")}
+    return medians[name] / medians[base] if name in medians and base in medians else None
 
 
 def cell(value: float | None, width: int, digits: int = 2) -> str:

@@ -44,12 +44,15 @@ def load_yolo(weights: str) -> Any:
 
 
 def export(args: argparse.Namespace, folder: str) -> str:
-    """Path of the model that ultralytics wrote, in this folder."""
-    yolo = load_yolo(args.weights)
+    """Path of the model that ultralytics wrote, in this folder; it writes beside the weights, of which it gets a copy."""
+    weights = args.weights
+    if os.path.isfile(weights):
+        weights = shutil.copy(weights, folder)
+    yolo = load_yolo(weights)
     try:  # nms=False: with the head that needs none, where the model has one; by default YOLOv10 loses it
         written = yolo.export(format="onnx", imgsz=args.size, opset=args.opset, simplify=args.simplify,
                               dynamic=args.dynamic, nms=False, device="cpu")
-        return shutil.move(written, os.path.join(folder, "exported.onnx"))
+        return str(shutil.move(written, os.path.join(folder, "exported.onnx")))
     except Exception as error:  # of ultralytics and torch
         raise Error(f"{args.weights}: export: {one_line(error)}") from error
 
@@ -76,7 +79,7 @@ def cut_raw(path: str, target: str) -> None:
         raise Error(f"{path}: where boxes are decoded cannot be found; is it a YOLOv8 or YOLOv10 head?")
     part = onnx.utils.Extractor(model).extract_model([i.name for i in model.graph.input], names)
     part.graph.node.append(onnx.helper.make_node("Concat", names, ["output0"], "raw", axis=1))
-    shapes = [dims(o) for o in part.graph.output]
+    shapes = [[d or 0 for d in dims(o)] for o in part.graph.output]  # known, see raw_values
     del part.graph.output[:]
     part.graph.output.append(onnx.helper.make_tensor_value_info(
         "output0", onnx.TensorProto.FLOAT, [shapes[0][0], shapes[0][1] + shapes[1][1], shapes[0][2]]))

@@ -31,7 +31,7 @@ def escape(value: object) -> str:
 
 def totals(report: Row) -> str:
     """The table of what is stored how often, in how many bytes."""
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for conv in report["convs"]:
         count, size = found.get(conv["storage"], (0, 0))
         found[conv["storage"]] = count + 1, size + (conv["bytes"] or 0)

@@ -21,15 +21,16 @@ import importlib.util
 import io
 import logging
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import onnx
 import onnxruntime
 from onnx import numpy_helper
 
 from int4q.lab.base.errors import Error, one_line, user_errors
-from int4q.lab.base.files import digest, file_sha256, make_folder, read_json, write_json
+from int4q.lab.base.files import digest, file_sha256, make_folder, read_json, whole_file, write_json
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.places import TMP
 from int4q.lab.base.progress import progress
@@ -39,7 +40,7 @@ from int4q.lab.calibration.feeds import Feed, picture_feeds
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
 from int4q.lab.detection.pictures import sample_pictures
 from int4q.lab.models.graph import stored
-from int4q.lab.models.session import load_model
+from int4q.lab.models.session import copy_model, load_model
 
 KINDS = ("ort", "int4q", "modelopt")
 OPSET = 13  # the first whose DequantizeLinear has an axis
@@ -91,34 +92,36 @@ def with_opset(path: str, tool: str, folder: str) -> str:
     return raised
 
 
-def make_ort(args: argparse.Namespace, target: str) -> None:
+def make_ort(args: argparse.Namespace, source: str, target: str) -> None:
     from onnxruntime import quantization
-    if not all(conv_names(args.model)):
+    if not all(conv_names(source)):
         raise Error(f"{args.model}: ONNX Runtime's quantizer needs a name for every Conv")
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        ready = os.path.join(folder, "ready.onnx")
-        quantization.shape_inference.quant_pre_process(with_opset(args.model, find_int4q(args.int4q), folder), ready, skip_symbolic_shape=True)
-        quantization.quantize_static(
-            ready, target, Feeds(feeds_of(args)), quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"], per_channel=True, activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8, calibrate_method=quantization.CalibrationMethod.MinMax)
+    folder = os.path.dirname(target)
+    ready = os.path.join(folder, "ready.onnx")
+    raised = with_opset(source, find_int4q(args.int4q), folder)
+    quantization.shape_inference.quant_pre_process(raised, ready, skip_symbolic_shape=True)
+    quantization.quantize_static(
+        ready, target, Feeds(feeds_of(args)), quant_format=quantization.QuantFormat.QDQ,
+        op_types_to_quantize=["Conv"], per_channel=True, activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8, calibrate_method=quantization.CalibrationMethod.MinMax)
 
 
-def make_int4q(args: argparse.Namespace, target: str) -> None:
-    call_int4q(find_int4q(args.int4q), "rewrite", args.model, "--format", "int8", "-q", "-f", "-o", target)
+def make_int4q(args: argparse.Namespace, source: str, target: str) -> None:
+    call_int4q(find_int4q(args.int4q), "rewrite", source, "--format", "int8", "-q", "-f", "-o", target)
 
 
-def make_modelopt(args: argparse.Namespace, target: str) -> None:
+def make_modelopt(args: argparse.Namespace, source: str, target: str) -> None:
     try:
         from modelopt.onnx.quantization import quantize
     except ImportError as error:
         raise Error(f"ModelOpt is not installed: pip install nvidia-modelopt[onnx] ({one_line(error)})") from error
-    feeds = [make() for make in feeds_of(args)]
-    with quiet():
-        quantize(args.model, calibration_data_reader=Feeds([lambda f=f: f for f in feeds]), quantize_mode="int8",
-                 op_types_to_quantize=["Conv"], high_precision_dtype="fp32", output_path=target)
+    quantize(source, calibration_data_reader=Feeds(feeds_of(args)), quantize_mode="int8", op_types_to_quantize=["Conv"],
+             high_precision_dtype="fp32", output_path=target)
 
-MAKERS = {"ort": ("ort-w8a8", make_ort), "int4q": ("int4q-w8", make_int4q), "modelopt": ("modelopt-w8a8", make_modelopt)}
+
+Maker = Callable[[argparse.Namespace, str, str], None]  # options, the model, what is to be made
+MAKERS: dict[str, tuple[str, Maker]] = {"ort": ("ort-w8a8", make_ort), "int4q": ("int4q-w8", make_int4q),
+                                       "modelopt": ("modelopt-w8a8", make_modelopt)}
 
 
 @contextlib.contextmanager
@@ -137,8 +140,12 @@ def version_of(kind: str, args: argparse.Namespace) -> str:
     if kind == "int4q":
         return tool_version(find_int4q(args.int4q))
     if kind == "ort":
-        return onnxruntime.__version__
-    return getattr(importlib.import_module("modelopt"), "__version__", "") if importlib.util.find_spec("modelopt") else ""
+        return str(onnxruntime.__version__)
+    return str(getattr(importlib.import_module("modelopt"), "__version__", "")) if installed("modelopt") else ""
+
+
+def installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def make(kind: str, args: argparse.Namespace) -> tuple[str, bool]:
@@ -149,26 +156,30 @@ def make(kind: str, args: argparse.Namespace) -> tuple[str, bool]:
                  version_of(kind, args))
     if os.path.exists(path) and os.path.exists(stamp) and read_json(stamp)["key"] == key:
         return path, True
-    temporary = os.path.join(args.output, f".{name}.{os.getpid()}.onnx")
     try:
-        maker(args, temporary)
-        onnx.checker.check_model(temporary)
-        os.replace(temporary, path)
+        make_apart(maker, args, path)
     except (Error, OSError):
         raise
     except Exception as error:  # the quantizers raise classes of their own
         raise Error(f"{args.model}: {name}: {one_line(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
     write_json(stamp, {"key": key})
     return path, False
+
+
+def make_apart(maker: Maker, args: argparse.Namespace, path: str) -> None:
+    """Quantizers write to the model that they read and leave files beside it: they get a copy in a folder that goes."""
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        made = os.path.join(folder, "made.onnx")
+        maker(args, copy_model(args.model, make_folder(os.path.join(folder, "model"))), made)
+        onnx.checker.check_model(made)
+        with open(made, "rb") as file, whole_file(path) as output:
+            shutil.copyfileobj(file, output)
 
 
 def make_all(args: argparse.Namespace) -> None:
     load_model(args.model)
     make_folder(args.output)
-    kinds = args.kind or [k for k in KINDS if k != "modelopt" or importlib.util.find_spec("modelopt")]
+    kinds = args.kind or [k for k in KINDS if k != "modelopt" or installed("modelopt")]
     for kind in kinds:
         path, old = make(kind, args)
         print(f"{os.path.getsize(path):12d} bytes  {path}{' (was there)' if old else ''}")

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from int4q.lab.base.errors import Error, user_errors, warn
 from int4q.lab.base.files import file_sha256, read_json, write_json
-from int4q.lab.base.options import command_parser, listed
+from int4q.lab.base.options import command_parser, listed, one_of
 from int4q.lab.base.places import TMP
 from int4q.lab.base.progress import progress
 from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_version
@@ -51,7 +51,7 @@ def scores(rows: Sequence[Row], order: str) -> dict[str, float]:
 
 def choices(args: argparse.Namespace) -> list[Choice]:
     """[(name, order, options of int4q rewrite that decide what is kept, keep format)] for one method and block."""
-    found = [("keep0", None, [], "float")] if 0 in args.keep else []
+    found: list[Choice] = [("keep0", None, [], "float")] if 0 in args.keep else []
     for order in args.order:
         mark = "" if order == "loss" else "-byte"
         for keep_format in args.keep_format:
@@ -63,7 +63,8 @@ def choices(args: argparse.Namespace) -> list[Choice]:
 
 def plan(tool: str, model: str, options: Sequence[str]) -> Row:
     """int4q's report of a rewrite that is not done."""
-    return json.loads(call_int4q(tool, "rewrite", model, "--dry-run", "--json", "-", *options))
+    report: Row = json.loads(call_int4q(tool, "rewrite", model, "--dry-run", "--json", "-", *options))
+    return report
 
 
 def scheme_name(method: str, block: int, choice: str) -> str:
@@ -125,15 +126,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__)
     parser.add_argument("sensitivities", metavar="SENS", help="JSON of sensitivity_sweep.py")
     parser.add_argument("--model", help="default: the one that SENS names")
-    parser.add_argument("--method", type=listed(METHODS), default=["absmax", "squant"], metavar="LIST",
+    parser.add_argument("--method", type=listed(one_of(METHODS)), default=["absmax", "squant"], metavar="LIST",
                         help=f"of {', '.join(METHODS)} (absmax,squant)")
     parser.add_argument("--calibration", metavar="FILE", help="statistics of calibrate.py, for `calibrated`")
     parser.add_argument("--block", type=listed(int), default=[0], metavar="LIST",
                         help="weights that share a scale; 0: those of an output channel (0)")
     parser.add_argument("--keep", type=listed(int), default=[0, 5, 10, 20], metavar="LIST", help="(0,5,10,20)")
-    parser.add_argument("--keep-format", type=listed(FORMATS), default=list(FORMATS), metavar="LIST", help="(float,int8)")
-    parser.add_argument("--target", type=listed(), default=[], metavar="LIST", help="sizes, as 2M,20%%")
-    parser.add_argument("--order", type=listed(ORDERS), default=["loss"], metavar="LIST", help="of loss, byte (loss)")
+    parser.add_argument("--keep-format", type=listed(one_of(FORMATS)), default=list(FORMATS), metavar="LIST", help="(float,int8)")
+    parser.add_argument("--target", type=listed(str), default=[], metavar="LIST", help="sizes, as 2M,20%%")
+    parser.add_argument("--order", type=listed(one_of(ORDERS)), default=["loss"], metavar="LIST", help="of loss, byte (loss)")
     parser.add_argument("-o", "--output", default=os.path.join(TMP, "schemes"), metavar="DIR", help="(tmp/schemes)")
     add_tool_option(parser)
     args = parser.parse_args(argv)

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for tool in kind.commands(args.model, ""):
                 missing.discard(tool)
                 target = os.path.join(args.output, tool + kind.ending)
-                why = rivals.make(kind.commands(args.model, target)[tool], kind.load, target)
+                why = rivals.make(kind, tool, args.model, target)
                 if why:
                     warn(f"{tool}: {why}")
                 else:

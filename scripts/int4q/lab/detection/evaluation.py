@@ -8,13 +8,13 @@ import numpy as np
 from pycocotools.cocoeval import COCOeval
 
 from int4q.lab.base.progress import progress
-from int4q.lab.base.types import Array, Row
+from int4q.lab.base.types import Array, Row, Size
 from int4q.lab.detection.bootstrap import interval
 from int4q.lab.detection.coco import Image, coco_rows, summary
 from int4q.lab.detection.detectors import Detector
 from int4q.lab.detection.mnn import MnnDetector
-from int4q.lab.detection.pictures import read_picture
-from int4q.lab.detection.similarity import compare, similarity
+from int4q.lab.detection.pictures import Placement, read_picture
+from int4q.lab.detection.similarity import Heads, compare, similarity
 
 COLUMNS = ("model", "family", "bytes", "images", "mAP", "mAP_low", "mAP_high", "mAP50", "mAP50_low", "mAP50_high",
            "difference", "difference_low", "difference_high", "kl", "iou")
@@ -38,9 +38,12 @@ def open_detectors(paths: Sequence[str], family: str | None, size: int | None, t
 def run_detectors(detectors: Sequence[Detector], images: Sequence[Image],
                   categories: Sequence[int]) -> tuple[list[Array], Array]:
     """([rows] of each detector, its comparison with the first, [detectors, images, 3] as `compare` has it)."""
-    rows, compared = [[] for _ in detectors], np.full((len(detectors), len(images), 3), np.nan)
+    rows: list[list[Array]] = [[] for _ in detectors]
+    compared = np.full((len(detectors), len(images), 3), np.nan)
     for column, (image, path) in enumerate(progress(images, "image")):
-        picture, wanted, prepared = read_picture(path), None, {}
+        picture = read_picture(path)
+        wanted: Heads = None, None
+        prepared: dict[tuple[str, Size], tuple[Array, Placement]] = {}
         for line, detector in enumerate(detectors):
             key = detector.name, detector.size
             if key not in prepared:
@@ -55,7 +58,7 @@ def run_detectors(detectors: Sequence[Detector], images: Sequence[Image],
 
 
 def report_rows(models: Sequence[Model], evaluations: Sequence[COCOeval], resamples: Array,
-                compared: Sequence[Array]) -> list[Row]:
+                compared: Array | Sequence[Array]) -> list[Row]:
     """One row of COLUMNS a model; the first is the reference."""
     points, rows = [summary(e.eval["precision"]) for e in evaluations], []
     for i, (model, point) in enumerate(zip(models, points, strict=True)):

@@ -28,14 +28,16 @@ def grid(size: Size, shift: float) -> tuple[Array, Array]:
 
 
 def sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-np.clip(x, -700, 700)))
+    odds: Array = np.exp(-np.clip(x, -700, 700))
+    return 1 / (1 + odds)
 
 
 def expected_bin(logits: Array) -> Array:
     """[n, 4 * bins] -> [n, 4]: the mean of the distribution over the bins of each side."""
     sides = logits.reshape(len(logits), 4, -1)
     weights = np.exp(sides - sides.max(2, keepdims=True))
-    return (weights * np.arange(sides.shape[2])).sum(2) / weights.sum(2)
+    means: Array = (weights * np.arange(sides.shape[2])).sum(2) / weights.sum(2)
+    return means
 
 
 def around(points: Array, distances: Array) -> Array:
@@ -84,7 +86,8 @@ def decode_nanodet(outputs: Sequence[Array], size: Size, facts: Facts) -> tuple[
 def suppress(boxes: Array, scores: Array, limit: float, most: int) -> Array:
     """Indices of the `most` boxes that stay, best first: none overlaps a better one by more than `limit` (IoU)."""
     area = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), 1)
-    order, kept = np.argsort(-scores, kind="stable"), []
+    order: Array = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
     while order.size and len(kept) < most:
         best, order = order[0], order[1:]
         kept.append(best)

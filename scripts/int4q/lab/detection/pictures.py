@@ -16,9 +16,9 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 class Placement(NamedTuple):
     """Where a picture lies in the input: input = picture * scale + offset, for x and for y."""
-    scale: tuple
-    offset: tuple
-    size: tuple  # (width, height) of the picture
+    scale: tuple[float, float]
+    offset: tuple[int, int]
+    size: tuple[int, int]  # (width, height) of the picture
 
 
 def read_picture(path: str) -> Array:
@@ -36,7 +36,8 @@ def resize(picture: Array, height: int, width: int) -> Array:
     wide = picture.astype(np.float32)
     lines = wide[top] + (wide[bottom] - wide[top]) * down[:, None, None]
     out = lines[:, left] + (lines[:, right] - lines[:, left]) * along[None, :, None]
-    return np.rint(out).astype(np.uint8)
+    pixels: Array = np.rint(out).astype(np.uint8)
+    return pixels
 
 
 def source_positions(size: int, wanted: int) -> tuple[Array, Array, Array]:
@@ -63,14 +64,16 @@ def prepare(picture: Array, size: Size, family: Family) -> tuple[Array, Placemen
     out, placement = letterbox(picture, size, family)
     if family.order == "bgr":
         out = out[:, :, ::-1]
-    normal = (out.astype(np.float32) - np.float32(family.mean)) / np.float32(family.deviation)
+    mean, deviation = np.array(family.mean, np.float32), np.array(family.deviation, np.float32)
+    normal = (out.astype(np.float32) - mean) / deviation
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], np.float32), placement
 
 
 def to_picture(boxes: Array, placement: Placement) -> Array:
     """Boxes in pixels of the input -> boxes in pixels of the picture, cut at its border."""
     moved = (boxes - np.tile(placement.offset, 2)) / np.tile(placement.scale, 2)
-    return np.clip(moved, 0, np.tile(placement.size, 2))
+    inside: Array = np.clip(moved, 0, np.tile(placement.size, 2))
+    return inside
 
 
 def sample_pictures(folder: str, number: int, seed: int) -> list[str]:

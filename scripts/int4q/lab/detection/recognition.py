@@ -103,4 +103,5 @@ def input_size(path: str, model: onnx.ModelProto, wanted: int | None) -> Size:
     said = {p.key: p.value for p in model.metadata_props}.get("imgsz", "").strip("[]()").split(",")
     said = [int(s) for s in said] if all(s.strip().isdigit() for s in said) else [640]
     default = [wanted] * 2 if wanted else [said[0], said[-1]]
-    return tuple(d or other for d, other in zip(dims(found[0])[2:], default))
+    height, width = (d or other for d, other in zip(dims(found[0])[2:], default, strict=True))
+    return height, width

@@ -19,7 +19,8 @@ def overlap(wanted: Array, got: Array) -> Array:
     low, high = np.maximum(wanted[:, :2], got[:, :2]), np.minimum(wanted[:, 2:], got[:, 2:])
     area = [np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), 1) for boxes in (wanted, got)]
     shared = np.prod(np.maximum(high - low, 0), 1)
-    return shared / np.maximum(area[0] + area[1] - shared, TINY)
+    overlaps: Array = shared / np.maximum(area[0] + area[1] - shared, TINY)
+    return overlaps
 
 
 def compare(wanted: Heads, got: Heads) -> Array:

@@ -38,7 +38,7 @@ def restored_model(path: str, tool: str, options: Sequence[str]) -> tuple[Row, o
 
 def weight_rows(report: Row) -> dict[str, list[Row]]:
     """{weight: [rows of the report]} of what int4q quantized."""
-    found = {}
+    found: dict[str, list[Row]] = {}
     for row in report["convs"]:
         if row["reason"] is None:
             found.setdefault(row["weight"], []).append(row)
@@ -50,7 +50,8 @@ def find_candidates(model: onnx.ModelProto, report: Row, decoded: onnx.ModelProt
     makers = {name: n for n in model.graph.node for name in n.output}
     positions = {n.output[0]: at for at, n in enumerate(model.graph.node) if n.output}
     after = {n.output[0]: n for n in decoded.graph.node if n.output}
-    rows, readers = weight_rows(report), {}
+    rows = weight_rows(report)
+    readers: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         for name in node.input[1:2]:
             while name in makers and makers[name].op_type == "Identity":
@@ -64,7 +65,7 @@ def find_candidates(model: onnx.ModelProto, report: Row, decoded: onnx.ModelProt
         values, inputs = {weight: new[weight]}, {}
         for node in nodes:
             bias = list(after[node.output[0]].input[2:3])
-            if bias and bias[0] in new and not np.array_equal(old.get(bias[0]), new[bias[0]]):
+            if bias and bias[0] in new and not (bias[0] in old and np.array_equal(old[bias[0]], new[bias[0]])):
                 values[bias[0]], inputs[node.output[0]] = new[bias[0]], [*node.input[:2], *bias]
         first = rows[weight][0]
         found.append(Candidate(first["node"] or weight, min(positions[n.output[0]] for n in nodes),
@@ -75,9 +76,10 @@ def find_candidates(model: onnx.ModelProto, report: Row, decoded: onnx.ModelProt
     return sorted(found, key=lambda c: c.at)
 
 
-def cut_groups(graph: Graph, candidates: Sequence[Candidate], size: int) -> list[Group]:
+def cut_groups(graph: Graph, candidates: list[Candidate], size: int) -> list[Group]:
     """[(cut, [candidates])]: so many candidates share what is computed before the cut, which lies where little is live."""
-    groups, low = [], 0
+    groups: list[Group] = []
+    low = 0
     for start in range(0, len(candidates), size):
         part = candidates[start:start + size]
         groups.append((graph.best_cut(low, part[0].at), part))

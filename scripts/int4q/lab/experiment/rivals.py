@@ -2,10 +2,14 @@
 """Other tools that quantize models to 4 bits, each with the flags that serve it best."""
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from int4q.lab.models.session import copy_model
 
 QUANTIZE_RS = ("import sys, quantize_rs; quantize_rs.quantize(sys.argv[1], sys.argv[2], bits=4, per_channel=True,"
                " symmetric=True, native_int4=True)")
@@ -48,15 +52,21 @@ class Kind(NamedTuple):
 KINDS = (Kind(commands, ".onnx", LOAD), Kind(mnn_commands, ".mnn", MNN_LOAD))
 
 
-def failure(command: Sequence[str]) -> str | None:
-    """The last line that a command says when it fails, else None."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def failure(command: Sequence[str], folder: str) -> str | None:
+    """The last line that a command, run in the folder, says when it fails, else None."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     lines = done.stderr.strip().splitlines()
     return None if done.returncode == 0 else lines[-1] if lines else f"status {done.returncode}"
 
 
-def make(command: Sequence[str], load: str, target: str) -> str | None:
-    """Why the command made no target that the program `load` can read; None if it did."""
+def make(kind: Kind, tool: str, model: str, target: str) -> str | None:
+    """Why the tool made no target of the model that can be loaded; None if it did. Nothing else is left behind."""
     if os.path.exists(target):
         os.remove(target)
-    return failure(command) or failure([sys.executable, "-c", load, target])
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = copy_model(model, folder), os.path.join(folder, "made" + kind.ending)
+        command = kind.commands(source, made)[tool]
+        why = failure(command, folder) or failure([sys.executable, "-c", kind.load, made], folder)
+        if not why:
+            shutil.move(made, target)
+    return why

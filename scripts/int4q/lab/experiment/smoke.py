@@ -29,9 +29,9 @@ def random_feeds(model: onnx.ModelProto, size: int, seed: int) -> Feeds:
     """{input: array}, uniform in 0..1; open dimensions become 1, those of a picture's sides `size`."""
     random, feeds = np.random.default_rng(seed), {}
     for value in inputs_of(model.graph):
-        shape = dims(value)
-        picture = len(shape) == 4 and shape[1] == 3
-        shape = [d or (size if picture and axis > 1 else 1) for axis, d in enumerate(shape)]
+        sides = dims(value)
+        picture = len(sides) == 4 and sides[1] == 3
+        shape = [d or (size if picture and axis > 1 else 1) for axis, d in enumerate(sides)]
         kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         feeds[value.name] = random.random(shape).astype(kind)
     return feeds
@@ -56,13 +56,13 @@ def compare(got: Array, wanted: Array | None) -> Row | None:
     a, b = got.astype(np.float64).ravel(), wanted.astype(np.float64).ravel()
     largest, error = np.abs(b).max(), a - b
     with np.errstate(all="ignore"):
-        return {"max_error": figure(np.abs(error).max()), "relative_error": figure(np.abs(error).max() / largest),
-                "cosine": figure(a @ b / np.sqrt((a @ a) * (b @ b))),
-                "sqnr_db": figure(10 * np.log10((b @ b) / (error @ error)))}
+        return {"max_error": figure(float(np.abs(error).max())), "relative_error": figure(float(np.abs(error).max() / largest)),
+                "cosine": figure(float(a @ b / np.sqrt((a @ a) * (b @ b)))),
+                "sqnr_db": figure(float(10 * np.log10((b @ b) / (error @ error))))}
 
 
 def describe_output(name: str, array: Array, reference: Feeds | None) -> Row:
-    row = {"name": name, "type": str(array.dtype), "shape": list(array.shape),
+    row: Row = {"name": name, "type": str(array.dtype), "shape": list(array.shape),
            "sha256": hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()}
     if reference is not None:
         row["reference"] = compare(array, reference.get(name))

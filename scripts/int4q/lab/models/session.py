@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX models and their sessions in ONNX Runtime."""
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 
 import onnx
@@ -26,6 +27,28 @@ def load_whole(path: str) -> onnx.ModelProto:
         return onnx.load(path)
     except Exception as error:  # of external data
         raise Error(f"{path}: {one_line(error)}") from error
+
+
+def copy_model(path: str, folder: str) -> str:
+    """Path of a copy in the folder, external data included: for tools of others, which may write to what they read."""
+    for location in external_files(load_model(path).graph):
+        if os.path.isabs(location) or os.pardir in location.split("/"):
+            raise Error(f"{path}: external data outside of its folder: {location}")
+        target = os.path.join(folder, location)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copyfile(os.path.join(os.path.dirname(path), location), target)
+    return str(shutil.copyfile(path, os.path.join(folder, os.path.basename(path))))
+
+
+def external_files(graph: onnx.GraphProto) -> set[str]:
+    """Where the tensors of a graph and its bodies say that their data are."""
+    tensors, bodies = list(graph.initializer), []
+    for attribute in (a for node in graph.node for a in node.attribute):
+        tensors += [attribute.t, *attribute.tensors]
+        bodies += [attribute.g, *attribute.graphs]
+    found = {e.value for t in tensors if t.data_location == onnx.TensorProto.EXTERNAL
+             for e in t.external_data if e.key == "location"}
+    return found.union(*map(external_files, bodies))
 
 
 def open_session(path: str, threads: int = 1, model: onnx.ModelProto | None = None,

@@ -10,6 +10,7 @@ nn/modules/block.py, head.py), as ultralytics carries them on.
 import math
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +65,7 @@ def scaled(channels: int, width: float, largest: int) -> int:
 def backbone(b: Builder, size: str) -> list[str]:
     """Rows 0 to 22; returns the values of all rows."""
     depth, width, largest = SCALES[size]
-    values = []
+    values: list[str] = []
     for index, sources, module, repeats, channels in ROWS:
         inputs = [values[s] if values else "images" for s in sources]
         path, name, out = f"/model.{index}", f"model.{index}", scaled(channels, width, largest)
@@ -72,7 +73,7 @@ def backbone(b: Builder, size: str) -> list[str]:
             value = b.conv(path, name, inputs[0], out, 3, 2)
         elif module == "C2f":
             cib, large = index in CIB_ROWS[size], index in LARGE_KERNEL_ROWS.get(size, ())
-            block = (lambda *a: b.cib(*a, large)) if cib else b.bottleneck
+            block = partial(b.cib, large_kernel=large) if cib else b.bottleneck
             shortcut = index not in NO_SHORTCUT and (index < 11 or cib)
             value = b.c2f(path, name, inputs[0], out, max(round(repeats * depth), 1), shortcut, block)
         elif module == "Concat":

@@ -233,7 +233,8 @@ class Builder:
 
     def flat(self, path: str, levels: int, branch: Callable[[int], str], channels: int) -> str:
         """The maps that `branch` makes for each level, as one row of positions."""
-        rows, shapes = [], []
+        rows: list[str] = []
+        shapes: list[str] = []
         for level in range(levels):
             value = branch(level)
             shapes = shapes or [self.constant(path, np.array([1, channels, -1], np.int64)) for _ in range(levels)]
@@ -268,9 +269,9 @@ class Builder:
 
     def decode(self, path: str, module: str, boxes: str, scores: str, sizes: Sequence[int]) -> str:
         """Distances to the sides become corners in pixels; class logits become probabilities."""
-        anchors = [np.stack(np.meshgrid(np.arange(s) + 0.5, np.arange(s) + 0.5), 0).reshape(2, -1) for s in sizes]
+        places = [np.stack(np.meshgrid(np.arange(s) + 0.5, np.arange(s) + 0.5), 0).reshape(2, -1) for s in sizes]
         strides = np.concatenate([np.full(s * s, stride, np.float32) for s, stride in zip(sizes, STRIDES)])
-        anchors = np.concatenate(anchors, 1)[None].astype(np.float32)
+        anchors = np.concatenate(places, 1)[None].astype(np.float32)
         left, right = self.halves(path, self.dfl(f"{path}/dfl", f"{module}.dfl", boxes))
         corner = self.same("Sub", path, self.constant(path, anchors), left)
         other = self.same("Add", path, self.constant(path, anchors), right)
@@ -280,13 +281,13 @@ class Builder:
 
     def expand(self, path: str, value: str, shape: Sequence[int], known: list[int]) -> str:
         """Tensor.expand with -1, as the exporter spells it."""
-        shape = self.constant(path, np.array(shape, np.int64))
+        wanted = self.constant(path, np.array(shape, np.int64))
         count = self.constant(path, np.array([3], np.int64))
         ones = self.node("ConstantOfShape", path, [count], [3],
                          value=helper.make_tensor("value", TensorProto.INT64, [1], [1]))
         minus = self.same("Mul", path, ones, self.constant(path, np.array(-1, np.int64)))
-        keeps = self.same("Equal", path, shape, minus)
-        return self.node("Expand", path, [value, self.same("Where", path, keeps, ones, shape)], known)
+        keeps = self.same("Equal", path, wanted, minus)
+        return self.node("Expand", path, [value, self.same("Where", path, keeps, ones, wanted)], known)
 
     def top_k(self, path: str, value: str, count: int) -> list[str]:
         k = self.constant(path, np.array([count], np.int64))

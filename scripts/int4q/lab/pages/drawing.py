@@ -17,7 +17,8 @@ def draw(picture: Array, found: Detections, names: dict[int, str]) -> bytes:
     """JPEG bytes of a picture with its boxes, labels over them, the best where they belong."""
     scale = WIDTH / picture.shape[1]
     image = Image.fromarray(picture).resize((WIDTH, round(picture.shape[0] * scale)))
-    pen, labels = ImageDraw.Draw(image), []
+    pen = ImageDraw.Draw(image)
+    labels: list[Frame] = []
     seen = sorted((f for f in zip(*found) if f[1] >= SURE), key=lambda f: f[1])
     for box, _, label in seen:
         pen.rectangle([float(v) * scale for v in box], outline=COLOURS[label % len(COLOURS)], width=2)

@@ -4,6 +4,7 @@ import io
 import itertools
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from int4q.lab.base.types import Array, Row
 from int4q.lab.pages.front import pareto_front
 
-STYLE = {"svg.hashsalt": "int4q", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False,
+STYLE: Any = {"svg.hashsalt": "int4q", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False,
          "axes.spines.right": False, "figure.constrained_layout.use": True}
 BLUE, ORANGE = "#2166ac", "#d6604d"
 COLOURS = (BLUE, "#1b7837", "#762a83", "#b8860b", "#4d4d4d", "#c51b7d")
