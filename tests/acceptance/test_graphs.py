@@ -241,7 +241,7 @@ ARANGE = numpy_helper.from_array(np.arange(4, dtype=np.float32).reshape(1, 4, 1,
 
 
 @left(
-    already_quantized=lambda: quantized(),
+    already_quantized=quantized,
     already_quantized__microsoft=lambda: quantized(domain="com.microsoft"),
     already_quantized__cast=lambda: make_model(CAST, CODES, outputs=Y),
     already_quantized__integer=lambda: make_model(

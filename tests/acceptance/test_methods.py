@@ -42,7 +42,7 @@ def moments_of(model, images=12):
         patches = np.abs(random.standard_normal((groups, 400, k)) @ random.standard_normal((k, k)) * 0.4 + 0.5)
         shape = (groups, k) if groups > 1 else (k,)
         found[f"{stored.name}|mu"] = patches.mean(1).reshape(shape).astype(np.float32)
-        found[f"{stored.name}|H"] = (np.einsum("gni,gnj->gij", patches, patches) / 400).reshape(shape + (k,)).astype(np.float32)
+        found[f"{stored.name}|H"] = (np.einsum("gni,gnj->gij", patches, patches) / 400).reshape((*shape, k)).astype(np.float32)
     return found, {"images": str(images)}
 
 
@@ -200,7 +200,7 @@ def test_biases_take_up_the_mean_error(tmp_path):
     inputs = {n.name: list(n.input) for n in rewritten.graph.node if n.op_type == "Conv"}
     assert inputs["first"][2] == "b" and inputs["depthwise"][2] == "d_bias"
     assert inputs["point"][2] == "s_corrected" and inputs["other"][2] == "s_corrected_1"
-    for name, weight, bias, group in (("first", "w", "b", 1), ("depthwise", "d", None, 16), ("point", "p", "s", 1), ("other", "q", "s", 1)):
+    for name, weight, bias in (("first", "w", "b"), ("depthwise", "d", None), ("point", "p", "s"), ("other", "q", "s")):
         before = array(model, bias) if bias else 0
         mean = found[f"{weight}|mu"].astype(np.float64)
         errors = (array(model, weight).astype(np.float64) - decoded[weight]).reshape(len(decoded[weight]), -1)

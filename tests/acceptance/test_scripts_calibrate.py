@@ -41,7 +41,7 @@ def measured(folder, model, arrays, *options):
 
 def read(path):
     with safe_open(path, "numpy") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118 (no dictionary)
 
 
 def inputs(*shape, count=2):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,11 +59,11 @@ def test_weights_of_the_user(yolo, tmp_path, monkeypatch):
     """Of weights that are a file ultralytics gets a copy: it writes the model and more beside them."""
     class Yolo:
         def __init__(self, weights):
-            self.folder, self.content = os.path.dirname(weights), open(weights, encoding="utf-8").read()
+            self.folder, self.content = os.path.dirname(weights), Path(weights).read_text()
 
         def export(self, **_):
             assert self.content == "weights"
-            open(os.path.join(self.folder, "stray"), "w").close()
+            (Path(self.folder) / "stray").touch()
             return shutil.copy(yolo / "n.onnx", self.folder)
 
     monkeypatch.setitem(sys.modules, "ultralytics", SimpleNamespace(YOLO=Yolo))

@@ -3,6 +3,7 @@
 """Make the models of this directory again: make.py [DIRECTORY].  README.md tells what each is for."""
 import os
 import sys
+from itertools import pairwise
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -56,7 +57,7 @@ def non_finite():
 def identities(length=60):
     """Each node reads its input twice: 2^60 ways from the weight to its end."""
     names = ["w", *(f"i{i}" for i in range(length))]
-    chain = [helper.make_node("Identity", [a, a], [b]) for a, b in zip(names, names[1:])]
+    chain = [helper.make_node("Identity", [a, a], [b]) for a, b in pairwise(names)]
     return model([*chain, helper.make_node("Conv", ["x", "w"], ["y"], name="conv")], [weight("w", 2, 3, 3, 3)])
 
 

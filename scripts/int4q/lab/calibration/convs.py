@@ -8,7 +8,7 @@ import onnx
 
 from int4q.lab.base.errors import Error
 from int4q.lab.calibration.patches import Conv
-from int4q.lab.models.graph import constants
+from int4q.lab.models.graph import constants, weight_name
 from int4q.lab.models.session import open_session, with_outputs
 
 FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -23,13 +23,6 @@ class ConvNode(NamedTuple):
     conv: Conv
 
 
-def weight_name(name: str, makers: dict[str, onnx.NodeProto]) -> str:
-    """The value behind Identity nodes."""
-    while name in makers and makers[name].op_type == "Identity" and not makers[name].domain:
-        name = makers[name].input[0]
-    return name
-
-
 def weight_shapes(path: str, model: onnx.ModelProto, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """{name: shape}: stored for initializers, by running the model for constants that nodes make."""
     found = {t.name: tuple(t.dims) for t in model.graph.initializer}
@@ -38,7 +31,7 @@ def weight_shapes(path: str, model: onnx.ModelProto, names: Iterable[str]) -> di
         session = open_session(path, 1, with_outputs(model, computed))
         feeds = {i.name: np.zeros([d if isinstance(d, int) else 1 for d in i.shape], FLOATS.get(i.type, np.float32))
                  for i in session.get_inputs()}
-        found.update(zip(computed, (a.shape for a in session.run(None, feeds))))
+        found.update(zip(computed, (a.shape for a in session.run(None, feeds)), strict=True))
     return found
 
 
@@ -50,7 +43,7 @@ def make_conv(node: onnx.NodeProto, shape: tuple[int, ...]) -> Conv:
     auto = values.get("auto_pad", b"NOTSET").decode()
     return Conv(node.input[0], shape[2:], tuple(values.get("strides", [1] * axes)),
                 tuple(values.get("dilations", [1] * axes)),
-                tuple(zip(pads[:axes], pads[axes:])) if auto == "NOTSET" else (), auto, values.get("group", 1))
+                tuple(zip(pads[:axes], pads[axes:], strict=True)) if auto == "NOTSET" else (), auto, values.get("group", 1))
 
 
 def conv_nodes(path: str, model: onnx.ModelProto) -> list[ConvNode]:
@@ -63,7 +56,8 @@ def conv_nodes(path: str, model: onnx.ModelProto) -> list[ConvNode]:
     shapes = weight_shapes(path, model, dict.fromkeys(names))
     if not nodes:
         raise Error(f"{path}: no Conv with a constant weight in the main graph")
-    return [ConvNode(at, node, name, make_conv(node, shapes[name])) for at, node, name in zip(places, nodes, names)]
+    return [ConvNode(at, node, name, make_conv(node, shapes[name]))
+            for at, node, name in zip(places, nodes, names, strict=True)]
 
 
 def find_convs(path: str, model: onnx.ModelProto) -> list[Readers]:

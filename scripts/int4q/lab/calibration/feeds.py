@@ -62,7 +62,7 @@ def read_arrays(file: str, inputs: Sequence[onnx.ValueInfoProto]) -> Feeds:
     for i in inputs:
         kind = onnx.helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type)
         array, shape = arrays[i.name], dims(i)
-        if array.ndim != len(shape) or any(d not in (None, 0, n) for d, n in zip(shape, array.shape)):
+        if array.ndim != len(shape) or any(d not in (None, 0, n) for d, n in zip(shape, array.shape, strict=True)):
             raise Error(f"{file}: shape {list(array.shape)}, but the input {i.name} has {shape}")
         found[i.name] = array.astype(kind)
     return found

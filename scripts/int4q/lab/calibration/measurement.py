@@ -54,7 +54,7 @@ def source_sizes(path: str, model: onnx.ModelProto, convs: Sequence[Readers], gi
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
     for value in inputs_of(probe.graph):
-        for d, size in zip(value.type.tensor_type.shape.dim, given[value.name].shape):
+        for d, size in zip(value.type.tensor_type.shape.dim, given[value.name].shape, strict=False):
             d.dim_value = size
     session, _ = open_pass(path, probe, convs, 1)
     return {**dict.fromkeys(given, 0), **(value_bytes(session) if session else {})}

@@ -37,8 +37,8 @@ class Moments:
             return
         if self.second is None:
             self.second = np.zeros((*block.shape[:2], block.shape[1]))
-        for total, rows in zip(self.second, block if weights is None else block * np.sqrt(weights)):
-            total += rows @ rows.T
+        for group, rows in enumerate(block if weights is None else block * np.sqrt(weights)):
+            self.second[group] += rows @ rows.T
 
     def join(self, other: "Moments") -> None:
         self.positions, self.total, self.first = (self.positions + other.positions, self.total + other.total,

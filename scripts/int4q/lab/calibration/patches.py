@@ -30,7 +30,7 @@ def padding(conv: Conv, shape: Sequence[int]) -> list[tuple[int, int]]:
     if conv.auto_pad == "VALID":
         return [(0, 0)] * len(shape)
     found = []
-    for side, kernel, stride, dilation in zip(shape, conv.kernel, conv.strides, conv.dilations):
+    for side, kernel, stride, dilation in zip(shape, conv.kernel, conv.strides, conv.dilations, strict=True):
         total = max((-(-side // stride) - 1) * stride + (kernel - 1) * dilation + 1 - side, 0)
         half = total // 2
         found.append((half, total - half) if conv.auto_pad == "SAME_UPPER" else (total - half, half))
@@ -43,7 +43,7 @@ def windows(conv: Conv, image: Array) -> Array:
     pads = padding(conv, image.shape[1:])
     if any(map(any, pads)):
         image = np.pad(image, [(0, 0), *pads])
-    reach = [(k - 1) * d + 1 for k, d in zip(conv.kernel, conv.dilations)]
+    reach = [(k - 1) * d + 1 for k, d in zip(conv.kernel, conv.dilations, strict=True)]
     view = np.lib.stride_tricks.sliding_window_view(image, reach, tuple(range(1, axes + 1)))
     return view[(slice(None), *(slice(None, None, s) for s in conv.strides),
                  *(slice(None, None, d) for d in conv.dilations))]

@@ -64,13 +64,14 @@ class Pair(Moments):
 
     def add_pair(self, values: Array, wanted: Array, weigh: Weigher | None) -> None:
         """Add an input [N, C, sides ...] beside the one of the float model."""
-        for image, original in zip(values, wanted):
+        for image, original in zip(values, wanted, strict=True):
             originals = patch_blocks(self.conv, windows(self.conv, original))
-            for (block, weights), before in zip(weighed_blocks(self.conv, image, weigh), originals):
+            for (block, weights), before in zip(weighed_blocks(self.conv, image, weigh), originals, strict=True):
                 self.add_block(block, weights)
-                before = counted(before, weights)
-                self.origin = self.origin + before.sum(2, dtype=np.float64)
-                self.cross = self.cross + np.stack([a @ b.T for a, b in zip(before, block)]).astype(np.float64)
+                wide = counted(before, weights)
+                self.origin = self.origin + wide.sum(2, dtype=np.float64)
+                products = np.stack([a @ b.T for a, b in zip(wide, block, strict=True)])
+                self.cross = self.cross + products.astype(np.float64)
 
     def aim(self, weight: Array, second: Array) -> tuple[Array, Array]:
         """(target [O, K], shift [O]) for this weight, with second moments that are there."""
@@ -140,7 +141,7 @@ def change(node: onnx.NodeProto, decoded: Decoded | None) -> Changes:
     if bias is None:
         return Changes({node.input[1]: weight})
     name = f"{node.output[0]}|bias"
-    return Changes({node.input[1]: weight, name: bias}, {node.output[0]: [node.input[0], node.input[1], name]})
+    return Changes({node.input[1]: weight, name: bias}, {node.output[0]: name})
 
 
 def measure(path: str, nodes: Sequence[ConvNode], feeds: Sequence[Feed], look: Look | None, threads: int, tool: str,
@@ -165,7 +166,7 @@ def measure(path: str, nodes: Sequence[ConvNode], feeds: Sequence[Feed], look: L
             at = place
             if name not in found:
                 found[name] = Pair(conv, quantizer.constants.get(name))
-                for old, new, weigh in zip(before, after, weighs):
+                for old, new, weigh in zip(before, after, weighs, strict=True):
                     found[name].add_pair(new[node.input[0]], old[node.input[0]], weigh)
                 known = name in quantizer.constants
                 decoded[name] = quantizer.decoded(node, name, found[name], images) if known else None

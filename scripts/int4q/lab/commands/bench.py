@@ -164,8 +164,8 @@ def measure(args: argparse.Namespace, contenders: dict[str, Contender], rounds: 
                 failures[name] = failure
             else:
                 seconds[name].append(taken)
-    rows = [{"name": name, "failure": failures[name]} if name in failures else last_row(args, name, contender, seconds[name])
-            for name, contender in contenders.items()]
+    rows = [{"name": name, "failure": failures[name]} if name in failures else
+            last_row(args, name, contender, seconds[name]) for name, contender in contenders.items()]
     clear(args.out)
     return rows
 
@@ -194,7 +194,8 @@ def cell(value: float | None, width: int, digits: int = 2) -> str:
 
 
 def print_rows(title: str, rows: Sequence[Row]) -> None:
-    print(f"\n{title}\n  {'':22}{'runs':>5}{'median ms':>12}{'min ms':>11}{'/ cp':>8}{'/ int4q':>9}{'peak MB':>10}{'output MB':>11}")
+    print(f"\n{title}\n  {'':22}{'runs':>5}{'median ms':>12}{'min ms':>11}{'/ cp':>8}{'/ int4q':>9}{'peak MB':>10}"
+          f"{'output MB':>11}")
     for row in rows:
         if "failure" in row:
             print(f"  {row['name']:22}fails: {row['failure'][:90]}")
@@ -212,7 +213,8 @@ def print_growth(cases: Sequence[Case], results: dict[str, list[Row]]) -> None:
         median = next(row.get("median") for row in results[case.name] if row["name"] == OURS)
         if median:
             print(f"  {case.title:44}{median * 1e3:10.1f}{case.weights / 1e9 / median:8.2f}"
-                  + cell(median * 1e6 / case.counted if case.counted else None, 11) + cell(ratio(results[case.name], OURS, COPY), 8))
+                  + cell(median * 1e6 / case.counted if case.counted else None, 11)
+                  + cell(ratio(results[case.name], OURS, COPY), 8))
 
 
 def print_targets(results: dict[str, list[Row]]) -> None:
@@ -221,7 +223,8 @@ def print_targets(results: dict[str, list[Row]]) -> None:
         found = ratio(results.get(case, []), name, base)
         if found:
             met = found >= -bound if bound < 0 else found <= bound
-            print(f"  {case}: {name} / {base} {'>=' if bound < 0 else '<='} {abs(bound)}: {found:.2f}, {'met' if met else 'missed'}")
+            print(f"  {case}: {name} / {base} {'>=' if bound < 0 else '<='} {abs(bound)}: {found:.2f}, "
+                  f"{'met' if met else 'missed'}")
 
 
 def measure_case(args: argparse.Namespace, case: Case) -> list[Row] | None:
@@ -263,8 +266,9 @@ def bench(args: argparse.Namespace) -> None:
     results = {}
     print(subprocess.run([args.int4q, "--version"], capture_output=True, text=True, check=True).stdout.strip())
     if "start" in args.only:
-        programs = {"true": ["true"], "int4q --version": [args.int4q, "--version"], "python -c pass": [sys.executable, "-c", ""]}
-        results["start"] = measure(args, {name: Contender(command) for name, command in programs.items()}, args.rounds * 3)
+        programs = {"true": Contender(["true"]), "int4q --version": Contender([args.int4q, "--version"]),
+                    "python -c pass": Contender([sys.executable, "-c", ""])}
+        results["start"] = measure(args, programs, args.rounds * 3)
         print_rows("start-up", results["start"])
     cases = [case for case in CASES if case.name in args.only]
     for case in cases:

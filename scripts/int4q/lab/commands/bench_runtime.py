@@ -86,7 +86,8 @@ def probe(path: str, threads: int, runs: int, entries: Sequence[str]) -> Row:
     session = open_session(path, threads, entries)
     found: Row = {"load": time.perf_counter() - start, "runs": []}
     random = np.random.default_rng(0)
-    feeds = {i.name: random.random([d if isinstance(d, int) else 1 for d in i.shape], np.float32) for i in session.get_inputs()}
+    feeds = {i.name: random.random([d if isinstance(d, int) else 1 for d in i.shape], np.float32)
+             for i in session.get_inputs()}
     session.run(None, feeds)
     for _ in range(runs):
         start = time.perf_counter()
@@ -128,19 +129,23 @@ def summarize(paths: dict[str, str], found: dict[tuple[str, int], list[Row]]) ->
     for (name, threads), results in found.items():
         def middle(get: Callable[[Row], float], results: list[Row] = results) -> float:
             return statistics.median(map(get, results))
-        rows.append({"name": name, "threads": threads, "bytes": os.path.getsize(paths[name]), "load": middle(lambda r: r["load"]),
-                     "latency": middle(lambda r: statistics.median(r["runs"])), "least": min(min(r["runs"]) for r in results),
+        rows.append({"name": name, "threads": threads, "bytes": os.path.getsize(paths[name]),
+                     "load": middle(lambda r: r["load"]),
+                     "latency": middle(lambda r: statistics.median(r["runs"])),
+                     "least": min(min(r["runs"]) for r in results),
                      "rss": middle(lambda r: r["rss"]), "peak": middle(lambda r: r["peak"])})
     return rows
 
 
 def print_table(rows: Sequence[Row]) -> None:
     base = {row["threads"]: row["least"] for row in rows if row["name"] == "float"}
-    print(f"{'form':47}{'threads':>8}{'file MB':>9}{'load ms':>9}{'median ms':>11}{'least ms':>10}{'/ float':>9}{'RSS MB':>8}{'peak MB':>9}")
+    print(f"{'form':47}{'threads':>8}{'file MB':>9}{'load ms':>9}{'median ms':>11}{'least ms':>10}{'/ float':>9}"
+          f"{'RSS MB':>8}{'peak MB':>9}")
     for row in rows:
         compared = f"{row['least'] / base[row['threads']]:9.2f}" if row["threads"] in base else "-".rjust(9)
-        print(f"{row['name']:47}{row['threads']:8}{row['bytes'] / 1e6:9.2f}{row['load'] * 1e3:9.0f}{row['latency'] * 1e3:11.1f}"
-              f"{row['least'] * 1e3:10.1f}{compared}{row['rss'] / 1e6:8.0f}{row['peak'] / 1e6:9.0f}")
+        print(f"{row['name']:47}{row['threads']:8}{row['bytes'] / 1e6:9.2f}{row['load'] * 1e3:9.0f}"
+              f"{row['latency'] * 1e3:11.1f}{row['least'] * 1e3:10.1f}{compared}"
+              f"{row['rss'] / 1e6:8.0f}{row['peak'] / 1e6:9.0f}")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -149,7 +154,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="FORM;...", type=lambda text: text.split(";"), default=list(FORMS),
                         help="; ".join(FORMS))
     parser.add_argument("-n", "--rounds", type=int, default=3, metavar="N", help="processes of each form (3)")
-    parser.add_argument("--runs", type=int, default=5, metavar="N", help="timed runs of a process, behind one that is not (5)")
+    parser.add_argument("--runs", type=int, default=5, metavar="N",
+                        help="timed runs of a process, behind one that is not (5)")
     parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[1, 2], metavar="N,...",
                         help="of ONNX Runtime (1,2)")
     parser.add_argument("--json", metavar="FILE")

@@ -54,7 +54,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_family_options(parser)
     parser.add_argument("--focus", type=float, default=0, metavar="F",
                         help="how much more a position of a picture counts where the model finds something, 0 to 1 (0)")
-    parser.add_argument("--sequential", action="store_true", help="measure each Conv behind those that are quantized already")
+    parser.add_argument("--sequential", action="store_true",
+                        help="measure each Conv behind those that are quantized already")
     parser.add_argument("--rewrite", default="", metavar="OPTIONS",
                         help="options of int4q rewrite that will be used, for --sequential, as '--block 32'")
     add_tool_option(parser)
@@ -66,7 +67,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("-n and -j are at least 1")
     if not 0 <= args.focus <= 1:
         parser.error("--focus is between 0 and 1")
-    if args.sequential and args.mean_only or args.rewrite and not args.sequential:
+    if (args.sequential and args.mean_only) or (args.rewrite and not args.sequential):
         parser.error("--sequential excludes --mean-only, and --rewrite needs it")
     return args
 

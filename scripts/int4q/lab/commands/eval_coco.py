@@ -41,9 +41,9 @@ def print_table(rows: Sequence[Row]) -> None:
         similar = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("kl", "iou")]
         lines.append((os.path.basename(row["model"]), str(row["bytes"]), cell(row, "mAP"), cell(row, "mAP50"),
                       cell(row, "difference"), *similar))
-    widths = [max(map(len, column)) for column in zip(*lines)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def write_reports(args: argparse.Namespace, rows: list[Row]) -> None:
@@ -68,7 +68,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime, or MNN (1)")
     args = parser.parse_args(argv)
-    if args.limit is not None and args.limit < 1 or args.bootstrap < 0 or args.threads < 1:
+    if (args.limit is not None and args.limit < 1) or args.bootstrap < 0 or args.threads < 1:
         parser.error("--limit and --threads are at least 1, --bootstrap at least 0")
     return args
 

@@ -72,8 +72,10 @@ def plot(convs: Sequence[Row]) -> str | None:
     measured = [c for c in convs if c["sqnr_db"] is not None]
     if not measured:
         return None
-    return ("<h2>What each Conv lost</h2><p class='note'>SQNR of the decoded weights against the reference: 6 dB more is half"
-            f" the error. In the order of the graph, those stored exactly left out.</p>{inline(conv_errors(measured), 'errors')}")
+    return ("<h2>What each Conv lost</h2>"
+            "<p class='note'>SQNR of the decoded weights against the reference: 6 dB more is half"
+            " the error. In the order of the graph, those stored exactly left out.</p>"
+            + inline(conv_errors(measured), "errors"))
 
 
 def make_page(tool: str, path: str, reference: str | None) -> str:
@@ -96,7 +98,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("--reference", metavar="MODEL", help="the one that it was made from")
-    parser.add_argument("-o", "--output", metavar="FILE", default=os.path.join(TMP, "inspect.html"), help="(tmp/inspect.html)")
+    parser.add_argument("-o", "--output", metavar="FILE", default=os.path.join(TMP, "inspect.html"),
+                        help="(tmp/inspect.html)")
     add_tool_option(parser)
     return parser.parse_args(argv)
 

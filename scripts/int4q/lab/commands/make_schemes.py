@@ -76,7 +76,8 @@ def make_scheme(args: argparse.Namespace, tool: str, model: str, method: str, bl
     """One scheme; its file is still to be written."""
     name, order, kept_by, keep_format = choice
     name = scheme_name(method, block, name)
-    common = ["--method", method] + (["--calibration", os.path.abspath(args.calibration)] if method == "calibrated" else [])
+    common = ["--method", method]
+    common += ["--calibration", os.path.abspath(args.calibration)] if method == "calibrated" else []
     common += ["--block", str(block)] if block else []
     common += ["--keep-format", keep_format] if keep_format != "float" else []
     report = plan(tool, model, common + (["--topk", tables[order], *kept_by] if order else []))
@@ -132,9 +133,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--block", type=listed(int), default=[0], metavar="LIST",
                         help="weights that share a scale; 0: those of an output channel (0)")
     parser.add_argument("--keep", type=listed(int), default=[0, 5, 10, 20], metavar="LIST", help="(0,5,10,20)")
-    parser.add_argument("--keep-format", type=listed(one_of(FORMATS)), default=list(FORMATS), metavar="LIST", help="(float,int8)")
+    parser.add_argument("--keep-format", type=listed(one_of(FORMATS)), default=list(FORMATS), metavar="LIST",
+                        help="(float,int8)")
     parser.add_argument("--target", type=listed(str), default=[], metavar="LIST", help="sizes, as 2M,20%%")
-    parser.add_argument("--order", type=listed(one_of(ORDERS)), default=["loss"], metavar="LIST", help="of loss, byte (loss)")
+    parser.add_argument("--order", type=listed(one_of(ORDERS)), default=["loss"], metavar="LIST",
+                        help="of loss, byte (loss)")
     parser.add_argument("-o", "--output", default=os.path.join(TMP, "schemes"), metavar="DIR", help="(tmp/schemes)")
     add_tool_option(parser)
     args = parser.parse_args(argv)

@@ -70,10 +70,8 @@ def collect(args: argparse.Namespace, tool: str, plan: Row) -> list[Row]:
     names = [name for name, *_ in todo]
     if len(set(names)) < len(names):
         raise Error(f"two models are called {next(n for n in names if names.count(n) > 1)}")
-    for name, scheme, path in progress(todo, "model", desc="rewrite, check"):
-        seconds = None
-        if path is None:
-            path, seconds = rewritten(tool, plan["model"], scheme, folder)
+    for name, scheme, extra in progress(todo, "model", desc="rewrite, check"):
+        path, seconds = (extra, None) if extra else rewritten(tool, plan["model"], scheme, folder)
         checked = try_model(path, tool, how, reference)
         rows.append({"name": name, "method": scheme.get("method", "extra"), "kept": scheme.get("kept"),
                      "keep_format": scheme.get("keep_format"), "model": os.path.abspath(path), "rewrite_s": seconds,
@@ -169,7 +167,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_worker_options(parser)
     add_tool_option(parser)
     args = parser.parse_args(argv)
-    if args.limit is not None and args.limit < 1 or args.bootstrap < 0 or args.chunk < 1 or args.workers < 1:
+    if (args.limit is not None and args.limit < 1) or args.bootstrap < 0 or args.chunk < 1 or args.workers < 1:
         parser.error("--limit, --chunk and -j are at least 1, --bootstrap at least 0")
     return args
 

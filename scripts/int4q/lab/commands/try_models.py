@@ -151,7 +151,7 @@ def check_form(binary: str, path: Path, model: onnx.ModelProto, options: Sequenc
     except Exception:  # pylint: disable=broad-except
         return out.stat().st_size, "not run"  # random input is none that this model can take
     wanted = run(restored if changes_biases else with_weights_of(model, restored), feeds)
-    for want, got in zip(wanted, run(rewritten, feeds)):
+    for want, got in zip(wanted, run(rewritten, feeds), strict=True):
         if isinstance(want, np.ndarray) and not np.allclose(
                 got, want, rtol=TOLERANCE, atol=TOLERANCE * np.abs(want).max(initial=0), equal_nan=True):
             raise Wrong(f"outputs differ by up to {np.abs(got - want).max()}")

@@ -23,7 +23,7 @@ def attention(probabilities: Array, boxes: Array, size: Size) -> Array:
     found, seen = np.zeros([side // CELL for side in size], np.float64), best > FLOOR
     low = np.clip(np.floor(boxes[seen, :2] / CELL), 0, found.shape[::-1]).astype(int)
     high = np.clip(np.ceil(boxes[seen, 2:] / CELL), 0, found.shape[::-1]).astype(int)
-    for (left, top), (right, bottom), p in zip(low, high, best[seen]):
+    for (left, top), (right, bottom), p in zip(low, high, best[seen], strict=True):
         if right > left and bottom > top:
             found[top:bottom, left:right] += p / np.sqrt((right - left) * (bottom - top))
     return (found / found.mean() if found.any() else np.ones_like(found)).astype(np.float32)

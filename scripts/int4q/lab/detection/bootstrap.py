@@ -40,7 +40,7 @@ def weighted_precision(category: Category, weights: Array) -> Array:
     total, times = weights @ wanted, weights[:, index]
     found = np.full((len(weights), len(hits)), np.nan)
     there = total > 0
-    for column, (hit, miss) in enumerate(zip(hits, misses)):
+    for column, (hit, miss) in enumerate(zip(hits, misses, strict=True)):
         places = np.flatnonzero(hit)
         right = np.cumsum(times[:, places], 1)[there]
         wrong = np.cumsum(times * miss, 1)[there][:, places]

@@ -6,6 +6,8 @@ from typing import NamedTuple, TypedDict
 
 from int4q.lab.base.types import Array, Size
 
+Pixel = tuple[float, float, float]
+
 
 class Facts(TypedDict):
     """What the decoding must know, and only the graph tells."""
@@ -22,11 +24,14 @@ class Detections(NamedTuple):
     classes: Array  # int64 [n], from 0
 
 
+Decode = Callable[[Sequence[Array], Size, Facts], tuple[Array, Array]]  # outputs -> boxes, probabilities
+
+
 def middle(free: int) -> int:
     return round(free / 2 - 0.1)
 
 
-def first(free: int) -> int:  # noqa: ARG001
+def first(_: int) -> int:
     return 0
 
 
@@ -34,13 +39,13 @@ def first(free: int) -> int:  # noqa: ARG001
 class Family:
     """How a family of detectors was trained."""
     about: str
-    decode: Callable[[Sequence[Array], Size, Facts], tuple[Array, Array]] | None     # None: the model ends in detections [1, n, 6]
+    decode: Decode | None  # None: the model ends in detections [1, n, 6]
     order: str = "rgb"
-    mean: tuple[float, float, float] = (0, 0, 0)        # input = (pixel - mean) / deviation, in the order of the channels
-    deviation: tuple[float, float, float] = (255, 255, 255)
-    ground: int = 114              # pixel value around the picture
-    whole: Callable[[float], int] = round        # the side of the resized picture, from a fraction
-    corner: Callable[[int], int] = middle  # free pixels -> those before the picture
+    mean: Pixel = (0, 0, 0)  # input = (pixel - mean) / deviation, in the order of the channels
+    deviation: Pixel = (255, 255, 255)
+    ground: int = 114        # pixel value around the picture
+    whole: Callable[[float], int] = round   # the side of the resized picture, from a fraction
+    corner: Callable[[int], int] = middle   # free pixels -> those before the picture
     overlap: float | None = None  # IoU above which the lesser of two boxes goes; None: the model needs none of that
-    floor: float = 0.001           # scores below are no detections
-    most: int = 300                # detections a picture
+    floor: float = 0.001          # scores below are no detections
+    most: int = 300               # detections a picture

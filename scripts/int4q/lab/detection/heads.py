@@ -78,7 +78,7 @@ def decode_yolox(outputs: Sequence[Array], size: Size, facts: Facts) -> tuple[Ar
 def decode_nanodet(outputs: Sequence[Array], size: Size, facts: Facts) -> tuple[Array, Array]:
     """A pair of outputs for each level: classes [1, places, classes], bins [1, places, 4 * bins]."""
     found = [[o[0].astype(np.float64) for o in outputs if o.shape[1] == places] for places in cells(size)]
-    classes, bins = (np.concatenate(level) for level in zip(*found))
+    classes, bins = (np.concatenate(level) for level in zip(*found, strict=True))
     points, strides = grid(size, 0.5)
     return around(points, expected_bin(bins)) * strides, sigmoid(classes) if facts["raw"] else classes
 

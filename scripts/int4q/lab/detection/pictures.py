@@ -52,7 +52,7 @@ def letterbox(picture: Array, size: Size, family: Family) -> tuple[Array, Placem
     height, width = picture.shape[:2]
     ratio = min(size[0] / height, size[1] / width)
     new = [max(1, int(family.whole(side * ratio))) for side in (height, width)]
-    top, left = (int(family.corner(free - side)) for free, side in zip(size, new))
+    top, left = (int(family.corner(free - side)) for free, side in zip(size, new, strict=True))
     out = np.full((*size, 3), family.ground, np.uint8)
     out[top:top + new[0], left:left + new[1]] = picture if new == [height, width] else resize(picture, *new)
     scale = (new[1] / width, new[0] / height) if family.whole is not int else (ratio, ratio)

@@ -12,8 +12,8 @@ import onnx
 from int4q.lab.base.errors import Error
 from int4q.lab.base.files import file_sha256
 from int4q.lab.base.tool import call_int4q
-from int4q.lab.base.types import Row
-from int4q.lab.models.graph import Changes, Graph, stored
+from int4q.lab.base.types import Feeds, Row
+from int4q.lab.models.graph import Changes, Graph, stored, weight_name
 
 
 class Candidate(NamedTuple):
@@ -45,31 +45,40 @@ def weight_rows(report: Row) -> dict[str, list[Row]]:
     return found
 
 
+def readers_of(graph: onnx.GraphProto, rows: dict[str, list[Row]]) -> dict[str, list[onnx.NodeProto]]:
+    """{weight: nodes that read it} of the weights in these rows of int4q's report."""
+    makers = {name: n for n in graph.node for name in n.output}
+    found: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        name = weight_name(node.input[1], makers) if len(node.input) > 1 else ""
+        if node.op_type in {row["op"] for row in rows.get(name, [])}:
+            found.setdefault(name, []).append(node)
+    return found
+
+
+def changes_of(weight: str, biases: dict[str, str], old: Feeds, new: Feeds) -> Changes:
+    """With these weights, and with the biases {first output of a node: name} that int4q corrected."""
+    values, corrected = {weight: new[weight]}, {}
+    for output, name in biases.items():
+        if name in new and not (name in old and np.array_equal(old[name], new[name])):
+            values[name], corrected[output] = new[name], name
+    return Changes(values, corrected)
+
+
 def find_candidates(model: onnx.ModelProto, report: Row, decoded: onnx.ModelProto) -> list[Candidate]:
-    """[Candidate] in the order of the graph. A bias that int4q corrects belongs to its weight."""
-    makers = {name: n for n in model.graph.node for name in n.output}
-    positions = {n.output[0]: at for at, n in enumerate(model.graph.node) if n.output}
-    after = {n.output[0]: n for n in decoded.graph.node if n.output}
+    """In the order of the graph. A bias that int4q corrects belongs to its weight."""
     rows = weight_rows(report)
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input[1:2]:
-            while name in makers and makers[name].op_type == "Identity":
-                name = makers[name].input[0]
-            if name in rows and node.op_type in {r["op"] for r in rows[name]}:
-                readers.setdefault(name, []).append(node)
-    biases = {n for nodes in readers.values() for node in nodes for n in after[node.output[0]].input[2:3]}
-    old, new = stored(model.graph, biases), stored(decoded.graph, biases | set(readers))
+    readers = readers_of(model.graph, rows)
+    positions = {n.output[0]: at for at, n in enumerate(model.graph.node) if n.output}
+    biases = {n.output[0]: n.input[2] for n in decoded.graph.node if n.output and len(n.input) > 2}
+    outputs = {weight: [n.output[0] for n in nodes] for weight, nodes in readers.items()}
+    wanted = {biases[o] for names in outputs.values() for o in names if o in biases}
+    old, new = stored(model.graph, wanted), stored(decoded.graph, wanted | set(readers))
     found = []
-    for weight, nodes in readers.items():
-        values, inputs = {weight: new[weight]}, {}
-        for node in nodes:
-            bias = list(after[node.output[0]].input[2:3])
-            if bias and bias[0] in new and not (bias[0] in old and np.array_equal(old[bias[0]], new[bias[0]])):
-                values[bias[0]], inputs[node.output[0]] = new[bias[0]], [*node.input[:2], *bias]
+    for weight, names in outputs.items():
+        changes = changes_of(weight, {o: biases[o] for o in names if o in biases}, old, new)
         first = rows[weight][0]
-        found.append(Candidate(first["node"] or weight, min(positions[n.output[0]] for n in nodes),
-                               Changes(values, inputs), first["weights"],
+        found.append(Candidate(first["node"] or weight, min(positions[o] for o in names), changes, first["weights"],
                                first["bytes_before"] - first["bytes_after"]))
     if not found:
         raise Error("no Conv of the main graph is quantized")

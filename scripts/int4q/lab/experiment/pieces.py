@@ -43,7 +43,7 @@ def evaluate_piece(paths: Sequence[str], images: Sequence[Image], categories: Se
     """For each model, the first of which the others are compared with: (rows, comparison, seconds, family)."""
     detectors = [TimedDetector(path, family, size, 1, probabilities=True) for path in paths]
     rows, compared = run_detectors(detectors, images, categories)
-    return [Piece(r, c, statistics.median(d.seconds), d.name) for r, c, d in zip(rows, compared, detectors)]
+    return [Piece(r, c, statistics.median(d.seconds), d.name) for r, c, d in zip(rows, compared, detectors, strict=True)]
 
 
 def load_piece(path: str) -> Piece:
@@ -93,10 +93,10 @@ class Pieces:
         if not total:
             return
         with workers(scheduler, count) as client, progress_bar(total, "piece", desc="evaluate") as bar:
-            running = {client.submit(evaluate_piece, [self.rows[0]["model"], *(r["model"] for r in group)], chunk, categories,
+            running = {client.submit(evaluate_piece, [row["model"] for row in (self.rows[0], *group)], chunk, categories,
                                      self.family, self.size, pure=False): (group, chunk) for group, chunk in todo}
             for future, results in finished(list(running)):
                 group, chunk = running[future]
-                for row, result in zip([self.rows[0], *group], results):
+                for row, result in zip([self.rows[0], *group], results, strict=True):
                     save_piece(self.file(row, chunk), result)
                 bar.update()

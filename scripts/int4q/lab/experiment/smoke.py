@@ -56,7 +56,8 @@ def compare(got: Array, wanted: Array | None) -> Row | None:
     a, b = got.astype(np.float64).ravel(), wanted.astype(np.float64).ravel()
     largest, error = np.abs(b).max(), a - b
     with np.errstate(all="ignore"):
-        return {"max_error": figure(float(np.abs(error).max())), "relative_error": figure(float(np.abs(error).max() / largest)),
+        worst = float(np.abs(error).max())
+        return {"max_error": figure(worst), "relative_error": figure(float(worst / largest)),
                 "cosine": figure(float(a @ b / np.sqrt((a @ a) * (b @ b)))),
                 "sqnr_db": figure(float(10 * np.log10((b @ b) / (error @ error))))}
 

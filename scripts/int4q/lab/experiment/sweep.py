@@ -65,7 +65,8 @@ def box_error(got: Array, wanted: Array, probabilities: Array) -> float:
 
 def mean_precision(detector: Detector, values: list[list[Array]], truth: Truth) -> float:
     coco, ids, placements, categories = truth
-    rows = [coco_rows(i, detector.detections(v, p), categories, "model") for i, v, p in zip(ids, values, placements)]
+    rows = [coco_rows(i, detector.detections(v, p), categories, "model")
+            for i, v, p in zip(ids, values, placements, strict=True)]
     return summary(match(coco, np.concatenate(rows), ids).eval["precision"])[0]
 
 

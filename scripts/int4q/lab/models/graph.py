@@ -17,8 +17,8 @@ from int4q.lab.models.session import inputs_of, open_session
 
 class Changes(NamedTuple):
     """What a part of a graph is to be changed in."""
-    stored: Mapping[str, Array] = {}          # values of constants
-    inputs: Mapping[str, Sequence[str]] = {}  # {first output of a node: its new inputs}
+    stored: Mapping[str, Array] = {}  # values of constants
+    biases: Mapping[str, str] = {}    # {first output of a node: its new third input}
 
 
 def constants(graph: onnx.GraphProto) -> set[str]:
@@ -37,6 +37,13 @@ def stored(graph: onnx.GraphProto, names: Collection[str] | None = None) -> dict
     found.update((n.output[0], n.attribute[0].t) for n in graph.node if n.op_type == "Constant" and n.attribute)
     return {name: numpy_helper.to_array(t) for name, t in found.items()
             if t.data_type and (names is None or name in names)}
+
+
+def weight_name(name: str, makers: dict[str, onnx.NodeProto]) -> str:
+    """The value behind Identity nodes."""
+    while name in makers and makers[name].op_type == "Identity" and not makers[name].domain:
+        name = makers[name].input[0]
+    return name
 
 
 def used_by(node: onnx.NodeProto) -> list[str]:
@@ -59,7 +66,7 @@ class Graph:
         self.model, self.nodes, self.outputs = model, list(model.graph.node), list(outputs)
         self.fixed = constants(model.graph)
         self.inputs = [i.name for i in inputs_of(model.graph)]
-        self.made = {name: -1 for name in self.inputs}  # position of the node that computes it
+        self.made = dict.fromkeys(self.inputs, -1)  # position of the node that computes it
         self.last = dict.fromkeys(self.outputs, len(self.nodes))
         for at, node in enumerate(self.nodes):
             for name in used_by(node):
@@ -106,12 +113,12 @@ class Graph:
         return copy
 
     def changed(self, node: onnx.NodeProto, changes: Changes) -> onnx.NodeProto:
-        if node.output[0] not in changes.inputs:
+        if node.output[0] not in changes.biases:
             return node
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        del copy.input[:]
-        copy.input.extend(changes.inputs[node.output[0]])
+        del copy.input[2:]
+        copy.input.append(changes.biases[node.output[0]])
         return copy
 
     def run(self, first: int, last: int, states: Sequence[Feeds], outputs: Sequence[str], threads: int = 1,
@@ -123,5 +130,5 @@ class Graph:
             return [{name: state[name] for name in passed} for state in states]
         session = open_session("model", threads, self.part(first, last, states[0], todo, changes))
         fed = [i.name for i in session.get_inputs()]
-        return [dict(zip(todo, session.run(todo, {name: state[name] for name in fed})),
+        return [dict(zip(todo, session.run(todo, {name: state[name] for name in fed}), strict=True),
                      **{name: state[name] for name in passed}) for state in states]

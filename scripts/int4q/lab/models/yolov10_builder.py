@@ -63,7 +63,7 @@ class Builder:
     def split(self, scope: str, value: str, sizes: list[int], axis: int) -> list[str]:
         """Split: the sizes are an attribute before opset 13, and a shared constant from then on."""
         parts = [[*self.shape(value)] for _ in sizes]
-        for part, size in zip(parts, sizes):
+        for part, size in zip(parts, sizes, strict=True):
             part[axis] = size
         if self.opset < 13:
             return self.append("Split", scope, [value], parts, axis=axis, split=sizes)
@@ -270,7 +270,7 @@ class Builder:
     def decode(self, path: str, module: str, boxes: str, scores: str, sizes: Sequence[int]) -> str:
         """Distances to the sides become corners in pixels; class logits become probabilities."""
         places = [np.stack(np.meshgrid(np.arange(s) + 0.5, np.arange(s) + 0.5), 0).reshape(2, -1) for s in sizes]
-        strides = np.concatenate([np.full(s * s, stride, np.float32) for s, stride in zip(sizes, STRIDES)])
+        strides = np.concatenate([np.full(s * s, stride, np.float32) for s, stride in zip(sizes, STRIDES, strict=True)])
         anchors = np.concatenate(places, 1)[None].astype(np.float32)
         left, right = self.halves(path, self.dfl(f"{path}/dfl", f"{module}.dfl", boxes))
         corner = self.same("Sub", path, self.constant(path, anchors), left)

@@ -19,7 +19,7 @@ def draw(picture: Array, found: Detections, names: dict[int, str]) -> bytes:
     image = Image.fromarray(picture).resize((WIDTH, round(picture.shape[0] * scale)))
     pen = ImageDraw.Draw(image)
     labels: list[Frame] = []
-    seen = sorted((f for f in zip(*found) if f[1] >= SURE), key=lambda f: f[1])
+    seen = sorted((f for f in zip(*found, strict=True) if f[1] >= SURE), key=lambda f: f[1])
     for box, _, label in seen:
         pen.rectangle([float(v) * scale for v in box], outline=COLOURS[label % len(COLOURS)], width=2)
     for box, score, label in reversed(seen):

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from int4q.lab.pages.plots import svg
 
-STYLE = """:root{color-scheme:light}body{background:#fff;font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1080px;padding:0 1em;color:#222}
+STYLE = """:root{color-scheme:light}body{background:#fff;font:15px/1.45 system-ui,sans-serif;
+margin:2em auto;max-width:1080px;padding:0 1em;color:#222}
 h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;font-size:13px}
 td,th{padding:3px 9px;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
 td:first-child,th:first-child{text-align:left}

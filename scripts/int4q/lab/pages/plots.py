@@ -69,7 +69,7 @@ def conv_errors(convs: Sequence[Row]) -> Figure:
         axes.set_ylabel("SQNR, dB")
         axes.set_xlabel("Conv")
         if len(kinds) > 1:
-            for kind, colour in zip(kinds, itertools.cycle(COLOURS)):
+            for kind, colour in zip(kinds, itertools.cycle(COLOURS), strict=False):
                 axes.plot([], [], "o", color=colour, markersize=4, label=kind)
             axes.legend(frameon=False, fontsize=8)
     return figure
@@ -133,7 +133,7 @@ def draw_front(axes: Axes, rows: Sequence[Row], points: Sequence[tuple[float, fl
 
 def add_legend(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
     methods = sorted({row["method"] for row in rows})
-    for colour, method in zip(itertools.cycle(COLOURS), methods):
+    for colour, method in zip(itertools.cycle(COLOURS), methods, strict=False):
         axes.plot([], [], "o", color=colour, markersize=5, label=method)
     figure.legend(frameon=False, fontsize=8, loc="outside upper left", ncols=len(methods))
 
@@ -148,7 +148,7 @@ def weight_histograms(weights: Sequence[tuple[str, Array]]) -> Figure:
         figure, panels = pyplot.subplots(rows, 3, figsize=(8.4, 1.9 * rows), sharex=True, squeeze=False)
         for axes in panels.flat[len(weights):]:
             axes.axis("off")
-        for axes, (title, array) in zip(panels.flat, weights):
+        for axes, (title, array) in zip(panels.flat, weights, strict=False):
             flat = array.reshape(len(array), -1)
             step = abs(flat).max(1, keepdims=True) / 7
             step[step == 0] = 1
