@@ -4,7 +4,7 @@
 # options are those of bench.py. bench.sh runtime [options]: how fast ONNX Runtime is with the results; see
 # bench_runtime.py.
 set -eu -o pipefail
-more_packages=(eatmydata time) no_python=1
+more_packages=(eatmydata) no_python=1
 # shellcheck source=scripts/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # check.sh [STEP ...]: everything that looks for mistakes beyond `scripts/test.sh`, or only the steps named; sets up what
-# they need. Prints a line a step and leaves what it said in build/check/STEP.log; fails if any step did.
+# they need. Prints a line a step and leaves what it said in build/check/STEP.log; fails if any step did. The step `fresh`,
+# quickstart.sh and test.sh on bare machines, wants root and an hour, and is done only when it is named.
 set -eu -o pipefail
 
 # Functions of this file, in the order in which they run, and the Debian packages that they need.
-steps=(format shell cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release sanitizers threads memory
-    valgrind cpus static install package symbols reproducible)
+steps=(format shell ruff mypy cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release sanitizers threads
+    memory valgrind cpus static install package symbols reproducible)
 declare -A needs=([format]=clang-format [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
     [clang_release]=clang [memory]=clang [valgrind]=valgrind)
 [ $# -eq 0 ] || steps=("$@")
@@ -35,6 +36,12 @@ tests() { # tests NAME [ctest options]: what needs no Python
 
 format() { clang-format --dry-run -Werror "${sources[@]}"; }
 shell() { shellcheck -x -e SC1091 "${scripts[@]}"; }
+python_tool() { # python_tool NAME [arguments]
+    install_requirements "$root/build/check-venv" requirements-check.txt
+    "$root/build/check-venv/bin/$1" "${@:2}"
+}
+ruff() { python_tool ruff check scripts tests; }
+mypy() { python_tool mypy --python-executable "$python"; } # the packages of .venv
 cppcheck() {
     command cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --std=c11 -j2 \
         -DINT4Q_VERSION='""' -DI4Q_HAS_SANDBOX=1 -D_GNU_SOURCE --suppress=missingIncludeSystem --suppress=invalidPointerCast -Isrc src
@@ -122,6 +129,8 @@ reproducible() {
     done
     cmp build/check/one/build/int4q build/check/two/deeper/build/int4q
 }
+
+fresh() { scripts/fresh.sh bookworm trixie; }
 
 mkdir -p build/check
 failed=()

@@ -23,6 +23,7 @@ for source in src/kernels/*.c src/platform/cpu.c src/platform/threads.c src/base
     *neondot*) machine=-march=armv8.2-a+dotprod ;;
     *) machine= ;;
     esac
+    # shellcheck disable=SC2086 # nothing, or one word
     "$compiler" -std=c17 -O2 $machine -D_GNU_SOURCE -ffp-contract=off -Wall -Wextra -Wno-unused-parameter \
         -Wno-missing-field-initializers -Werror -Isrc -Itests/kernels -c "$source" \
         -o "$objects/$(echo "$source" | tr / _).o"
