@@ -25,21 +25,25 @@ bool i4q_cli_number(const char *what, const char *text, size_t *value, struct i4
     return true;
 }
 
+void i4q_cli_list(i4q_word_fn *words, const char *separator, char *list, size_t size)
+{
+    size_t used = 0;
+    *list = '\0';
+    for (size_t i = 0; words(i) && used < size; i++)
+        used += (size_t)snprintf(list + used, size - used, "%s%s", i ? separator : "", words(i));
+}
+
 /* One of the words; the error lists them. */
 static bool set_word(const struct i4q_option *option, struct i4q_word *chosen, const char *value,
                      struct i4q_error *error)
 {
-    char list[128] = "";
-    size_t length = strlen(value), used = 0, index = 0;
-    for (const char *word = option->words; *word; index++) {
-        size_t n = strcspn(word, " ");
-        if (n == length && memcmp(word, value, n) == 0) {
-            *chosen = (struct i4q_word){value, index};
+    char list[128];
+    for (size_t i = 0; option->words(i); i++)
+        if (strcmp(option->words(i), value) == 0) {
+            *chosen = (struct i4q_word){value, i};
             return true;
         }
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%.*s", index ? ", " : "", (int)n, word);
-        word += n + (word[n] == ' ');
-    }
+    i4q_cli_list(option->words, ", ", list, sizeof list);
     return i4q_fail(error, I4Q_USAGE, "--%s: '%s' is none of %s", option->name, value, list);
 }
 

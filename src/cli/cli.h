@@ -44,6 +44,9 @@ struct i4q_word {
     size_t index;     /* of it; 0, the default, if not given */
 };
 
+/* Word `index` of a table, NULL behind the last. */
+typedef const char *i4q_word_fn(size_t index);
+
 struct i4q_option {
     char letter; /* 0: none */
     const char *name;
@@ -52,7 +55,7 @@ struct i4q_option {
     size_t offset; /* of the field */
     const char *help;
     enum i4q_option_file file;
-    const char *words; /* separated by blanks, the default first: values of a WORD, suggestions otherwise */
+    i4q_word_fn *words; /* the default first: values of a WORD, suggestions otherwise */
 };
 
 /* The files that the arguments of a run name, and which they are; in its arena. */
@@ -124,6 +127,9 @@ void i4q_cli_help(const struct i4q_command *command);
 /* A whole decimal number; `what` names it in the error (I4Q_USAGE). */
 bool i4q_cli_number(const char *what, const char *text, size_t *value,
                     struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* All words of a table, with this between them; cut off where the list is full. */
+void i4q_cli_list(i4q_word_fn *words, const char *separator, char *list, size_t size);
 
 /* Threads to use; 0: one a processor. */
 unsigned i4q_cli_threads(const struct i4q_common *common);

@@ -155,6 +155,14 @@ static void write_main_page(const char *directory)
     close_file(file);
 }
 
+/* The words that an option suggests, for a shell. */
+static const char *list(const struct i4q_option *option)
+{
+    static char words[256];
+    i4q_cli_list(option->words, " ", words, sizeof words);
+    return words;
+}
+
 /* ---- bash */
 
 static bool takes_file(const struct i4q_option *option)
@@ -179,7 +187,7 @@ static void put_bash_values(FILE *file, const struct i4q_command *command)
             continue;
         put_bash_option(file, command, option);
         if (option->words)
-            fprintf(file, "words='%s' ;;\n", option->words);
+            fprintf(file, "words='%s' ;;\n", list(option));
         else /* files come from readline; of other values nothing is known, and a blank says so */
             fprintf(file, "%s ;;\n", takes_file(option) ? "return" : "words=' '");
     }
@@ -246,7 +254,7 @@ static void put_zsh_option(FILE *file, const struct i4q_option *option)
     if (takes_file(option))
         fprintf(file, "_files");
     if (option->words)
-        fprintf(file, "(%s)", option->words);
+        fprintf(file, "(%s)", list(option));
     fprintf(file, "' \\\n");
 }
 
@@ -302,7 +310,7 @@ static void write_fish(const char *directory)
             if (option->argument)
                 fprintf(file, takes_file(option) ? " -r -F" : " -x");
             if (option->words)
-                fprintf(file, " -a '%s'", option->words);
+                fprintf(file, " -a '%s'", list(option));
             fprintf(file, " -d ");
             put_fish_text(file, option->help, brief(option->help));
             putc('\n', file);

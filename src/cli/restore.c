@@ -29,7 +29,7 @@ static const struct i4q_option options[] = {
      "read external data through symbolic and hard links, also to outside the model's directory",
      I4Q_FILE_EVERYWHERE},
     {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP, I4Q_FILE_DATA,
-     I4Q_EXTERNAL_DATA_WORDS},
+     i4q_layout_word},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };

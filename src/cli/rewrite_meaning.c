@@ -69,38 +69,47 @@ static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_re
 
 bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *a)
 {
-    return a->rank.index == 1;
+    return a->rank.word && a->rank.index == I4Q_RANK_STATS;
+}
+
+/* The first of the options about forms that another one leaves no room for. */
+static bool exclude(const char *option, const char *word, const struct i4q_rewrite_arguments *a,
+                    bool other_domain, struct i4q_error *error)
+{
+    if (a->decode.index)
+        return i4q_fail(error, I4Q_USAGE, "%s %s cannot be combined with --decode %s", option, word,
+                        a->decode.word);
+    if (other_domain)
+        return i4q_fail(error, I4Q_USAGE, "%s %s cannot be combined with --dq-domain %s", option, word,
+                        a->dq_domain.word);
+    return i4q_fail(error, I4Q_USAGE, "%s %s cannot be combined with --block", option, word);
 }
 
 static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recipe *target,
                          struct i4q_error *error)
 {
-    bool cast = a->decode.index, microsoft = a->dq_domain.index;
+    bool other_form = a->decode.index, other_domain = a->dq_domain.index;
     *target = (struct i4q_recipe){
-        .format = i4q_format_find(a->format.word ? a->format.word : "int4"),
+        .format = &i4q_formats[a->format.index],
         .method = i4q_methods[a->method.index],
-        .form = i4q_form_find(cast ? "cast" : "dq", microsoft ? a->dq_domain.word : NULL),
+        .form = i4q_form_find(i4q_form_word(a->decode.index), other_domain ? a->dq_domain.word : NULL),
         .block = a->block.value,
     };
     if (!override_method(a, target, error))
         return false;
     if (i4q_rewrite_ranks_by_outputs(a) && !a->calibration)
         return i4q_fail(error, I4Q_USAGE, "--rank stats needs --calibration");
-    if (target->format->packed && (cast || microsoft || target->block))
-        return i4q_fail(error, I4Q_USAGE, "--format packed-u8 cannot be combined with %s",
-                        cast        ? "--decode cast"
-                        : microsoft ? "--dq-domain com.microsoft"
-                                    : "--block");
-    if (microsoft && (cast || target->block))
-        return i4q_fail(error, I4Q_USAGE, "--dq-domain com.microsoft cannot be combined with %s",
-                        cast ? "--decode cast" : "--block");
+    if (target->format->packed && (other_form || other_domain || target->block))
+        return exclude("--format", target->format->name, a, other_domain, error);
+    if (other_domain && (other_form || target->block))
+        return exclude("--dq-domain", a->dq_domain.word, a, false, error);
     return true;
 }
 
 /* One scale a channel, the quickest method; where the format is the target's, so is all else. */
 static struct i4q_recipe kept_recipe(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target)
 {
-    const struct i4q_format *format = a->keep_format.index ? i4q_format_find(a->keep_format.word) : NULL;
+    const struct i4q_format *format = a->keep_format.word ? i4q_format_find(a->keep_format.word) : NULL;
     return format == target->format
                ? *target
                : (struct i4q_recipe){.format = format, .form = target->form, .method = i4q_methods[0]};
@@ -108,15 +117,15 @@ static struct i4q_recipe kept_recipe(const struct i4q_rewrite_arguments *a, cons
 
 bool i4q_rewrite_ops(const struct i4q_rewrite_arguments *a, unsigned *ops, struct i4q_error *error)
 {
-    *ops = a->op_types ? 0 : I4Q_OPS_CONV;
+    *ops = a->op_types ? 0 : i4q_ops_conv();
     for (const char *at = a->op_types; at; at = *at == ',' ? at + 1 : NULL) {
-        char op[32];
+        char op[32], all[128];
         size_t length = strcspn(at, ",");
         snprintf(op, sizeof op, "%.*s", (int)length, at);
         unsigned bit = i4q_conv_op_bit(op);
+        i4q_cli_list(i4q_conv_op_word, ", ", all, sizeof all);
         if (!bit || length >= sizeof op)
-            return i4q_fail(error, I4Q_USAGE, "--op-types: '%s' is none of Conv, ConvTranspose, Gemm, MatMul",
-                            op);
+            return i4q_fail(error, I4Q_USAGE, "--op-types: '%s' is none of %s", op, all);
         *ops |= bit;
         at += length;
     }

@@ -2,6 +2,23 @@
 #include "cli/rewrite_options.h"
 
 #include "onnx/save.h"
+#include "plan/plan.h"
+
+static const char *topk_order_word(size_t index)
+{
+    static const char *const words[] = {
+        [I4Q_ORDER_AUTO] = "auto",
+        [I4Q_ORDER_HIGHER_WORSE] = "higher-worse",
+        [I4Q_ORDER_LOWER_WORSE] = "lower-worse",
+    };
+    return index < sizeof words / sizeof *words ? words[index] : NULL;
+}
+
+static const char *rank_word(size_t index)
+{
+    static const char *const words[] = {[I4Q_RANK_WEIGHTS] = "weights", [I4Q_RANK_STATS] = "stats"};
+    return index < sizeof words / sizeof *words ? words[index] : NULL;
+}
 
 #define FIELD(name) offsetof(struct i4q_rewrite_arguments, name)
 
@@ -26,11 +43,11 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "topk-order", "O", I4Q_OPTION_WORD, FIELD(topk_order),
      "which scores are the sensitive ones: auto, higher-worse or lower-worse (default: auto, as the file "
      "tells)",
-     I4Q_FILE_NONE, "auto higher-worse lower-worse"},
+     I4Q_FILE_NONE, topk_order_word},
     {0, "rank", "R", I4Q_OPTION_WORD, FIELD(rank),
      "estimate which Convs lose most a byte, in place of --topk: by the errors of their weights (weights) "
      "or, with --calibration, of their outputs (stats)",
-     I4Q_FILE_NONE, "weights stats"},
+     I4Q_FILE_NONE, rank_word},
     {0, "keep", "K", I4Q_OPTION_NUMBER, FIELD(keep),
      "how many Convs --topk or --rank keep (default: the file's k, else 10)"},
     {0, "target-size", "SIZE", I4Q_OPTION_STRING, FIELD(target_size),
@@ -39,19 +56,19 @@ const struct i4q_option i4q_rewrite_options[] = {
      "quantize only the least sensitive measured Convs: N of them, or N%"},
     {0, "op-types", "LIST", I4Q_OPTION_STRING, FIELD(op_types),
      "operators to quantize, of Conv, ConvTranspose, Gemm, MatMul, separated by commas (default: Conv)",
-     I4Q_FILE_NONE, "Conv ConvTranspose Gemm MatMul"},
+     I4Q_FILE_NONE, i4q_conv_op_word},
     {0, "min-weights", "N", I4Q_OPTION_NUMBER, FIELD(min_weights), "Convs with fewer weights stay float"},
     {0, "format", "F", I4Q_OPTION_WORD, FIELD(format),
      "how weights are stored: int4, uint4, int8, or packed-u8, which is 4-bit codes in UINT8, decoded by "
      "operators of opset 11 (default: int4)",
-     I4Q_FILE_NONE, "int4 uint4 int8 packed-u8"},
+     I4Q_FILE_NONE, i4q_format_word},
     {0, "keep-format", "F", I4Q_OPTION_WORD, FIELD(keep_format),
      "what Convs kept by --topk, --rank or --min-weights become: float or int8 (default: float)",
-     I4Q_FILE_NONE, "float int8"},
+     I4Q_FILE_NONE, i4q_format_keep_word},
     {0, "method", "M", I4Q_OPTION_WORD, FIELD(method),
      "how scales and codes are chosen: absmax, squant (the best without images) or calibrated (the best, "
      "needs --calibration) (default: absmax)",
-     I4Q_FILE_NONE, "absmax squant calibrated"},
+     I4Q_FILE_NONE, i4q_method_word},
     {0, "calibration", "FILE", I4Q_OPTION_STRING, FIELD(calibration),
      "statistics of scripts/calibrate.py, for the method calibrated and for the correction of biases",
      I4Q_FILE_INPUT},
@@ -60,13 +77,13 @@ const struct i4q_option i4q_rewrite_options[] = {
      "used), range (smallest to largest, with a zero point), mse (least squared error of the weights) or "
      "l2.4 "
      "(least sum of |error|^2.4)",
-     I4Q_FILE_NONE, "absmax signed range mse l2.4"},
+     I4Q_FILE_NONE, i4q_scale_word},
     {0, "asymmetric", NULL, I4Q_OPTION_FLAG, FIELD(asymmetric),
      "with a zero point: --scale range, or with it --scale mse or l2.4"},
     {0, "rounding", "R", I4Q_OPTION_WORD, FIELD(rounding),
      "the rounding, in place of the method's own: nearest, squant, descent or gptq; the last two need "
      "--calibration",
-     I4Q_FILE_NONE, "nearest squant descent gptq"},
+     I4Q_FILE_NONE, i4q_rounding_word},
     {0, "no-bias-correction", NULL, I4Q_OPTION_FLAG, FIELD(no_bias_correction),
      "leave the biases alone, although --calibration tells how to correct them"},
     {0, "block", "N", I4Q_OPTION_NUMBER, FIELD(block),
@@ -74,11 +91,11 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "decode", "D", I4Q_OPTION_WORD, FIELD(decode),
      "how weights become floats: dq, one DequantizeLinear a weight, or cast: Cast, Sub and Mul, which ONNX "
      "Runtime folds at load (default: dq)",
-     I4Q_FILE_NONE, "dq cast"},
+     I4Q_FILE_NONE, i4q_form_word},
     {0, "dq-domain", "D", I4Q_OPTION_WORD, FIELD(dq_domain),
      "the domain of DequantizeLinear: ai.onnx, or com.microsoft, which leaves the opset alone and runs in "
      "ONNX Runtime only (default: ai.onnx)",
-     I4Q_FILE_NONE, "ai.onnx com.microsoft"},
+     I4Q_FILE_NONE, i4q_form_dq_domain},
     {0, "opset", "N", I4Q_OPTION_NUMBER, FIELD(opset),
      "raise ai.onnx to N, at most 25 (default: what the output needs, or the model's own if higher)"},
     {0, "assume-constant", NULL, I4Q_OPTION_FLAG, FIELD(assume_constant),
@@ -87,7 +104,7 @@ const struct i4q_option i4q_rewrite_options[] = {
      "read external data through symbolic and hard links, also to outside the model's directory",
      I4Q_FILE_EVERYWHERE},
     {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP, I4Q_FILE_DATA,
-     I4Q_EXTERNAL_DATA_WORDS},
+     i4q_layout_word},
     {0, "strict", NULL, I4Q_OPTION_FLAG, FIELD(strict),
      "fail, and write no model, when a Conv that was asked for has to stay as it is"},
     {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),

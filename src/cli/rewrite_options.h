@@ -6,6 +6,9 @@
 #include "cli/cli.h"
 #include "plan/patterns.h"
 
+/* --rank: by the errors of weights, or of outputs. */
+enum i4q_rank_by { I4Q_RANK_WEIGHTS, I4Q_RANK_STATS };
+
 /* As given on the command line. */
 struct i4q_rewrite_arguments {
     struct i4q_common common;

@@ -67,8 +67,17 @@ struct i4q_form {
 extern const struct i4q_form *const i4q_forms[];
 extern const struct i4q_form i4q_form_dq, i4q_form_dq_microsoft, i4q_form_cast, i4q_form_packed;
 
-/* The row with this word and domain (NULL: the standard one), or NULL. */
+/* The first row with this word, and with this domain unless that is NULL; or NULL. */
 const struct i4q_form *i4q_form_find(const char *word, const char *domain);
+
+/* The domain of a row as users call it: "ai.onnx" is the standard one. */
+const char *i4q_form_domain(const struct i4q_form *form);
+
+/* The words of --decode, and of --dq-domain the domains of DequantizeLinear: word `index`, NULL behind the
+ * last.
+ */
+const char *i4q_form_word(size_t index);
+const char *i4q_form_dq_domain(size_t index);
 
 /* The form for a weight: `wanted` where that can hold it, else the first row that can. */
 const struct i4q_form *i4q_form_choose(const struct i4q_form *wanted, const struct i4q_weight *weight,

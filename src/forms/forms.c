@@ -9,12 +9,35 @@ const struct i4q_form *const i4q_forms[] = {
     &i4q_form_dq, &i4q_form_dq_microsoft, &i4q_form_cast, &i4q_form_packed, NULL,
 };
 
+static const char STANDARD[] = "ai.onnx";
+
+const char *i4q_form_domain(const struct i4q_form *form)
+{
+    return form->domain ? form->domain : STANDARD;
+}
+
 const struct i4q_form *i4q_form_find(const char *word, const char *domain)
 {
     for (const struct i4q_form *const *form = i4q_forms; *form; form++)
         if ((*form)->word && strcmp((*form)->word, word) == 0 &&
-            strcmp(i4q_text((*form)->domain), i4q_text(domain)) == 0)
+            (!domain || strcmp(i4q_form_domain(*form), domain) == 0))
             return *form;
+    return NULL;
+}
+
+const char *i4q_form_word(size_t index)
+{
+    for (const struct i4q_form *const *form = i4q_forms; *form; form++)
+        if ((*form)->word && i4q_form_find((*form)->word, NULL) == *form && index-- == 0)
+            return (*form)->word;
+    return NULL;
+}
+
+const char *i4q_form_dq_domain(size_t index)
+{
+    for (const struct i4q_form *const *form = i4q_forms; *form; form++)
+        if ((*form)->word && strcmp((*form)->word, i4q_form_dq.word) == 0 && index-- == 0)
+            return i4q_form_domain(*form);
     return NULL;
 }
 
@@ -64,15 +87,18 @@ static void describe_decoded(struct i4q_arena *arena, const struct i4q_conv *con
                                         .bytes = storage->bytes};
 }
 
-/* Integers that the operator takes itself. Inputs: QLinearConv x, x_scale, x_zero_point, w, w_scale,
- * w_zero_point, ...; ConvInteger x, w, x_zero_point, w_zero_point, without a scale. */
+/* An input of the operator itself; 0 is none. */
+static const Onnx__TensorProto *operand(const struct i4q_conv *conv, size_t input)
+{
+    return input ? i4q_input_tensor(conv->node, input) : NULL;
+}
+
+/* Integers that the operator takes itself. */
 static void describe_operand(const struct i4q_conv *conv, struct i4q_storage *storage)
 {
-    size_t input = conv->op->weight_input;
-    bool has_scale = i4q_node_is(conv->node->proto, "QLinearConv");
     storage->is_dequantize = true;
-    i4q_describe_integers(storage, conv->tensor, has_scale ? i4q_input_tensor(conv->node, input + 1) : NULL,
-                          i4q_input_tensor(conv->node, input + 2));
+    i4q_describe_integers(storage, conv->tensor, operand(conv, conv->op->scale_input),
+                          operand(conv, conv->op->zero_input));
 }
 
 /* Of a weight that is not stored, its declared type may tell the kind. */

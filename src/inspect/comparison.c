@@ -149,7 +149,7 @@ static bool index_reference(struct comparer *comparer, struct i4q_table *by_name
     struct i4q_conv *convs;
     size_t count;
     i4q_table_init(by_name, comparer->arena);
-    if (!i4q_convs_find(comparer->reference, I4Q_OPS_ALL, 0, &convs, &count, comparer->error))
+    if (!i4q_convs_find(comparer->reference, i4q_ops_all(), 0, &convs, &count, comparer->error))
         return false;
     struct counterpart *counterparts = i4q_arena_alloc(comparer->arena, count, sizeof *counterparts);
     for (size_t i = count; i-- > 0;) {

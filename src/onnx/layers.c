@@ -7,8 +7,19 @@
 
 static const struct i4q_conv_op op_table[] = {
     {.op_type = "Conv", .weight_input = 1, .channel_axis = 0, .least_rank = 3, .is_conv = true},
-    {.op_type = "ConvInteger", .weight_input = 1, .channel_axis = 0, .least_rank = 3, .integer = true},
-    {.op_type = "QLinearConv", .weight_input = 3, .channel_axis = 0, .least_rank = 3, .integer = true},
+    {.op_type = "ConvInteger",
+     .weight_input = 1,
+     .zero_input = 3,
+     .channel_axis = 0,
+     .least_rank = 3,
+     .integer = true},
+    {.op_type = "QLinearConv",
+     .weight_input = 3,
+     .scale_input = 4,
+     .zero_input = 5,
+     .channel_axis = 0,
+     .least_rank = 3,
+     .integer = true},
     {.op_type = "ConvTranspose", .weight_input = 1, .channel_axis = 1, .least_rank = 3},
     {.op_type = "Gemm",
      .weight_input = 1,
@@ -24,11 +35,50 @@ enum { N_OPS = sizeof op_table / sizeof *op_table };
 /* Steps through nodes towards the source of a weight; a longer chain, or a cycle, counts as computed. */
 enum { MAX_CHAIN = 64 };
 
+/* ---- the table */
+
+static bool is_op(const struct i4q_conv_op *op, const Onnx__NodeProto *node)
+{
+    if (!op->domain)
+        return i4q_node_is(node, op->op_type);
+    return strcmp(i4q_text(node->domain), op->domain) == 0 &&
+           strcmp(i4q_text(node->op_type), op->op_type) == 0;
+}
+
 static const struct i4q_conv_op *find_op(unsigned ops, const Onnx__NodeProto *node)
 {
     for (size_t i = 0; i < N_OPS; i++)
-        if ((ops >> i & 1) && i4q_node_is(node, op_table[i].op_type))
+        if ((ops >> i & 1) && is_op(&op_table[i], node))
             return &op_table[i];
+    return NULL;
+}
+
+unsigned i4q_ops_all(void)
+{
+    return (1u << N_OPS) - 1;
+}
+
+unsigned i4q_ops_conv(void)
+{
+    unsigned ops = 0;
+    for (size_t i = 0; i < N_OPS; i++)
+        ops |= (unsigned)op_table[i].is_conv << i;
+    return ops;
+}
+
+unsigned i4q_ops_integer(void)
+{
+    unsigned ops = 0;
+    for (size_t i = 0; i < N_OPS; i++)
+        ops |= (unsigned)op_table[i].integer << i;
+    return ops;
+}
+
+const char *i4q_conv_op_word(size_t index)
+{
+    for (size_t i = 0; i < N_OPS; i++)
+        if (!op_table[i].integer && index-- == 0)
+            return op_table[i].op_type;
     return NULL;
 }
 
@@ -39,6 +89,8 @@ unsigned i4q_conv_op_bit(const char *op_type)
             return 1u << i;
     return 0;
 }
+
+/* ---- nodes and their weights */
 
 static size_t channel_axis(const struct i4q_conv_op *op, const Onnx__NodeProto *node)
 {

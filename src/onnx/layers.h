@@ -8,8 +8,11 @@
 
 /* An operator with a weight, a row of the table of them. */
 struct i4q_conv_op {
+    const char *domain; /* NULL: the standard one */
     const char *op_type;
     size_t weight_input;    /* which of its inputs */
+    size_t scale_input;     /* of integer weights: theirs; 0: none */
+    size_t zero_input;      /* and their zero points; 0: none */
     size_t channel_axis;    /* of the weight: its output channels; of Gemm without transB */
     size_t least_rank;      /* of the weight */
     size_t greatest_rank;   /* the same; 0: any */
@@ -18,10 +21,13 @@ struct i4q_conv_op {
     bool is_conv;           /* Conv itself: rows of kernels, which blocks and calibration can be used with */
 };
 
-/* Sets of operators: bit i stands for row i of the table. */
-enum { I4Q_OPS_CONV = 1 << 0, I4Q_OPS_INTEGER = 3 << 1, I4Q_OPS_ALL = (1 << 6) - 1 };
+/* Sets of operators: bit i stands for row i of the table. Conv itself, those that take integers, all. */
+unsigned i4q_ops_conv(void);
+unsigned i4q_ops_integer(void);
+unsigned i4q_ops_all(void);
 
-/* The bit of the operator `op_type` that --op-types may name (Conv, ConvTranspose, Gemm, MatMul); 0: none. */
+/* The operators that --op-types may name: word `index`, NULL behind the last; and the bit of one, 0: none. */
+const char *i4q_conv_op_word(size_t index);
 unsigned i4q_conv_op_bit(const char *op_type);
 
 /* What stands at the source of a weight, behind any number of Identity nodes. */

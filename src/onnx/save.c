@@ -71,6 +71,12 @@ static bool place_tensors(struct i4q_model *model, const char *location, struct 
     return layout->offsets != NULL;
 }
 
+const char *i4q_layout_word(size_t index)
+{
+    const char *const words[] = {AUTO, INLINE};
+    return index < sizeof words / sizeof *words ? words[index] : NULL;
+}
+
 bool i4q_layout_data_path(struct i4q_arena *arena, const char *path, const char *external, char **data_path)
 {
     const char *slash = strrchr(path, '/');

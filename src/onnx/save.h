@@ -10,7 +10,6 @@
 #include "onnx/edit.h"
 #include "platform/output.h"
 
-#define I4Q_EXTERNAL_DATA_WORDS "auto inline"
 #define I4Q_EXTERNAL_DATA_HELP                                                                               \
     "where large tensors go: auto, as the model has it; inline, all in one file; or the name of a file "     \
     "beside the output (default: auto)"
@@ -22,6 +21,9 @@ struct i4q_layout {
     size_t model_bytes;      /* of the model file */
     const char *data_path;   /* of the data file */
 };
+
+/* The words among them: word `index`, NULL behind the last. */
+const char *i4q_layout_word(size_t index);
 
 /* Whether a model can be written to `path` so. I4Q_USAGE: no, and why. */
 bool i4q_layout_check(const char *path, const char *external, struct i4q_error *error) I4Q_MUST_CHECK;

@@ -17,6 +17,21 @@ const struct i4q_format i4q_formats[] = {
 };
 // clang-format on
 
+const char *i4q_format_word(size_t index)
+{
+    return index < sizeof i4q_formats / sizeof *i4q_formats ? i4q_formats[index].name : NULL;
+}
+
+const char *i4q_format_keep_word(size_t index)
+{
+    if (index-- == 0)
+        return "float";
+    for (const struct i4q_format *format = i4q_formats; format->name; format++)
+        if (format->fine && index-- == 0)
+            return format->name;
+    return NULL;
+}
+
 const struct i4q_format *i4q_format_find(const char *name)
 {
     for (const struct i4q_format *format = i4q_formats; format->name; format++)

@@ -22,6 +22,11 @@ struct i4q_format {
 /* The rows; ends with one whose name is NULL. The first is the default. */
 extern const struct i4q_format i4q_formats[];
 
+/* The names of all formats, and of those that are fine, behind "float": word `index`, NULL behind the last.
+ */
+const char *i4q_format_word(size_t index);
+const char *i4q_format_keep_word(size_t index);
+
 /* The format called `name`, or NULL. */
 const struct i4q_format *i4q_format_find(const char *name);
 

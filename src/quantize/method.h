@@ -6,6 +6,7 @@
 #define INT4Q_QUANTIZE_METHOD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum i4q_scale_choice {
     I4Q_SCALE_ABSMAX, /* max |w| / qmax: codes -qmax to qmax */
@@ -32,9 +33,14 @@ struct i4q_method {
     bool propagate; /* without statistics, biases are corrected by means that the graph itself tells */
 };
 
-/* The rows, in the order of the words of --method; ends with one whose name is NULL. The first is the
- * default. */
+/* The rows; ends with one whose name is NULL. The first is the default. */
 extern const struct i4q_method i4q_methods[];
+
+/* The words of --method, --scale and --rounding: word `index`, NULL behind the last. The index of the last
+ * two is the value of the enumeration. */
+const char *i4q_method_word(size_t index);
+const char *i4q_scale_word(size_t index);
+const char *i4q_rounding_word(size_t index);
 
 /* Whether the scale comes from a search over the errors. */
 bool i4q_method_searches(const struct i4q_method *method);

@@ -12,13 +12,18 @@ struct arguments {
     struct i4q_word format;
 };
 
+static const char *format_word(size_t index)
+{
+    static const char *const words[] = {"int4", "uint4", "int8", NULL};
+    return words[index];
+}
+
 static const struct i4q_option options[] = {
     {'o', "output", "FILE", I4Q_OPTION_STRING, offsetof(struct arguments, output), ""},
     {'f', "force", NULL, I4Q_OPTION_FLAG, offsetof(struct arguments, force), ""},
     {0, "keep", "K", I4Q_OPTION_NUMBER, offsetof(struct arguments, keep), ""},
     {0, "include", "PATTERN", I4Q_OPTION_LIST, offsetof(struct arguments, include), ""},
-    {0, "format", "F", I4Q_OPTION_WORD, offsetof(struct arguments, format), "", I4Q_FILE_NONE,
-     "int4 uint4 int8"},
+    {0, "format", "F", I4Q_OPTION_WORD, offsetof(struct arguments, format), "", I4Q_FILE_NONE, format_word},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };

@@ -75,7 +75,7 @@ static struct i4q_method take_method(uint64_t *bits, const struct i4q_format *fo
 static unsigned take_ops(uint64_t *bits)
 {
     static const char *const names[] = {"ConvTranspose", "Gemm", "MatMul"};
-    unsigned ops = I4Q_OPS_CONV;
+    unsigned ops = i4q_ops_conv();
     for (size_t i = 0; i < 3; i++)
         ops |= take(bits, 1) ? i4q_conv_op_bit(names[i]) : 0;
     return ops;

@@ -167,7 +167,7 @@ static void uses_are_found_across_bodies(void **state)
     assert_null(weight->uses->next);
     struct i4q_conv *convs;
     size_t count;
-    assert_true(i4q_convs_find(&f->model, I4Q_OPS_CONV, 0, &convs, &count, &f->error));
+    assert_true(i4q_convs_find(&f->model, i4q_ops_conv(), 0, &convs, &count, &f->error));
     assert_int_equal(count, 1);
     assert_int_equal(convs[0].source, I4Q_SOURCE_STORED);
     assert_ptr_equal(convs[0].weight, weight);
