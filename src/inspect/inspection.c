@@ -9,10 +9,7 @@
 
 enum { TILE = 4096 }; /* codes looked at together; even */
 
-const char *const i4q_kind_names[I4Q_KINDS] = {
-    [I4Q_KIND_INT4] = "int4",           [I4Q_KIND_UINT4] = "uint4", [I4Q_KIND_INT8] = "int8",
-    [I4Q_KIND_PACKED_U8] = "packed-u8", [I4Q_KIND_FLOAT] = "float", [I4Q_KIND_OTHER] = "other",
-};
+static const char KIND_FLOAT[] = "float", KIND_OTHER[] = "other";
 
 struct inspector {
     struct i4q_model *model;
@@ -166,22 +163,35 @@ static bool look_at_codes(struct inspector *inspector, struct i4q_inspected *row
 
 /* ---- all Convs */
 
-static enum i4q_kind kind_of(const struct i4q_storage *storage)
+const char *i4q_kind_word(size_t index)
 {
-    if (storage->is_float)
-        return I4Q_KIND_FLOAT;
-    for (enum i4q_kind kind = 0; kind < I4Q_KIND_FLOAT; kind++)
-        if (strcmp(i4q_kind_names[kind], storage->name) == 0)
-            return kind;
-    return I4Q_KIND_OTHER;
+    static const char *const others[] = {KIND_FLOAT, KIND_OTHER};
+    size_t formats = 0;
+    while (i4q_format_word(formats))
+        formats++;
+    if (index < formats)
+        return i4q_format_word(index);
+    return index - formats < sizeof others / sizeof *others ? others[index - formats] : NULL;
+}
+
+static const char *kind_of(const struct i4q_storage *storage)
+{
+    const struct i4q_format *format = i4q_format_find(storage->name);
+    return storage->is_float ? KIND_FLOAT : format ? format->name : KIND_OTHER;
+}
+
+size_t i4q_inspection_total(const struct i4q_inspection *inspection, const char *kind)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < inspection->n_rows; i++)
+        total += strcmp(kind_of(&inspection->rows[i].storage), kind) == 0;
+    return total;
 }
 
 static void count_row(struct inspector *inspector, const struct i4q_inspected *row)
 {
-    enum i4q_kind kind = kind_of(&row->storage);
     bool *seen = &inspector->seen[row->conv->weight->index];
-    inspector->result->totals[kind]++;
-    if (kind == I4Q_KIND_FLOAT && !*seen)
+    if (row->storage.is_float && !*seen)
         inspector->result->float_bytes += row->storage.bytes;
     *seen = true;
 }

@@ -31,24 +31,16 @@ struct i4q_inspected {
     double sqnr_db, max_error;        /* as in struct i4q_quantize_job */
 };
 
-/* The kinds of storage that are counted. */
-enum i4q_kind {
-    I4Q_KIND_INT4,
-    I4Q_KIND_UINT4,
-    I4Q_KIND_INT8,
-    I4Q_KIND_PACKED_U8,
-    I4Q_KIND_FLOAT,
-    I4Q_KIND_OTHER,
-    I4Q_KINDS,
-};
-extern const char *const i4q_kind_names[I4Q_KINDS];
+/* The kinds of storage that are counted: the formats, "float" and "other". Kind `index`, NULL behind the
+ * last.
+ */
+const char *i4q_kind_word(size_t index);
 
 struct i4q_inspection {
     struct i4q_model *model;
     struct i4q_conv *convs; /* in file order */
     struct i4q_inspected *rows;
     size_t n_rows;
-    size_t totals[I4Q_KINDS];        /* Convs */
     size_t float_bytes;              /* of the weights that are stored as floats, each counted once */
     int64_t opset;                   /* of ai.onnx */
     struct i4q_patterns problems;    /* sentences; a sound model has none */
@@ -59,6 +51,9 @@ struct i4q_inspection {
  * are those of i4q_convs_find, and memory. `statistics`: histograms as well. */
 bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, bool statistics,
                  struct i4q_inspection *inspection, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* How many Convs have a weight of that kind. */
+size_t i4q_inspection_total(const struct i4q_inspection *inspection, const char *kind);
 
 /* "none", "zero" or "asymmetric". */
 const char *i4q_zero_point_name(enum i4q_zero_point zero_point);

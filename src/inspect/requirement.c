@@ -5,53 +5,38 @@
 
 #include <string.h>
 
-static double kind_count(const struct i4q_inspection *inspection, size_t bytes, enum i4q_kind kind)
-{
-    return (double)inspection->totals[kind];
-}
-
-static double conv_count(const struct i4q_inspection *inspection, size_t bytes, enum i4q_kind kind)
+static double conv_count(const struct i4q_inspection *inspection, size_t bytes)
 {
     return (double)inspection->n_rows;
 }
 
-static double file_size(const struct i4q_inspection *inspection, size_t bytes, enum i4q_kind kind)
+static double file_size(const struct i4q_inspection *inspection, size_t bytes)
 {
     return (double)bytes;
 }
 
-static double opset(const struct i4q_inspection *inspection, size_t bytes, enum i4q_kind kind)
+static double opset(const struct i4q_inspection *inspection, size_t bytes)
 {
     return (double)inspection->opset;
 }
 
-static double ir_version(const struct i4q_inspection *inspection, size_t bytes, enum i4q_kind kind)
+static double ir_version(const struct i4q_inspection *inspection, size_t bytes)
 {
     return (double)inspection->model->proto->ir_version;
 }
 
-static double valid(const struct i4q_inspection *inspection, size_t bytes, enum i4q_kind kind)
+static double valid(const struct i4q_inspection *inspection, size_t bytes)
 {
     return inspection->problems.count == 0;
 }
 
 static const struct subject {
     const char *name;
-    double (*value)(const struct i4q_inspection *inspection, size_t bytes, enum i4q_kind kind);
-    enum i4q_kind kind; /* for kind_count */
-    bool alone;         /* stands without a relation and a number */
+    double (*value)(const struct i4q_inspection *inspection, size_t bytes);
+    bool alone; /* stands without a relation and a number */
 } subjects[] = {
-    {"int4", kind_count, I4Q_KIND_INT4, false},
-    {"uint4", kind_count, I4Q_KIND_UINT4, false},
-    {"int8", kind_count, I4Q_KIND_INT8, false},
-    {"packed-u8", kind_count, I4Q_KIND_PACKED_U8, false},
-    {"float", kind_count, I4Q_KIND_FLOAT, false},
-    {"other", kind_count, I4Q_KIND_OTHER, false},
-    {"convs", conv_count, 0, false},
-    {"size", file_size, 0, false},
-    {"opset", opset, 0, false},
-    {"ir", ir_version, 0, false},
-    {"valid", valid, 0, true},
+    {"convs", conv_count, false}, {"size", file_size, false}, {"opset", opset, false},
+    {"ir", ir_version, false},    {"valid", valid, true},
 };
 
 static bool less(double a, double b)
@@ -80,17 +65,32 @@ static const struct relation {
     {"!=", equal, true},   {"<", less, false}, {">", greater, false},
 };
 
-static bool find_subject(const char **text, size_t *subject)
+static bool is_word(const char *word, const char *text, size_t length)
 {
-    size_t length = strcspn(*text, "<>=!");
-    for (*subject = 0; *subject < sizeof subjects / sizeof *subjects; ++*subject) {
-        const char *name = subjects[*subject].name;
-        if (strlen(name) == length && memcmp(name, *text, length) == 0) {
-            *text += length;
+    return strlen(word) == length && memcmp(word, text, length) == 0;
+}
+
+static bool find_subject(const char **text, struct i4q_requirement *requirement)
+{
+    const char *word = *text;
+    size_t length = strcspn(word, "<>=!");
+    *text += length;
+    for (size_t i = 0; i4q_kind_word(i); i++)
+        if (is_word(i4q_kind_word(i), word, length)) {
+            requirement->kind = i4q_kind_word(i);
             return true;
         }
-    }
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
+        if (is_word(subjects[i].name, word, length)) {
+            requirement->subject = i;
+            return true;
+        }
     return false;
+}
+
+static bool stands_alone(const struct i4q_requirement *requirement)
+{
+    return !requirement->kind && subjects[requirement->subject].alone;
 }
 
 static bool find_relation(const char **text, size_t *relation)
@@ -109,8 +109,8 @@ bool i4q_requirement_parse(const char *text, struct i4q_requirement *requirement
 {
     const char *rest = text;
     *requirement = (struct i4q_requirement){.text = text};
-    bool ok = find_subject(&rest, &requirement->subject);
-    if (ok && subjects[requirement->subject].alone)
+    bool ok = find_subject(&rest, requirement);
+    if (ok && stands_alone(requirement))
         ok = *rest == '\0';
     else
         ok = ok && find_relation(&rest, &requirement->relation) && i4q_size_parse(rest, &requirement->number);
@@ -121,10 +121,10 @@ bool i4q_requirement_parse(const char *text, struct i4q_requirement *requirement
 void i4q_requirement_check(struct i4q_requirement *requirement, const struct i4q_inspection *inspection,
                            size_t bytes)
 {
-    const struct subject *subject = &subjects[requirement->subject];
     const struct relation *relation = &relations[requirement->relation];
-    requirement->value = subject->value(inspection, bytes, subject->kind);
-    requirement->holds = subject->alone
+    requirement->value = requirement->kind ? (double)i4q_inspection_total(inspection, requirement->kind)
+                                           : subjects[requirement->subject].value(inspection, bytes);
+    requirement->holds = stands_alone(requirement)
                              ? requirement->value != 0
                              : relation->test(requirement->value, requirement->number) != relation->negated;
 }

@@ -9,7 +9,8 @@
 
 struct i4q_requirement {
     const char *text; /* as the user wrote it; borrowed */
-    size_t subject;   /* row of the table of subjects */
+    const char *kind; /* whose Convs are counted; NULL: the subject is another one */
+    size_t subject;   /* row of the table of those */
     size_t relation;  /* row of the table of relations; not for `valid` */
     double number;    /* to compare with */
     double value;     /* what the model has; `valid` is 1 or 0 */

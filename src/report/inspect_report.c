@@ -56,10 +56,11 @@ static void print_histogram(const struct i4q_inspected *row, FILE *stream)
 static void print_totals(const struct i4q_inspection *inspection, FILE *stream)
 {
     const char *separator = "convs     ";
-    for (enum i4q_kind kind = 0; kind < I4Q_KINDS; kind++) {
-        if (!inspection->totals[kind])
+    for (size_t i = 0; i4q_kind_word(i); i++) {
+        size_t total = i4q_inspection_total(inspection, i4q_kind_word(i));
+        if (!total)
             continue;
-        fprintf(stream, "%s %zu %s", separator, inspection->totals[kind], i4q_kind_names[kind]);
+        fprintf(stream, "%s %zu %s", separator, total, i4q_kind_word(i));
         separator = ",";
     }
     fputs(inspection->n_rows ? "\n" : "convs      none\n", stream);
@@ -165,8 +166,9 @@ static json_t *model_json(const struct i4q_inspect_report *report)
 static json_t *totals_json(const struct i4q_inspection *inspection)
 {
     json_t *totals = json_object();
-    for (enum i4q_kind kind = 0; kind < I4Q_KINDS; kind++)
-        i4q_json_put(&totals, i4q_kind_names[kind], i4q_json_size(inspection->totals[kind]));
+    for (size_t i = 0; i4q_kind_word(i); i++)
+        i4q_json_put(&totals, i4q_kind_word(i),
+                     i4q_json_size(i4q_inspection_total(inspection, i4q_kind_word(i))));
     i4q_json_put(&totals, "float_bytes", i4q_json_size(inspection->float_bytes));
     return totals;
 }

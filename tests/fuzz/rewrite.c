@@ -188,14 +188,6 @@ static void check_reports(const struct run *run, size_t input_bytes, size_t outp
     target_check_json(i4q_report_json(&report));
 }
 
-static enum i4q_kind kind_of(const struct i4q_format *format)
-{
-    enum i4q_kind kind = 0;
-    while (strcmp(i4q_kind_names[kind], format->name) != 0)
-        kind++;
-    return kind;
-}
-
 /* The result has the Convs that the plan promised, and no problem unless the model had some; how it differs
  * from the model can be told. */
 static void check_inspection(const struct run *run, struct i4q_model *written, const uint8_t *data,
@@ -206,12 +198,13 @@ static void check_inspection(const struct run *run, struct i4q_model *written, c
     struct i4q_error error = {0};
     REQUIRE(target_load(&original, data, size));
     if (target_inspect(&original, target_best_kernels(), &before)) {
-        enum i4q_kind kind = kind_of(run->plan.target.format);
+        const char *kind = run->plan.target.format->name;
         REQUIRE(target_inspect(written, target_best_kernels(), &after));
         for (size_t i = 0; i < after.problems.count && !before.problems.count; i++)
             fprintf(stderr, "%s\n", after.problems.items[i]);
         REQUIRE(before.problems.count || !after.problems.count);
-        REQUIRE(after.totals[kind] >= before.totals[kind] + run->plan.n_quantized);
+        REQUIRE(i4q_inspection_total(&after, kind) >=
+                i4q_inspection_total(&before, kind) + run->plan.n_quantized);
         REQUIRE_OK(i4q_compare(&after, &original, target_best_kernels(), &error) || error.code == I4Q_MODEL,
                    error);
     }

@@ -8,9 +8,12 @@ static bool holds(const char *text)
     Onnx__ModelProto proto = ONNX__MODEL_PROTO__INIT;
     proto.ir_version = 10;
     struct i4q_model model = {.proto = &proto};
-    struct i4q_inspection inspection = {.model = &model, .n_rows = 118, .opset = 21};
-    inspection.totals[I4Q_KIND_INT4] = 82;
-    inspection.totals[I4Q_KIND_FLOAT] = 36;
+    struct i4q_inspected rows[118] = {{0}};
+    struct i4q_inspection inspection = {.model = &model, .rows = rows, .n_rows = 118, .opset = 21};
+    for (size_t i = 0; i < 118; i++) {
+        rows[i].storage.name = i < 82 ? "int4" : "float32";
+        rows[i].storage.is_float = i >= 82;
+    }
     struct i4q_requirement requirement;
     struct i4q_error error = {0};
     if (!i4q_requirement_parse(text, &requirement, &error))
