@@ -143,7 +143,7 @@ static bool index_inputs(struct indexer *indexer, const struct i4q_node *node)
     return true;
 }
 
-static bool index_graph(struct indexer *indexer, struct i4q_scope *parent, Onnx__GraphProto *graph);
+static bool index_graph(struct indexer *indexer, const struct i4q_node *holder, Onnx__GraphProto *graph);
 
 /* A graph in an attribute of another type would go unnoticed with the attribute, when an upgrade rule takes
  * that for what it says it is. Old files tell no types. */
@@ -163,10 +163,10 @@ static bool index_bodies(struct indexer *indexer, const struct i4q_node *node)
         Onnx__AttributeProto *attribute = node->proto->attribute[a];
         if (!check_body(indexer, node->proto, attribute))
             return false;
-        if (attribute->g && !index_graph(indexer, node->scope, attribute->g))
+        if (attribute->g && !index_graph(indexer, node, attribute->g))
             return false;
         for (size_t i = 0; i < attribute->n_graphs; i++)
-            if (!index_graph(indexer, node->scope, attribute->graphs[i]))
+            if (!index_graph(indexer, node, attribute->graphs[i]))
                 return false;
     }
     return true;
@@ -177,20 +177,22 @@ static bool index_uses(struct indexer *indexer, struct i4q_node *nodes, size_t n
     for (size_t i = 0; i < n; i++) {
         *indexer->last_node = &nodes[i];
         indexer->last_node = &nodes[i].next;
+        nodes[i].index = indexer->model->n_nodes++;
         if (!index_inputs(indexer, &nodes[i]) || !index_bodies(indexer, &nodes[i]))
             return false;
     }
     return true;
 }
 
-static struct i4q_scope *add_scope(struct indexer *indexer, struct i4q_scope *parent)
+static struct i4q_scope *add_scope(struct indexer *indexer, const struct i4q_node *holder)
 {
     struct i4q_scope *scope = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *scope);
     if (!scope) {
         i4q_fail_memory(indexer->error);
         return NULL;
     }
-    scope->parent = parent;
+    scope->holder = holder;
+    scope->parent = holder ? holder->scope : NULL;
     i4q_table_init(&scope->values, &indexer->model->arena);
     *indexer->last_scope = scope;
     indexer->last_scope = &scope->next;
@@ -198,9 +200,9 @@ static struct i4q_scope *add_scope(struct indexer *indexer, struct i4q_scope *pa
 }
 
 /* Recursion through bodies is as deep as the wire pass allowed. */
-static bool index_graph(struct indexer *indexer, struct i4q_scope *parent, Onnx__GraphProto *graph)
+static bool index_graph(struct indexer *indexer, const struct i4q_node *holder, Onnx__GraphProto *graph)
 {
-    struct i4q_scope *scope = add_scope(indexer, parent);
+    struct i4q_scope *scope = add_scope(indexer, holder);
     if (!scope)
         return false;
     scope->graph = graph;
@@ -240,7 +242,7 @@ bool i4q_model_index(struct i4q_model *model, struct i4q_error *error)
     for (size_t i = 0; i < model->proto->n_functions; i++)
         if (!index_function(&indexer, model->proto->functions[i]))
             return false;
-    return true;
+    return i4q_model_check_order(model, error);
 }
 
 struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *name)

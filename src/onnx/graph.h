@@ -4,7 +4,12 @@
 
 #include "onnx/model.h"
 
-/* Fills scopes, nodes and names of a model whose messages are complete. I4Q_MODEL: two values of one name. */
+/* Fills scopes, nodes and names of a model whose messages are complete. I4Q_MODEL: two values of one name, a
+ * cycle. */
 bool i4q_model_index(struct i4q_model *model, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Whether the nodes of an indexed model can be computed one after the other, in whatever order they stand.
+ * I4Q_MODEL: some wait for each other. */
+bool i4q_model_check_order(const struct i4q_model *model, struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

@@ -32,7 +32,7 @@ static const struct i4q_conv_op op_table[] = {
 
 enum { N_OPS = sizeof op_table / sizeof *op_table };
 
-/* Steps through nodes towards the source of a weight; a longer chain, or a cycle, counts as computed. */
+/* Steps through nodes towards the source of a weight; a longer chain counts as computed. */
 enum { MAX_CHAIN = 64 };
 
 /* ---- the table */

@@ -28,6 +28,7 @@ struct i4q_trial;
 struct i4q_node {
     Onnx__NodeProto *proto;
     struct i4q_scope *scope; /* the graph or function body that holds it */
+    uint32_t index;          /* of the model's nodes, in the order of the list */
     const struct i4q_node
         *next; /* all nodes of the model: in file order, a node before the bodies it holds */
 };
@@ -65,6 +66,7 @@ struct i4q_list {
 /* A graph (the main one, or one held by a node's attribute) or the body of a model-local function. */
 struct i4q_scope {
     struct i4q_scope *parent;      /* whose values it sees; NULL for the main graph and for functions */
+    const struct i4q_node *holder; /* the node that holds it, if it has a parent */
     Onnx__GraphProto *graph;       /* NULL for a function */
     Onnx__FunctionProto *function; /* NULL for a graph */
     struct i4q_table values;       /* name -> struct i4q_value */
@@ -81,7 +83,7 @@ struct i4q_model {
     Onnx__ModelProto *proto;
     struct i4q_scope *scopes;     /* the main graph, linked to all others */
     const struct i4q_node *nodes; /* the first node, linked to all others */
-    uint32_t n_values;
+    uint32_t n_values, n_nodes;
     atomic_size_t unreleased;   /* see i4q_model_release */
     struct i4q_table names;     /* every value and node name of the model, bodies and functions included */
     struct i4q_table new_names; /* those that were given since */

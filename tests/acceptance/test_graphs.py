@@ -378,6 +378,46 @@ def test_unsorted_nodes(tmp_path):
     assert run(rewritten, feeds)[0].shape == run(original, feeds)[0].shape
 
 
+def branch(name, *nodes):
+    return helper.make_graph(list(nodes), name, [], [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)])
+
+
+def in_branches(captured):
+    """An If whose branches read `captured`, and which makes b."""
+    inner = [branch(n, helper.make_node("Relu", [captured], [f"{n}1"])) for n in ("then", "else")]
+    return helper.make_node("If", ["yes"], ["b"], name="if", then_branch=inner[0], else_branch=inner[1])
+
+
+ADD = helper.make_node("Add", ["x", "b"], ["a"], name="add")
+CYCLES = {
+    "of two": [ADD, helper.make_node("Relu", ["a"], ["b"], name="relu")],
+    "of one": [helper.make_node("Add", ["x", "a"], ["a"], name="add")],
+    "through a body": [ADD, in_branches("a")],
+    "of a node and its body": [in_branches("b"), ADD],
+    "within a body": [helper.make_node("If", ["yes"], ["a"], name="if", else_branch=branch("e", helper.make_node("Relu", ["x"], ["e1"])),
+                                       then_branch=branch("t", helper.make_node("Add", ["x", "q"], ["p"]), helper.make_node("Relu", ["p"], ["q"])))],
+}
+
+
+@pytest.mark.parametrize("name", CYCLES)
+def test_cycles_are_refused(tmp_path, name):
+    nodes = [*CYCLES[name], helper.make_node("Relu", ["a"], ["r"]), conv(source="r")]
+    model = make_model(nodes, [W, numpy_helper.from_array(np.array(True), "yes")], outputs=Y)
+    onnx.save(model, tmp_path / "in.onnx")
+    for command in (["rewrite", "-o", tmp_path / "out.onnx"], ["inspect"], ["restore", "-o", tmp_path / "out.onnx"]):
+        done = run_int4q(*command, tmp_path / "in.onnx", status=3)
+        assert "nodes wait for each other" in done.stderr and not (tmp_path / "out.onnx").exists()
+
+
+def test_long_ways_in_any_order(tmp_path):
+    """No cycle: a body that reads what stands behind it, and ten thousand nodes from the last to the first."""
+    chain = [helper.make_node("Relu", [f"v{i}" if i else "x"], [f"v{i + 1}"]) for i in range(10000)]
+    nodes = [conv(source="b"), in_branches("v10000"), *reversed(chain)]
+    original = make_model(nodes, [W, numpy_helper.from_array(np.array(True), "yes")], outputs=Y)
+    rewritten, report = rewrite(original, tmp_path)
+    assert reasons(report) == [None] and len(rewritten.graph.node) == len(nodes) + 1
+
+
 def test_hostile_names(tmp_path):
     """Control characters reach no terminal, and the JSON is valid whatever the bytes."""
     original = make_model([conv("w\x1b[31m", "y", name="n\n\x07")], [tensor("w\x1b[31m", 3, 3, 3, 3)], outputs=Y)
