@@ -110,19 +110,27 @@ bool i4q_ort_read_tensor(const OrtApi *api, const OrtValue *value, struct i4q_no
 }
 
 /* Whether the node has this input at all: one that is left out in the middle has no name. */
-static bool has_input(const OrtApi *api, const OrtKernelInfo *info, size_t index)
+static bool find_input(const OrtApi *api, const OrtKernelInfo *info, size_t index, bool *there,
+                       struct i4q_error *error)
 {
     size_t count = 0, length = 0;
-    return i4q_ort_succeeds(api, api->KernelInfo_GetInputCount(info, &count)) && index < count &&
-           i4q_ort_succeeds(api, api->KernelInfo_GetInputName(info, index, NULL, &length)) && length > 1;
+    if (!i4q_ort_ok(api, api->KernelInfo_GetInputCount(info, &count), error))
+        return false;
+    if (index < count && !i4q_ort_ok(api, api->KernelInfo_GetInputName(info, index, NULL, &length), error))
+        return false;
+    *there = length > 1; /* with its terminator */
+    return true;
 }
 
 static bool read_constant(const OrtApi *api, const OrtKernelInfo *info, size_t index, const char *name,
                           struct i4q_node_tensor *tensor, struct i4q_error *error)
 {
+    bool there = false;
     int is_constant = 0;
     const OrtValue *value = NULL;
-    if (!has_input(api, info, index))
+    if (!find_input(api, info, index, &there, error))
+        return false;
+    if (!there)
         return true;
     if (!i4q_ort_ok(api, api->KernelInfoGetConstantInput_tensor(info, index, &is_constant, &value), error))
         return false;

@@ -2,23 +2,26 @@
 #include "int4q/ort.h"
 
 #include "ort/calls.h"
+#include "ort/infer.h"
 #include "ort/kernel.h"
 #include "ort/read.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* One a type of W: older versions refuse an INT4 tensor where any type would be allowed. */
 static const ONNXTensorElementDataType weight_types[] = {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT4,
                                                          ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT4,
                                                          ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8};
-enum { OPERATORS = sizeof weight_types / sizeof *weight_types };
+enum { OPERATORS = sizeof weight_types / sizeof *weight_types, SAFE_TO_INFER = 24 /* 1.24 */ };
 
 struct operator
 {
     OrtCustomOp custom; /* first: what ONNX Runtime hands back */
     ONNXTensorElementDataType weight_type;
+    const OrtApi *api;
 };
 
 /* One ONNX Runtime; a process may have several. */
@@ -79,6 +82,11 @@ static OrtCustomOpInputOutputCharacteristic get_output_characteristic(const OrtC
     return INPUT_OUTPUT_REQUIRED;
 }
 
+static OrtStatus *infer(const OrtCustomOp *op, OrtShapeInferContext *context)
+{
+    return i4q_ort_infer(((const struct operator*)op)->api, context);
+}
+
 static int get_version(const OrtCustomOp *op)
 {
     return INT4Q_ORT_VERSION;
@@ -102,11 +110,22 @@ static const OrtCustomOp custom = {
     .KernelDestroy = i4q_ort_kernel_destroy,
 };
 
+/* Older versions follow a null pointer while they infer the shape of a node with an input that is left out.
+ */
+static bool can_infer(const OrtApiBase *base)
+{
+    int major = 0, minor = 0;
+    return sscanf(base->GetVersionString(), "%d.%d", &major, &minor) == 2 &&
+           (major > 1 || minor >= SAFE_TO_INFER);
+}
+
 static OrtStatus *fill_domain(const OrtApi *api, struct registration *registration)
 {
+    bool infers = can_infer(registration->base);
     OrtStatus *status = api->CreateCustomOpDomain(INT4Q_ORT_DOMAIN, &registration->domain);
     for (size_t i = 0; i < OPERATORS && !status; i++) {
-        registration->operators[i] = (struct operator){custom, weight_types[i]};
+        registration->operators[i] = (struct operator){custom, weight_types[i], api};
+        registration->operators[i].custom.InferOutputShapeFn = infers ? infer : NULL;
         status = api->CustomOpDomain_Add(registration->domain, &registration->operators[i].custom);
     }
     return status;
@@ -118,13 +137,13 @@ static OrtStatus *make_registration(const OrtApi *api, const OrtApiBase *base, s
     struct registration *registration = calloc(1, sizeof *registration);
     if (!registration)
         return api->CreateStatus(ORT_FAIL, INT4Q_ORT_OP ": out of memory");
+    registration->base = base;
     OrtStatus *status = fill_domain(api, registration);
     if (status) {
         api->ReleaseCustomOpDomain(registration->domain);
         free(registration);
         return status;
     }
-    registration->base = base;
     registration->next = atomic_load(&registrations);
     while (!atomic_compare_exchange_weak(&registrations, &registration->next, registration))
         ;

@@ -490,3 +490,12 @@ def test_one_symbol_and_two_libraries(library):
     assert {name.split(".")[0] for name in needed} <= {"libc", "libm", "ld-linux-x86-64", "ld-linux-aarch64"}, needed
     symbols = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout
     assert [line.split()[-1] for line in symbols.splitlines()] == ["RegisterCustomOps"]
+
+
+@pytest.mark.skipif(tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 24), reason="older versions crash when asked")
+@pytest.mark.parametrize("dims, wanted", [
+    (None, [1, 8, 5, 6]), (["n", 8, 9, 11], ["n", 8, 5, 6]), ([None, 8, 9, 11], []), (["n", 8, "h", "w"], [])])
+def test_shape_of_y_is_known_early(library, dims, wanted):
+    """Unless it is not: no number is made up, and no name."""
+    for case in (Case(strides=(2, 2), pads=(1, 1, 1, 1)), Case(strides=(2, 2), pads=(1, 1, 1, 1), bias=False, zero_points=False)):
+        assert open_session(case.model(body=False, dims=dims), library).get_outputs()[0].shape == wanted
