@@ -143,7 +143,8 @@ static bool check_sums(const struct i4q_conv *conv, const void *codes, struct i4
 }
 
 /* Best first; the last one takes all. */
-static const struct i4q_conv_algorithm *const algorithms[] = {&i4q_conv_dense, &i4q_conv_plain};
+static const struct i4q_conv_algorithm *const algorithms[] = {&i4q_conv_depthwise, &i4q_conv_dense,
+                                                              &i4q_conv_plain};
 
 static bool choose_algorithm(struct i4q_conv *conv, const void *codes, struct i4q_error *error)
 {

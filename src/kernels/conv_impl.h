@@ -26,6 +26,7 @@ struct i4q_conv_finish {
 };
 
 struct i4q_dense_kernels;
+struct i4q_depthwise_kernels;
 
 /* A kernel set. n may be 0; pointers are aligned to their element type. */
 struct i4q_conv_kernels {
@@ -40,6 +41,9 @@ struct i4q_conv_kernels {
 
     /* Of conv_dense.h. NULL: Convs that are not depthwise are left to i4q_conv_plain. */
     const struct i4q_dense_kernels *dense;
+
+    /* Of conv_depthwise.h. NULL: depthwise Convs are left to the other ways. */
+    const struct i4q_depthwise_kernels *depthwise;
 };
 
 extern const struct i4q_conv_kernels i4q_conv_scalar;
@@ -93,9 +97,10 @@ struct i4q_conv_algorithm {
     bool (*pack)(struct i4q_conv *conv, const void *codes, struct i4q_error *error);
     size_t (*scratch)(const struct i4q_conv_job *job);
     void (*run)(const struct i4q_conv_job *job);
+    bool finds_grids; /* itself, as it comes to each channel; job->grids is not filled */
 };
 
-extern const struct i4q_conv_algorithm i4q_conv_dense, i4q_conv_plain;
+extern const struct i4q_conv_algorithm i4q_conv_depthwise, i4q_conv_dense, i4q_conv_plain;
 
 /* Output o at level 0. `scratch`: i4q_conv_float_scratch() bytes, aligned to 64. */
 void i4q_conv_float_output(const struct i4q_conv_job *job, size_t o, void *scratch);

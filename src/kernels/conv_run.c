@@ -89,7 +89,7 @@ static void find_grids(const struct i4q_conv_job *job, struct i4q_conv_range *pi
             job->grids[i] = job->conv->input; /* of level 0: not possible */
     else if (grids == 1)
         find_grid(job, pieces);
-    else
+    else if (!job->conv->algorithm->finds_grids)
         i4q_conv_share(job->workers, grids, range_channels, job);
 }
 

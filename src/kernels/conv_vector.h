@@ -11,22 +11,9 @@
 
 #include "kernels/conv_activation_impl.h"
 #include "kernels/conv_impl.h"
+#include "kernels/lanes.h"
 
 #include <string.h>
-
-typedef int32_t ints __attribute__((vector_size(WIDTH * sizeof(int32_t))));
-
-static inline floats load(const float *x)
-{
-    floats y;
-    memcpy(&y, x, sizeof y);
-    return y;
-}
-
-static inline void store(float *x, floats y)
-{
-    memcpy(x, &y, sizeof y);
-}
 
 /* ---- range */
 

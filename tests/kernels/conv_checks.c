@@ -10,6 +10,9 @@
 
 #define MAPS(c, m, h, w) .shape.channels = c, .shape.outputs = m, .height = h, .width = w
 #define SAME3            .shape.kernel = {3, 3}, .shape.pads = {1, 1, 1, 1}
+#define SAME(k)          .shape.kernel = {k, k}, .shape.pads = {k / 2, k / 2, k / 2, k / 2}
+#define DEEP(c, h, w)    MAPS(c, c, h, w), .shape.groups = c
+#define BY_TWO           .shape.strides = {2, 2}
 
 static const struct conv_case listed[CONV_LISTED] = {
     {MAPS(64, 64, 20, 20)},
@@ -48,6 +51,32 @@ static const struct conv_case listed[CONV_LISTED] = {
     {MAPS(48, 48, 10, 10), .bits = 5, .shape.kernel = {3, 3}},
     {MAPS(48, 48, 10, 10), .bits = 6, .shape.kernel = {3, 3}, .is_unsigned = true, .has_zero_points = true},
     {MAPS(48, 16, 40, 40), SAME3, .input_scale = 0.02f, .input_zero = 77},
+    {DEEP(5, 20, 20), SAME(3)},
+    {DEEP(5, 40, 41), SAME(3), BY_TWO},
+    {DEEP(5, 20, 13), SAME(5), .is_unsigned = true, .has_zero_points = true},
+    {DEEP(5, 21, 20), SAME(5), BY_TWO, .is_unsigned = true, .has_zero_points = true, .is_wide = true},
+    {DEEP(5, 20, 20), SAME(7), .is_wide = true},
+    {DEEP(5, 20, 23), SAME(7), BY_TWO},
+    {DEEP(2, 90, 97), SAME(3)},
+    {DEEP(2, 90, 97), SAME(3), BY_TWO},
+    {DEEP(2, 1, 5000), .shape.kernel = {1, 3}, .shape.pads = {0, 1, 0, 1}},
+    {DEEP(6, 3, 3), SAME(7), BY_TWO},
+    {DEEP(6, 1, 1), SAME(3)},
+    {DEEP(6, 9, 1), .shape.kernel = {4, 1}, .shape.strides = {3, 1}, .shape.pads = {2, 0, 1, 0}},
+    {DEEP(6, 9, 10), .shape.kernel = {2, 4}, .shape.strides = {1, 2}, .shape.pads = {1, 2, 0, 1}},
+    {DEEP(6, 9, 10), .shape.kernel = {1, 1}, .shape.strides = {4, 2}, .shape.pads = {1, 2, 1, 3}},
+    {DEEP(6, 19, 23), .shape.kernel = {3, 3}, .shape.dilations = {2, 3}, .shape.pads = {2, 3, 2, 3}},
+    {DEEP(6, 19, 23), SAME(3), BY_TWO, .shape.dilations = {2, 2}},
+    {DEEP(6, 19, 23), SAME(3), .shape.strides = {2, 3}},
+    {DEEP(6, 19, 23), SAME(3), .images = 2, .bits = 8},
+    {DEEP(6, 19, 23), SAME(5), .bits = 8, .is_wide = true},
+    {DEEP(6, 19, 23), SAME(5), BY_TWO, .bits = 8, .is_unsigned = true},
+    {DEEP(6, 19, 23), SAME(5), .bits = 6, .is_unsigned = true, .has_zero_points = true},
+    {DEEP(6, 19, 23), SAME(5), .block_size = 5},
+    {DEEP(6, 19, 23), SAME(3), .input_scale = 0.02f, .input_zero = 77, .has_odd_numbers = true},
+    {DEEP(6, 19, 23), SAME(3), BY_TWO, .has_odd_numbers = true},
+    {MAPS(6, 18, 8, 21), .shape.groups = 6, SAME(3), .has_odd_numbers = true},
+    {MAPS(12, 16, 9, 9), SAME3, .has_odd_numbers = true},
     {MAPS(12, 16, 90, 90), SAME3, .is_float = true},
     {MAPS(12, 16, 9, 9), .shape.kernel = {3, 3}, .is_float = true, .block_size = 16, .has_zero_points = true},
 };
@@ -94,7 +123,8 @@ static struct conv_case random_case(uint32_t seed)
     struct stream stream = {seed * 2654435761u | 1};
     struct conv_case conv = {.is_float = once_in(&stream, 8)};
     conv.shape.groups = once_in(&stream, 3) ? 1 + below(&stream, 6) : 1;
-    conv.shape.channels = conv.shape.groups * (once_in(&stream, 4) ? 1 : 1 + below(&stream, 70));
+    conv.shape.channels =
+        conv.shape.groups * (once_in(&stream, conv.shape.groups > 1 ? 2 : 4) ? 1 : 1 + below(&stream, 70));
     conv.shape.outputs = conv.shape.groups * (1 + below(&stream, 30));
     random_axis(&stream, &conv, 0, &conv.height);
     random_axis(&stream, &conv, 1, &conv.width);
@@ -181,6 +211,15 @@ static float *make_floats(struct stream *stream, size_t n, float low, float high
     return x;
 }
 
+/* What is no number, in the first of two channels. */
+static void set_odd_numbers(const struct conv_case *conv, float *x)
+{
+    static const float odd[] = {NAN, INFINITY, -NAN, -INFINITY};
+    size_t pixels = conv->height * conv->width;
+    for (size_t c = 0; c < conv->images * conv->shape.channels; c += 2)
+        x[c * pixels + c % pixels] = odd[c / 2 % 4];
+}
+
 static size_t size_out(const struct conv_case *conv, size_t axis)
 {
     const struct i4q_conv_shape *shape = &conv->shape;
@@ -204,6 +243,8 @@ struct conv_numbers conv_make(const struct conv_case *conv)
         .bias = conv->has_no_bias ? NULL : make_floats(&stream, shape->outputs, -1, 1),
         .x = make_floats(&stream, inputs, -1.3f, 4.1f),
     };
+    if (conv->has_odd_numbers)
+        set_odd_numbers(conv, numbers.x);
     numbers.out[0] = size_out(conv, 0);
     numbers.out[1] = size_out(conv, 1);
     numbers.outputs = conv->images * shape->outputs * numbers.out[0] * numbers.out[1];
