@@ -2,11 +2,11 @@
 #include "base/arena.h"
 
 #include "base/checked.h"
+#include "base/system.h"
 
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 /* Blocks grow with what is in them, so that their number stays logarithmic and the unused rest of the last
  * one small. PAGE is the largest that systems have as their ordinary one. */
@@ -28,7 +28,7 @@ void i4q_arena_init(struct i4q_arena *arena, size_t limit)
 static void free_block(struct i4q_arena_block *block)
 {
     if (block->taken >= LAST_BLOCK)
-        munmap(block, block->taken);
+        i4q_system_unmap(block, block->taken);
     else
         free(block);
 }
@@ -64,25 +64,13 @@ static bool find_taken(size_t size, size_t *taken)
     return round_up(bytes, HUGE_PAGE, taken) && (*taken - bytes <= bytes / 8 || round_up(bytes, PAGE, taken));
 }
 
-/* Much memory is touched once only, so that page faults would cost as much as the work on it: it is made of
- * huge pages, on systems that have them for those who ask. */
-static struct i4q_arena_block *map_block(size_t bytes)
-{
-    struct i4q_arena_block *block =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (block == MAP_FAILED)
-        return NULL;
-    madvise(block, bytes, MADV_HUGEPAGE);
-    return block;
-}
-
 /* Zeroed; pages that nobody uses are not touched. NULL: more than `left`, or out of memory. */
 static struct i4q_arena_block *allocate(size_t size, size_t left)
 {
     size_t taken;
     if (!find_taken(size, &taken) || taken > left)
         return NULL;
-    struct i4q_arena_block *block = taken < LAST_BLOCK ? calloc(1, taken) : map_block(taken);
+    struct i4q_arena_block *block = taken < LAST_BLOCK ? calloc(1, taken) : i4q_system_map(taken);
     if (block) {
         block->size = size;
         block->taken = taken;
@@ -169,19 +157,4 @@ char *i4q_arena_format(struct i4q_arena *arena, const char *format, ...)
     va_end(again);
     va_end(arguments);
     return text;
-}
-
-static void *protobuf_alloc(void *arena, size_t size)
-{
-    return i4q_arena_alloc(arena, 1, size);
-}
-
-static void protobuf_free(void *arena, void *pointer)
-{
-    i4q_arena_drop(arena, pointer);
-}
-
-ProtobufCAllocator i4q_arena_protobuf(struct i4q_arena *arena)
-{
-    return (ProtobufCAllocator){protobuf_alloc, protobuf_free, arena};
 }

@@ -12,7 +12,6 @@
 
 #include "base/error.h"
 
-#include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 
 struct i4q_arena_block;
@@ -40,8 +39,5 @@ void i4q_arena_drop(struct i4q_arena *arena, const void *allocation);
 
 /* A formatted, terminated string, or NULL. */
 char *i4q_arena_format(struct i4q_arena *arena, const char *format, ...) I4Q_PRINTF(2, 3) I4Q_MUST_CHECK;
-
-/* The arena as an allocator for protobuf-c; its `free` drops. Refers to `arena`. */
-ProtobufCAllocator i4q_arena_protobuf(struct i4q_arena *arena);
 
 #endif

@@ -2,10 +2,9 @@
 #include "base/table.h"
 
 #include "base/checked.h"
+#include "base/system.h"
 
-#include <pthread.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum { FIRST_CAPACITY = 16 };
 
@@ -54,20 +53,12 @@ uint64_t i4q_table_hash(const char *key, const uint64_t seed[2])
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* Another one in each process. */
-static uint64_t seed[2];
-
-static void make_seed(void)
-{
-    (void)!getrandom(seed, sizeof seed, GRND_NONBLOCK); /* without, it only is no secret */
-}
-
 /* ---- table */
 
 /* The slot of `key`, or the free one where it belongs; there is always a free slot. */
 static struct i4q_table_slot *find(const struct i4q_table *table, const char *key)
 {
-    size_t i = (size_t)i4q_table_hash(key, seed) & (table->capacity - 1);
+    size_t i = (size_t)i4q_table_hash(key, table->seed) & (table->capacity - 1);
     while (table->slots[i].key && strcmp(table->slots[i].key, key) != 0)
         i = (i + 1) & (table->capacity - 1);
     return &table->slots[i];
@@ -75,7 +66,7 @@ static struct i4q_table_slot *find(const struct i4q_table *table, const char *ke
 
 static bool grow(struct i4q_table *table)
 {
-    struct i4q_table bigger = {.arena = table->arena, .count = table->count};
+    struct i4q_table bigger = *table;
     bigger.capacity = table->capacity ? table->capacity * 2 : FIRST_CAPACITY;
     bigger.slots = i4q_arena_alloc(table->arena, bigger.capacity, sizeof *bigger.slots);
     if (!bigger.slots)
@@ -90,9 +81,7 @@ static bool grow(struct i4q_table *table)
 
 void i4q_table_init(struct i4q_table *table, struct i4q_arena *arena)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_seed);
-    *table = (struct i4q_table){.arena = arena};
+    *table = (struct i4q_table){.arena = arena, .seed = i4q_system_seed()};
 }
 
 void **i4q_table_at(struct i4q_table *table, const char *key)

@@ -14,6 +14,7 @@ struct i4q_table_slot {
 
 struct i4q_table {
     struct i4q_arena *arena;
+    const uint64_t *seed;         /* of the hash: another one in each process */
     struct i4q_table_slot *slots; /* open addressing, a power of two of them, at most half in use */
     size_t capacity, count;
 };

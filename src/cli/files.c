@@ -7,10 +7,7 @@
 #include "platform/sandbox.h"
 #include "platform/terminal.h"
 
-#include <libgen.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct named_file {
     const struct i4q_option *option; /* NULL: MODEL, or standard output */
@@ -63,8 +60,7 @@ static bool add_file(struct collector *collector, const struct i4q_option *optio
         return i4q_fail(collector->error, I4Q_USAGE, "%s: the name is empty", file.label);
     if (i4q_is_dash(path) && is_output(&file))
         return true; /* standard output is there anyway */
-    if (i4q_is_dash(path) ? !i4q_identify_descriptor(&file.identity, STDIN_FILENO)
-                          : !i4q_identify(&file.identity, path))
+    if (i4q_is_dash(path) ? !i4q_identify_stdin(&file.identity) : !i4q_identify(&file.identity, path))
         return i4q_fail_errno(collector->error, "%s: cannot look at '%s'", file.label, path);
     collector->files->items[collector->files->count++] = file;
     return true;
@@ -121,7 +117,7 @@ static bool collect(struct collector *collector)
     for (const struct i4q_option *option = collector->command->options; ok && option->name; option++)
         ok = !option->file || add_option(collector, option);
     struct named_file out = {.kind = I4Q_FILE_OUTPUT, .label = "standard output"};
-    if (!i4q_identify_descriptor(&out.identity, STDOUT_FILENO))
+    if (!i4q_identify_stdout(&out.identity))
         return i4q_fail_errno(collector->error, "cannot look at standard output");
     files->items[files->count++] = out;
     return ok;
@@ -204,17 +200,15 @@ bool i4q_cli_check_data(const struct i4q_common *common, const struct i4q_extern
 /* A file that is to appear needs its directory; what is no regular file is written to as it is. */
 static void allow_file(struct i4q_sandbox *sandbox, const struct named_file *file)
 {
-    char *copy = !file->path || i4q_is_dash(file->path) ? NULL : strdup(file->path);
-    if (!copy)
-        return;
     bool is_written = is_output(file), is_special = file->identity.is_special;
+    if (!file->path || i4q_is_dash(file->path))
+        return;
     if (!is_written || is_special)
         i4q_sandbox_allow(sandbox, file->path, is_written ? I4Q_ACCESS_WRITE : I4Q_ACCESS_READ);
     if (file->kind == I4Q_FILE_MODEL)
-        i4q_sandbox_allow(sandbox, dirname(copy), I4Q_ACCESS_READ);
+        i4q_sandbox_allow_folder(sandbox, file->path, I4Q_ACCESS_READ);
     if (is_written && !is_special)
-        i4q_sandbox_allow(sandbox, dirname(copy), I4Q_ACCESS_DIRECTORY);
-    free(copy);
+        i4q_sandbox_allow_folder(sandbox, file->path, I4Q_ACCESS_DIRECTORY);
 }
 
 void i4q_cli_enter_sandbox(const struct i4q_command *command, const void *arguments)

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct arguments {
     struct i4q_common common;
@@ -61,7 +60,7 @@ static bool restore(struct run *run)
     const struct i4q_kernels *kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), run->error);
     if (!kernels)
         return false;
-    if (i4q_is_dash(a->output) && isatty(STDOUT_FILENO))
+    if (i4q_is_dash(a->output) && i4q_stdout_is_terminal())
         return i4q_fail(run->error, I4Q_USAGE, "a model is not written to a terminal");
     run->subject = i4q_cli_output_name(a->output);
     if (!i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error))

@@ -2,10 +2,10 @@
 #include "cli/rewrite_meaning.h"
 
 #include "onnx/opset/upgrade.h"
+#include "platform/terminal.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- usage */
 
@@ -13,7 +13,7 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_e
 {
     if (i4q_is_dash(a->output) && i4q_is_dash(a->json))
         return i4q_fail(error, I4Q_USAGE, "the model and the JSON cannot both go to standard output");
-    if (i4q_is_dash(a->output) && !a->dry_run && isatty(STDOUT_FILENO))
+    if (i4q_is_dash(a->output) && !a->dry_run && i4q_stdout_is_terminal())
         return i4q_fail(error, I4Q_USAGE, "a model is not written to a terminal");
     if (a->keep.given + (a->quantize != NULL) + (a->target_size != NULL) > 1)
         return i4q_fail(error, I4Q_USAGE, "--keep, --quantize and --target-size exclude each other");

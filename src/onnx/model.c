@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* A protobuf message holds at most 2 GiB; the messages of a model without its payloads take a small multiple
  * of their bytes, and 4 GiB is far beyond any model that is not built to exhaust memory. */
@@ -62,12 +61,6 @@ int64_t i4q_scope_opset(const struct i4q_model *model, const struct i4q_scope *s
 
 /* ---- pages */
 
-static void drop_pages(struct i4q_view mapped)
-{
-    if (mapped.size)
-        madvise((void *)mapped.data, mapped.size, MADV_DONTNEED); /* of a file: never lost */
-}
-
 void i4q_model_release(struct i4q_model *model, size_t bytes)
 {
     enum { RELEASE_STEP = 32 << 20 }; /* few enough calls to cost nothing, few enough pages to hold */
@@ -75,9 +68,9 @@ void i4q_model_release(struct i4q_model *model, size_t bytes)
     if (before / RELEASE_STEP == (before + bytes) / RELEASE_STEP)
         return;
     if (model->input.mapped)
-        drop_pages(model->input.bytes);
+        i4q_input_release(model->input.bytes);
     for (size_t i = 0; i < model->external.n_files; i++)
-        drop_pages(model->external.files[i].bytes);
+        i4q_input_release(model->external.files[i].bytes);
 }
 
 /* ---- every tensor of the model, wherever the schema allows one */
@@ -201,10 +194,21 @@ static bool check(const Onnx__ModelProto *proto, struct i4q_error *error)
     return true;
 }
 
+/* The arena as protobuf-c wants an allocator. */
+static void *allocate(void *arena, size_t size)
+{
+    return i4q_arena_alloc(arena, 1, size);
+}
+
+static void drop(void *arena, void *pointer)
+{
+    i4q_arena_drop(arena, pointer);
+}
+
 /* protobuf-c does not say why it gives up; the wire pass left it little reason but memory. */
 static bool unpack(struct i4q_model *model, const struct i4q_wire *wire, struct i4q_error *error)
 {
-    ProtobufCAllocator allocator = i4q_arena_protobuf(&model->arena);
+    ProtobufCAllocator allocator = {allocate, drop, &model->arena};
     struct linker linker = {wire, &model->external, error};
     model->proto = onnx__model_proto__unpack(&allocator, wire->skeleton.size, wire->skeleton.data);
     if (!model->proto)

@@ -147,9 +147,11 @@ static bool are_within(const void *data, size_t count, float limit)
 static bool find_named(const struct i4q_statistics *statistics, const char *weight, const char *what,
                        size_t k, size_t tail, size_t *groups, const void **data, struct i4q_error *error)
 {
-    char *name;
-    if (asprintf(&name, "%s|%s", weight, what) < 0)
+    size_t size = strlen(weight) + strlen(what) + sizeof "|";
+    char *name = malloc(size);
+    if (!name)
         return i4q_fail_memory(error);
+    snprintf(name, size, "%s|%s", weight, what);
     bool ok = find(statistics, name, k, tail, groups, data, error);
     free(name);
     return ok;

@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/beneath.h"
 
+#include "platform/native.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+/* To open files in a directory, which need not be readable for that. */
+#ifdef O_PATH
+enum { SEARCH = O_PATH };
+#elif defined(O_SEARCH)
+enum { SEARCH = O_SEARCH };
+#else
+enum { SEARCH = O_RDONLY };
+#endif
 
 enum { OPEN_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY }; /* a FIFO must not make us wait */
 
@@ -26,7 +35,7 @@ bool i4q_external_init(struct i4q_external *external, struct i4q_arena *arena, c
     char *copy = strdup(path);
     if (!copy)
         return i4q_fail_memory(error);
-    external->directory = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    external->directory = open(dirname(copy), SEARCH | O_DIRECTORY | O_CLOEXEC);
     free(copy);
     return external->directory >= 0 || i4q_fail_errno(error, "cannot open its directory");
 }
@@ -59,12 +68,12 @@ static bool has_dot_dot(const char *path)
 static int open_stepwise(int directory, const char *location)
 {
     bool too_long = strlen(location) >= PATH_MAX; /* for the kernel as well, in one piece */
-    int at = dup(directory);
+    int at = fcntl(directory, F_DUPFD_CLOEXEC, 0);
     for (const char *from = location; at >= 0;) {
         char component[NAME_MAX + 1];
         size_t length = strcspn(from, "/");
         const char *rest = from + length + strspn(from + length, "/");
-        int flags = *rest ? O_PATH | O_DIRECTORY | O_CLOEXEC : OPEN_FLAGS | (from[length] ? O_DIRECTORY : 0);
+        int flags = *rest ? SEARCH | O_DIRECTORY | O_CLOEXEC : OPEN_FLAGS | (from[length] ? O_DIRECTORY : 0);
         if (too_long || length > NAME_MAX) {
             errno = ENAMETOOLONG;
             break;
@@ -85,11 +94,8 @@ static int open_stepwise(int directory, const char *location)
 
 static int open_beneath(int directory, const char *location)
 {
-    struct open_how how = {.flags = OPEN_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-    long fd = syscall(SYS_openat2, directory, location, &how, sizeof how);
-    bool is_missing =
-        fd < 0 && (errno == ENOSYS || errno == EPERM); /* containers forbid what they do not know */
-    return is_missing ? open_stepwise(directory, location) : (int)fd;
+    int fd = i4q_native_open_beneath(directory, location, OPEN_FLAGS);
+    return fd < 0 && errno == ENOSYS ? open_stepwise(directory, location) : fd;
 }
 
 static bool check_location(const struct i4q_external *external, const char *location, struct i4q_error *error)

@@ -95,6 +95,12 @@ bool i4q_input_open(struct i4q_input *input, const char *path, size_t limit, str
     return ok;
 }
 
+void i4q_input_release(struct i4q_view mapped)
+{
+    if (mapped.size)
+        madvise((void *)mapped.data, mapped.size, MADV_DONTNEED); /* of a file: never lost */
+}
+
 void i4q_input_close(struct i4q_input *input)
 {
     if (input->mapped)

@@ -16,6 +16,10 @@ struct i4q_input {
  * it is to be). Other failures are I4Q_FAILED. */
 bool i4q_input_open(struct i4q_input *input, const char *path, size_t limit,
                     struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Gives back the pages of bytes that are mapped from a file: they stay in the page cache. */
+void i4q_input_release(struct i4q_view mapped);
+
 void i4q_input_close(struct i4q_input *input);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static struct i4q_inode inode_of(const struct stat *status)
 {
@@ -58,13 +59,23 @@ bool i4q_identify(struct i4q_identity *identity, const char *path)
     return true;
 }
 
-bool i4q_identify_descriptor(struct i4q_identity *identity, int fd)
+static bool identify_descriptor(struct i4q_identity *identity, int fd)
 {
     struct stat status;
     if (fstat(fd, &status) != 0)
         return false;
     *identity = (struct i4q_identity){.file = inode_of(&status), .is_special = is_special(&status)};
     return true;
+}
+
+bool i4q_identify_stdin(struct i4q_identity *identity)
+{
+    return identify_descriptor(identity, STDIN_FILENO);
+}
+
+bool i4q_identify_stdout(struct i4q_identity *identity)
+{
+    return identify_descriptor(identity, STDOUT_FILENO);
 }
 
 bool i4q_is_special(const char *path)

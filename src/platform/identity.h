@@ -9,12 +9,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
+#include <stdint.h>
 
 struct i4q_inode {
     bool known; /* false: nothing is there */
-    dev_t device;
-    ino_t number;
+    uint64_t device, number;
 };
 
 struct i4q_identity {
@@ -29,8 +28,9 @@ struct i4q_identity {
 /* That there is nothing is no failure; false with errno: it cannot be found out. */
 bool i4q_identify(struct i4q_identity *identity, const char *path);
 
-/* An open file; it has no place. */
-bool i4q_identify_descriptor(struct i4q_identity *identity, int fd);
+/* Open files; they have no place. */
+bool i4q_identify_stdin(struct i4q_identity *identity);
+bool i4q_identify_stdout(struct i4q_identity *identity);
 
 /* Whether there is something that is neither a regular file nor a directory. */
 bool i4q_is_special(const char *path);

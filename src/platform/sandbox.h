@@ -28,6 +28,9 @@ void i4q_sandbox_begin(struct i4q_sandbox *sandbox);
 /* Lets `path` be used; `access` is a sum of i4q_access. A path that is not there needs no permission. */
 void i4q_sandbox_allow(struct i4q_sandbox *sandbox, const char *path, unsigned access);
 
+/* The same of the directory that holds what `path` names. */
+void i4q_sandbox_allow_folder(struct i4q_sandbox *sandbox, const char *path, unsigned access);
+
 /* From here on there is no way back, for this thread and those that it starts. Returns what is in force, as a
  * text for people. */
 const char *i4q_sandbox_enter(struct i4q_sandbox *sandbox);

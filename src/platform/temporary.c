@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/temporary.h"
 
+#include "platform/random.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -8,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 enum {
@@ -48,10 +49,9 @@ static char *make_name(const char *target)
     if (length > NAME_MAX - SUFFIX)
         for (length = NAME_MAX - SUFFIX; length && (name[length] & 0xc0) == 0x80;)
             length--;
-    uint32_t random = 0;
+    uint32_t random;
     char *path;
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        random = (uint32_t)getpid();
+    i4q_random(&random, sizeof random);
     return asprintf(&path, "%.*s.%08x.tmp", (int)(directory + length), target, random) < 0 ? NULL : path;
 }
 

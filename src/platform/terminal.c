@@ -23,6 +23,11 @@ enum i4q_verbosity i4q_log_verbosity(void)
     return verbosity;
 }
 
+bool i4q_stdout_is_terminal(void)
+{
+    return isatty(STDOUT_FILENO);
+}
+
 /* Whether a terminal does something else with the sequence than show it, or shows nothing (Unicode calls
  * these Default_Ignorable_Code_Point). In UTF-8 bytes are in the order of characters. */
 static bool is_hidden(const char *sequence, size_t length)

@@ -10,6 +10,9 @@
 
 enum i4q_verbosity { I4Q_QUIET, I4Q_NORMAL, I4Q_VERBOSE };
 
+/* Whether standard output is a terminal. */
+bool i4q_stdout_is_terminal(void);
+
 /* Set once, by the command line. */
 void i4q_log_set_verbosity(enum i4q_verbosity verbosity);
 enum i4q_verbosity i4q_log_verbosity(void);

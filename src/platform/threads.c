@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/threads.h"
 
+#include "platform/native.h"
+
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 
 enum {
@@ -19,8 +20,7 @@ struct work {
 
 unsigned i4q_processors(void)
 {
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    int count = i4q_native_processors();
     return count > 0 ? (unsigned)count : 1;
 }
 

@@ -105,10 +105,8 @@ static void messages_are_aligned_behind_strings(void **state)
     (void)state;
     struct i4q_arena arena;
     i4q_arena_init(&arena, 1 << 20);
-    ProtobufCAllocator allocator = i4q_arena_protobuf(&arena);
-    assert_non_null(allocator.alloc(allocator.allocator_data, 3));
-    assert_int_equal(
-        (uintptr_t)allocator.alloc(allocator.allocator_data, 3 * sizeof(void *)) % alignof(void *), 0);
+    assert_non_null(i4q_arena_alloc(&arena, 1, 3));
+    assert_int_equal((uintptr_t)i4q_arena_alloc(&arena, 1, 3 * sizeof(void *)) % alignof(void *), 0);
     i4q_arena_free(&arena);
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <asm/termbits.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -11,6 +12,8 @@
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -99,6 +102,14 @@ void i4q_sandbox_allow(struct i4q_sandbox *sandbox, const char *path, unsigned a
         close(fd);
 }
 
+void i4q_sandbox_allow_folder(struct i4q_sandbox *sandbox, const char *path, unsigned access)
+{
+    char *copy = strdup(path);
+    if (copy)
+        i4q_sandbox_allow(sandbox, dirname(copy), access);
+    free(copy);
+}
+
 /* ---- system calls */
 
 #ifdef OUR_ARCH
@@ -134,8 +145,8 @@ static const struct call {
     {SYS_fadvise64, ANY},
     {SYS_fchmod, ANY},
     {SYS_fchown, ANY},
-    {SYS_dup, ANY},
     {SYS_close, ANY},
+    {SYS_fcntl, 1, F_DUPFD_CLOEXEC},
     {SYS_fcntl, 1, F_GETFD}, /* asked by libraries that are put before libc */
     {SYS_fcntl, 1, F_GETFL},
     /* isatty; no other ioctl: one puts text into the input of the terminal */
