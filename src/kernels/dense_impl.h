@@ -31,24 +31,29 @@ void i4q_dense_decode(const struct i4q_dense_packed *packed, size_t tile, unsign
 
 /* ---- planes (dense_planes.c) */
 
+/* How some rows of Y and what they need of X lie. */
 struct i4q_dense_planes {
-    size_t height, width, output[2]; /* as the Conv is computed: maps of 1 x 1 Convs are one row */
-    size_t phases[2];
-    size_t rows, pitch;               /* of a plane, in pixels */
-    size_t last;                      /* pixels of padding behind the last row */
-    size_t pixels;                    /* of Y as it lies in a plane, from the first to the last */
-    size_t plane, quad, group, bytes; /* bytes of a plane, of a quad's planes, of a group's; of all */
+    size_t phases[2];                 /* planes of a quad, down and across */
+    size_t pitch;                     /* pixels from one row to the next */
+    size_t last;                      /* of padding behind the last row */
+    size_t plane, quad, group, bytes; /* of a plane, of a quad's planes, of a group's, of all: bytes */
 };
 
-struct i4q_dense_planes i4q_dense_lay_out(const struct i4q_conv_job *job);
+struct i4q_dense_planes i4q_dense_lay_out(const struct i4q_conv_job *job, size_t rows);
 
 /* Bytes from a pixel of Y in the first plane of a group to what each step multiplies. */
 void i4q_dense_offsets(const struct i4q_conv_job *job, const struct i4q_dense_planes *planes,
                        size_t *offsets);
 
-/* Fills all planes whose grid is possible. `lines`: i4q_dense_line() bytes for each worker. */
-void i4q_dense_quantize(const struct i4q_conv_job *job, const struct i4q_dense_planes *planes, uint8_t *bytes,
-                        uint8_t *lines);
-size_t i4q_dense_line(const struct i4q_dense_planes *planes);
+/* Rows of Y that are computed from the same planes. */
+struct i4q_dense_band {
+    const struct i4q_conv_job *job;
+    const struct i4q_dense_planes *planes;
+    uint8_t *bytes;     /* the planes */
+    size_t first, rows; /* of Y */
+};
+
+/* Fills the planes of a quad, unless its grid is not possible. `pixels` has room for a row of X as quads. */
+void i4q_dense_fill(const struct i4q_dense_band *band, size_t quad, uint8_t *pixels);
 
 #endif

@@ -100,31 +100,50 @@ static void pack_tile(const struct packer *packer, size_t tile)
 
 /* ---- decoding */
 
-static void decode(const uint8_t *nibbles, const uint8_t *offsets, size_t steps, int8_t *weights)
+/* Half of a step: 4 weights of 4 outputs. */
+typedef uint8_t half __attribute__((vector_size(HALF)));
+
+static half load_half(const uint8_t *source)
 {
-    uint8_t low[HALF], high[HALF];
-    for (size_t i = 0; i < HALF; i++) {
-        low[i] = offsets[i / 4];
-        high[i] = offsets[ROWS / 2 + i / 4];
-    }
-    for (size_t step = 0; step < steps; step++, nibbles += HALF, weights += I4Q_DENSE_STEP)
-        for (size_t i = 0; i < HALF; i++) {
-            weights[i] = (int8_t)((nibbles[i] & 15) - low[i]);
-            weights[HALF + i] = (int8_t)((nibbles[i] >> 4) - high[i]);
-        }
+    half bytes;
+    memcpy(&bytes, source, sizeof bytes);
+    return bytes;
 }
 
-/* The same of two digits. */
+static void store_half(half bytes, int8_t *target)
+{
+    memcpy(target, &bytes, sizeof bytes);
+}
+
+/* Offsets of 4 outputs, for their 4 weights each. */
+static half spread(const uint8_t *offsets)
+{
+    half bytes;
+    for (size_t i = 0; i < HALF; i++)
+        bytes[i] = offsets[i / 4];
+    return bytes;
+}
+
+static void decode(const uint8_t *nibbles, const uint8_t *offsets, size_t steps, int8_t *weights)
+{
+    const half low = spread(offsets), high = spread(offsets + ROWS / 2);
+    for (size_t i = 0; i < steps; i++) {
+        half bytes = load_half(nibbles + i * HALF);
+        store_half((bytes & 15) - low, weights + i * I4Q_DENSE_STEP);
+        store_half((bytes >> 4) - high, weights + i * I4Q_DENSE_STEP + HALF);
+    }
+}
+
+/* The same of two digits, added up. */
 static void decode_merged(const uint8_t *nibbles, const uint8_t *offsets, size_t steps, int8_t *weights)
 {
-    const uint8_t *high = nibbles + steps * HALF;
-    for (size_t step = 0; step < steps; step++)
-        for (size_t i = 0; i < I4Q_DENSE_STEP; i++) {
-            size_t at = step * HALF + i % HALF, row = i / 4, shift = i < HALF ? 0 : 4;
-            int digits[] = {nibbles[at] >> shift & 15, high[at] >> shift & 15};
-            weights[step * I4Q_DENSE_STEP + i] =
-                (int8_t)(digits[0] - offsets[row] + 16 * (digits[1] - offsets[ROWS + row]));
-        }
+    const half low = spread(offsets) + 16 * spread(offsets + ROWS);
+    const half high = spread(offsets + ROWS / 2) + 16 * spread(offsets + ROWS + ROWS / 2);
+    for (size_t i = 0; i < steps; i++) {
+        half first = load_half(nibbles + i * HALF), second = load_half(nibbles + (steps + i) * HALF);
+        store_half((first & 15) + (second << 4) - low, weights + i * I4Q_DENSE_STEP);
+        store_half((first >> 4) + (second & 0xf0) - high, weights + i * I4Q_DENSE_STEP + HALF);
+    }
 }
 
 void i4q_dense_decode(const struct i4q_dense_packed *packed, size_t tile, unsigned pass, int8_t *weights)
