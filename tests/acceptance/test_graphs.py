@@ -446,4 +446,4 @@ def test_what_is_said_of_a_weight_goes_along(tmp_path, args, from_node):
         told = {t.name: (t.doc_string, list(t.metadata_props)) for t in model.graph.initializer}
         holder = max(told, key=lambda name: name in ("w", "w_quantized", "w_packed"))
         assert told.pop(holder) == ("why", list(weight.metadata_props))
-        assert set(t for t, _ in told.values()) <= {""}
+        assert {t for t, _ in told.values()} <= {""}

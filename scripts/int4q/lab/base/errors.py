@@ -16,6 +16,12 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split())[:300]
 
 
+def last_line(said: str, status: int) -> str:
+    """What a program died of, from what it said on standard error."""
+    lines = said.strip().splitlines()
+    return lines[-1] if lines else f"status {status}"
+
+
 @contextlib.contextmanager
 def user_errors(command: str, resumes: bool = False) -> Iterator[None]:
     """Ends the command with one line where the user can do something about it.

@@ -17,11 +17,9 @@ def digest(*parts: object) -> str:
 
 
 def file_sha256(path: str) -> str:
-    digest = hashlib.sha256()
+    """In hexadecimal."""
     with open(path, "rb") as file:
-        for part in iter(lambda: file.read(1 << 20), b""):
-            digest.update(part)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(path: str) -> str:

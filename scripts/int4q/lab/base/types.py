@@ -2,11 +2,9 @@
 """Names of types that many modules share."""
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]  # of any element type
-Floats = NDArray[np.float64]
 Size = tuple[int, int]  # (height, width)
 Feeds = dict[str, Array]  # {input: array}
 Row = dict[str, Any]  # of a table, or an object of a JSON file

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import onnx
 
-from int4q.lab.base.errors import user_errors
+from int4q.lab.base.errors import last_line, user_errors
 from int4q.lab.base.files import write_json
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.types import Row
@@ -105,12 +105,6 @@ def contenders(args: argparse.Namespace, case: Case, source: str) -> dict[str, C
 
 # ---- Running
 
-def said(text: str, status: int) -> str:
-    """What a command died of, by the last line that it said."""
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else f"status {status}"
-
-
 def run(contender: Contender) -> tuple[float, str | None]:
     """(seconds of one process, what it died of or None)."""
     start = time.perf_counter()
@@ -120,7 +114,7 @@ def run(contender: Contender) -> tuple[float, str | None]:
     except subprocess.TimeoutExpired:
         return TIMEOUT, f"took longer than {TIMEOUT} s"
     seconds = time.perf_counter() - start
-    return seconds, said(done.stderr.decode(errors="replace"), done.returncode) if done.returncode else None
+    return seconds, last_line(done.stderr.decode(errors="replace"), done.returncode) if done.returncode else None
 
 
 def run_for_peak(contender: Contender) -> tuple[int, str | None]:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from int4q.lab.base.errors import last_line
 from int4q.lab.models.session import copy_model
 
 QUANTIZE_RS = ("import sys, quantize_rs; quantize_rs.quantize(sys.argv[1], sys.argv[2], bits=4, per_channel=True,"
@@ -55,8 +56,7 @@ KINDS = (Kind(commands, ".onnx", LOAD), Kind(mnn_commands, ".mnn", MNN_LOAD))
 def failure(command: Sequence[str], folder: str) -> str | None:
     """The last line that a command, run in the folder, says when it fails, else None."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    lines = done.stderr.strip().splitlines()
-    return None if done.returncode == 0 else lines[-1] if lines else f"status {done.returncode}"
+    return last_line(done.stderr, done.returncode) if done.returncode else None
 
 
 def make(kind: Kind, tool: str, model: str, target: str) -> str | None:

@@ -87,8 +87,7 @@ class Graph:
 
     def part(self, first: int, last: int, values: Feeds, outputs: Sequence[str],
              changes: Changes | None = None) -> onnx.ModelProto:
-        """A model of nodes [first, last) that computes `outputs` from `values` {name: array}.
-        """
+        """A model of nodes [first, last) that computes `outputs` from `values` {name: array}."""
         changes = changes or Changes()
         chosen, wanted = [], set(outputs)
         for at in range(len(self.nodes) - 1, -1, -1):
