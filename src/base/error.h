@@ -35,6 +35,9 @@ struct i4q_error {
 bool i4q_fail(struct i4q_error *error, enum i4q_code code, const char *format, ...) I4Q_PRINTF(3, 4);
 bool i4q_fail_errno(struct i4q_error *error, const char *format, ...) I4Q_PRINTF(2, 3);
 
+/* Adds to the message of an error that is there. Returns false. */
+bool i4q_fail_more(struct i4q_error *error, const char *format, ...) I4Q_PRINTF(2, 3);
+
 /* The usual words for an allocation that failed. */
 bool i4q_fail_memory(struct i4q_error *error);
 

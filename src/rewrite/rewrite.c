@@ -213,6 +213,49 @@ static int64_t ir_version_needed(const struct i4q_model *model, const struct i4q
     return needed;
 }
 
+/* What stores the weights of the plan otherwise, and needs less. */
+static const struct way {
+    const char *options, *format; /* NULL: the plan's own */
+    const struct i4q_form *form;
+} ways[] = {
+    {"--dq-domain com.microsoft", NULL, &i4q_form_dq_microsoft},
+    {"--format packed-u8", "packed-u8", &i4q_form_packed},
+    {"--format int8", "int8", &i4q_form_dq},
+};
+
+static int64_t opset_of_way(const struct i4q_plan *plan, const struct way *way)
+{
+    int64_t needed = 0;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        if (!plan->weights[i].recipe)
+            continue;
+        struct i4q_quantize_job job = *plan->weights[i].job;
+        job.format = way->format ? i4q_format_find(way->format) : job.format;
+        job.block = 0;
+        int64_t opset = way->form->opset(&job);
+        needed = needed < opset ? opset : needed;
+    }
+    return needed;
+}
+
+/* Adds to the refusal of an upgrade what would do without one. */
+static bool tell_ways_around(const struct i4q_plan *plan, int64_t opset, int64_t needed,
+                             struct i4q_error *error)
+{
+    int64_t own = main_opset(plan->facts->model);
+    const char *separator = "; what leaves the opset as it is: ";
+    if (error->code != I4Q_MODEL || !own)
+        return false;
+    if (opset > needed)
+        return i4q_fail_more(error, "; without --opset the result has opset %" PRId64, needed);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (opset_of_way(plan, &ways[i]) <= own) {
+            i4q_fail_more(error, "%s%s", separator, ways[i].options);
+            separator = ", ";
+        }
+    return false;
+}
+
 static bool set_versions(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset,
                          struct i4q_rewrite *result, struct i4q_error *error)
 {
@@ -221,7 +264,7 @@ static bool set_versions(struct i4q_model *model, const struct i4q_plan *plan, i
         return i4q_fail(error, I4Q_USAGE, "--opset %" PRId64 " is below %" PRId64 ", which the result needs",
                         opset, needed);
     if (!i4q_opset_upgrade(model, opset ? opset : needed, &result->upgrades, error))
-        return false;
+        return tell_ways_around(plan, opset, needed, error);
     if (!i4q_edit_open(model, &model->proto->base))
         return i4q_fail_memory(error);
     model->proto->ir_version = ir_version_needed(model, plan);

@@ -378,6 +378,29 @@ def test_output_tells_the_type(tmp_path):
                      outputs=[value("c"), value("y", 1, kind=TensorProto.DOUBLE)]) == TensorProto.DOUBLE
 
 
+@pytest.mark.parametrize("args", [[], ["--block", "8"], ["--opset", "23"], ["--opset", "23", "--dq-domain", "com.microsoft"]], ids=" ".join)
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+@pytest.mark.parametrize("opset", [8, 12, 17, 20])
+def test_ways_around_a_refusal(tmp_path, opset, kind, args):
+    """What the message names does work, and the opset stays."""
+    source, target, number = tmp_path / "in.onnx", tmp_path / "out.onnx", helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    onnx.save(make_model([CONV, *node("Convolve")], [tensor("w", 4, 3, 3, 3, kind=kind)], [value("x", 1, 3, 6, 6, kind=number)],
+                         opset=opset), source)
+    told = run_int4q("rewrite", source, "-o", target, *args, status=3).stderr
+    own = "--dq-domain" in args
+    if "--opset" in args:
+        assert told.endswith(f"; without --opset the result has opset {opset if own else 21}\n")
+        assert run_int4q("rewrite", source, "-o", target, *[a for a in args if a not in ("--opset", "23")], status=0 if own else 3)
+        return
+    ways = told.strip().split("; what leaves the opset as it is: ")[1].split(", ")
+    wanted = {"--dq-domain com.microsoft", *(["--format packed-u8"] if opset >= 11 else []),
+              *(["--format int8"] if opset >= (13 if kind == np.float32 else 19) else [])}
+    assert set(ways) == wanted
+    for way in ways:
+        run_int4q("rewrite", source, "-f", "-o", target, *way.split())
+        assert onnx.load(target).opset_import[0].version == opset
+
+
 def test_attribute_of_a_function_is_refused(tmp_path):
     """An axis that only the call knows cannot become an input."""
     squeeze = helper.make_node("ReduceMax", ["c"], ["y"], name="it")
