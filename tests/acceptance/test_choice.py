@@ -41,6 +41,27 @@ def test_target_size(tmp_path, scores, keep):
         assert str(size) in done.stderr
 
 
+@pytest.mark.parametrize("way", [
+    "--format uint4 --method squant --block 32", "--format packed-u8 --keep-format int8", "--format int8", "--decode cast --block 16",
+    "--dq-domain com.microsoft --keep-format int8", "--external-data side.bin --method squant", "--opset 23", "--rank weights",
+    "--rank weights --method squant --keep-format int8 --min-weights 100",
+])
+@pytest.mark.parametrize("keep", [0, 1, 4])
+def test_sizes_are_exact(tmp_path, scores, way, keep):
+    """Whatever else is told: what was priced is what is written, external data included, to the byte."""
+    original, ways = chain(), way.split() if "--rank" in way else ["--topk", scores, *way.split()]
+    for i, node in enumerate(original.graph.node[:3]):  # biases that are corrected in place, and that are shared
+        node.input.append("bias" if i else "own")
+    original.graph.initializer.extend([tensor("bias", 32), tensor("own", 32)])
+    rewrite(original, tmp_path, *ways, "--keep", keep)
+    size = sum(os.path.getsize(tmp_path / name) for name in os.listdir(tmp_path) if name in ("out.onnx", "side.bin"))
+    _, report = rewrite(original, tmp_path, *ways, "--target-size", size)
+    assert report["output"]["bytes"] == size and report["topk"]["keep"] == keep
+    if keep:
+        _, report = rewrite(original, tmp_path, *ways, "--target-size", size - 1)
+        assert report["output"]["bytes"] < size and report["topk"]["keep"] == keep - 1
+
+
 def test_target_size_in_other_words(tmp_path, scores):
     original = chain()
     for text, limit in (("100K", 100000), ("0.1M", 100000), ("100Ki", 102400), ("50%", 0.5)):

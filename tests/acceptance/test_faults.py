@@ -75,7 +75,7 @@ def contents(folder):
     return {name: (folder / name).read_bytes() for name in os.listdir(folder)}
 
 
-def run_once(folder, name, fault, work):
+def run_once(folder, name, fault, work, *more):
     """One run in a fresh copy; returns the finished process, files afterwards, whether the fault came, blocks left."""
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(folder, work)
@@ -84,7 +84,7 @@ def run_once(folder, name, fault, work):
     before, log = contents(work), str(work) + ".log"
     environment = {**os.environ, "LD_PRELOAD": LIBRARY, "INT4Q_FAULT": fault, "INT4Q_FAULT_LOG": log}
     with open(work / "in.onnx", "rb") as source:
-        done = subprocess.run([INT4Q, *COMMANDS[name], "--no-sandbox"], cwd=work, env=environment, stdin=source, capture_output=True, check=False)
+        done = subprocess.run([INT4Q, *COMMANDS[name], *more, "--no-sandbox"], cwd=work, env=environment, stdin=source, capture_output=True, check=False)
     after = contents(work)
     if not os.path.exists(log):  # _exit
         return done, before, after, True, 0
@@ -132,3 +132,11 @@ def test_fault(folder, tmp_path, name, fault):
             return
         assert result[0].returncode in statuses, f"{name}: {spec}: status {result[0].returncode}: {result[0].stderr.decode()}"
     pytest.fail("it never ends")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", ["squant", "calibrated"])
+def test_one_thread_is_one(folder, tmp_path, name, threads):
+    """With -j 1 no other is started, whatever there is to be ranked, fitted or propagated."""
+    done, _, _, started, _ = run_once(folder, name, f"pthread_create:1:{errno.EAGAIN}", tmp_path / "work", f"-j{threads}")
+    assert done.returncode == 0 and started == (threads > 1), done.stderr
