@@ -22,7 +22,7 @@ LEVELS = onnxruntime.GraphOptimizationLevel
 @pytest.fixture(name="library", scope="module")
 def fixture_library():
     """The shared object; skips where it is not built, or cannot be loaded into this process."""
-    path = os.environ.get("INT4Q_ORT", "")
+    path = os.environ.get("INT4Q_OPS_LIBRARY", "")
     if not path:
         pytest.skip("libint4q_ort.so is not built, or with a sanitizer")
     return path

@@ -25,6 +25,7 @@ from int4q.lab.detection.bootstrap import bootstrap
 from int4q.lab.detection.coco import choose_images, match, read_annotations
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
 from int4q.lab.detection.evaluation import COLUMNS, Model, open_detectors, report_rows, run_detectors
+from int4q.lab.models.operators import add_operators_option, use_library
 
 
 def cell(row: Row, key: str) -> str:
@@ -67,6 +68,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--csv", metavar="FILE")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime, or MNN (1)")
+    add_operators_option(parser)
     args = parser.parse_args(argv)
     if (args.limit is not None and args.limit < 1) or args.bootstrap < 0 or args.threads < 1:
         parser.error("--limit and --threads are at least 1, --bootstrap at least 0")
@@ -93,6 +95,7 @@ def evaluate(args: argparse.Namespace) -> list[Row]:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     with user_errors("eval_coco.py"):
+        use_library(args.ops_library)
         rows = evaluate(args)
         print_table(rows)
         write_reports(args, rows)

@@ -35,6 +35,7 @@ from int4q.lab.detection.detectors import add_family_options, family_help
 from int4q.lab.detection.evaluation import COLUMNS, Model, report_rows
 from int4q.lab.experiment.pieces import Pieces
 from int4q.lab.experiment.smoke import SIDE, Run, check_model, try_model
+from int4q.lab.models.operators import add_operators_option, use_library
 from int4q.lab.pages.front import pareto_front
 
 TABLE = ("name", "method", "kept", "keep_format", "bytes", "ratio", "mAP", "mAP_low", "mAP_high", "mAP50", "difference",
@@ -82,7 +83,7 @@ def collect(args: argparse.Namespace, tool: str, plan: Row) -> list[Row]:
 
 
 def facts(checked: Row) -> Row:
-    return {"bytes": checked.get("bytes"), "sha256": checked.get("sha256")}
+    return {"bytes": checked.get("bytes"), "sha256": checked.get("sha256"), "ops_library": checked.get("ops_library")}
 
 
 def evaluate(args: argparse.Namespace, rows: list[Row]) -> tuple[list[Row], list[Image], COCO]:
@@ -166,6 +167,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_family_options(parser)
     add_worker_options(parser)
     add_tool_option(parser)
+    add_operators_option(parser)
     args = parser.parse_args(argv)
     if (args.limit is not None and args.limit < 1) or args.bootstrap < 0 or args.chunk < 1 or args.workers < 1:
         parser.error("--limit, --chunk and -j are at least 1, --bootstrap at least 0")
@@ -175,4 +177,5 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     with user_errors("run_schemes.py", resumes=True):
+        use_library(args.ops_library)
         sys.exit(0 if run_schemes(args) else 1)

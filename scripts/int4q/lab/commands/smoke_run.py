@@ -20,6 +20,7 @@ from int4q.lab.base.places import TMP
 from int4q.lab.base.progress import progress
 from int4q.lab.base.tool import add_tool_option, find_int4q, versions
 from int4q.lab.experiment.smoke import SIDE, Run, check_model, line_of, try_model
+from int4q.lab.models.operators import add_operators_option, use_library
 
 
 def smoke(args: argparse.Namespace) -> bool:
@@ -45,10 +46,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", default=os.path.join(TMP, "smoke.json"), metavar="FILE", help="(tmp/smoke.json)")
     parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime (1)")
     add_tool_option(parser)
+    add_operators_option(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     with user_errors("smoke_run.py"):
+        use_library(args.ops_library)
         sys.exit(0 if smoke(args) else 1)

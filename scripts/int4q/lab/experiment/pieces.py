@@ -59,7 +59,8 @@ def save_piece(path: str, piece: Piece) -> None:
 class Pieces:
     """The results of models on pictures, a file for each model and chunk of pictures.
 
-    Rows have `model`, a path, and `sha256`; the first is the float model, with which all others are compared.
+    Rows have `model`, a path, `sha256`, and `ops_library` where a library computes in it; the first is the float model,
+    with which all others are compared.
     """
 
     def __init__(self, folder: str, rows: Sequence[Row], annotations_sha256: str, family: str | None,
@@ -69,8 +70,9 @@ class Pieces:
 
     def file(self, row: Row, images: Sequence[Image]) -> str:
         """Where the result of one model on some images is kept."""
-        key = digest(PIECE_VERSION, row["sha256"], self.rows[0]["sha256"], [file for _, file in images], self.family,
-                     self.size, self.annotations_sha256)
+        models = [(r["sha256"], r["ops_library"]) if r.get("ops_library") else r["sha256"] for r in (row, self.rows[0])]
+        key = digest(PIECE_VERSION, *models, [file for _, file in images], self.family, self.size,
+                     self.annotations_sha256)
         return os.path.join(self.folder, f"{key[:20]}.npz")
 
     def load(self, row: Row, images: Sequence[Image]) -> Piece:

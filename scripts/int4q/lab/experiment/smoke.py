@@ -13,6 +13,7 @@ from int4q.lab.base.errors import Error, one_line
 from int4q.lab.base.files import file_sha256
 from int4q.lab.base.tool import call_int4q
 from int4q.lab.base.types import Array, Feeds, Row
+from int4q.lab.models.operators import library_digest
 from int4q.lab.models.session import dims, inputs_of, load_model, open_session, run_session
 
 SIDE = 640  # of a picture where neither the model nor the user says
@@ -89,7 +90,7 @@ def check_model(path: str, tool: str, how: Run, reference: Feeds | None) -> tupl
     except Exception as error:  # classes of the package and of protobuf
         raise Error(f"{path}: onnx.checker: {one_line(error)}") from error
     row = {"model": path, "sha256": file_sha256(path), "bytes": os.path.getsize(path), "ok": True, "error": None,
-           **describe_convs(tool, path)}
+           "ops_library": library_digest(model), **describe_convs(tool, path)}
     outputs = run_once(path, model, how)
     row["outputs"] = [describe_output(name, array, reference) for name, array in outputs.items()]
     broken = [name for name, a in outputs.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]

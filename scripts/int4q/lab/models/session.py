@@ -9,6 +9,7 @@ import onnxruntime
 
 from int4q.lab.base.errors import Error, one_line
 from int4q.lab.base.types import Array, Feeds
+from int4q.lab.models.operators import register
 
 
 def load_model(path: str) -> onnx.ModelProto:
@@ -59,6 +60,7 @@ def open_session(path: str, threads: int = 1, model: onnx.ModelProto | None = No
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
+    register(options)
     if fold:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     source = path
