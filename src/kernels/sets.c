@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/sets.h"
 
+#include "base/elementary.h"
 #include "kernels/quantize_impl.h"
 #include "platform/cpu.h"
 
@@ -85,5 +86,5 @@ double i4q_error_sqnr(const struct i4q_error_sums *sums)
 {
     if (sums->signal == 0)
         return NAN;
-    return sums->noise == 0 ? INFINITY : 10 * log10(sums->signal / sums->noise);
+    return sums->noise == 0 ? INFINITY : 10 * i4q_log10(sums->signal / sums->noise);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quantize/moments.h"
 
+#include "base/elementary.h"
 #include "platform/threads.h"
 
 #include <math.h>
@@ -72,8 +73,8 @@ static void add_prior(const struct build *build, size_t row, size_t first)
     for (size_t column = first; column <= row; column++)
         build->a[row * build->moments->k + column] +=
             build->shrink * variance *
-            exp2(-i4q_kernel_distance(build->moments->kernel, build->moments->rank, row - first,
-                                      column - first));
+            i4q_exp2(-i4q_kernel_distance(build->moments->kernel, build->moments->rank, row - first,
+                                          column - first));
 }
 
 /* Rows of the lower triangle. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/rewrite_report.h"
 
+#include "base/elementary.h"
 #include "base/json.h"
 #include "forms/form.h"
 #include "report/text.h"
@@ -20,7 +21,7 @@ struct told {
 
 static double decibels(double signal, double noise)
 {
-    return signal > 0 && noise > 0 ? 10 * log10(signal / noise) : NAN;
+    return signal > 0 && noise > 0 ? 10 * i4q_log10(signal / noise) : NAN;
 }
 
 static struct told tell(const struct i4q_report *report, const struct i4q_plan_row *row)

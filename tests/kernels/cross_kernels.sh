@@ -16,7 +16,7 @@ done
 cd "$1"
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
-for source in src/kernels/*.c src/platform/cpu.c src/platform/threads.c src/platform/posix/native.c src/base/half.c src/base/error.c tests/kernels/neon_main.c \
+for source in src/kernels/*.c src/platform/cpu.c src/platform/threads.c src/platform/posix/native.c src/base/elementary.c src/base/error.c src/base/half.c tests/kernels/neon_main.c \
     tests/kernels/*_checks.c; do
     case $source in
     *avx*) continue ;;

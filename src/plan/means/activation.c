@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/means/propagation.h"
 
+#include "base/elementary.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +16,7 @@ static double leaky_relu(double x, double slope, double b)
 }
 static double elu(double x, double alpha, double b)
 {
-    return x > 0 ? x : alpha * expm1(x);
+    return x > 0 ? x : alpha * i4q_expm1(x);
 }
 static double clip(double x, double least, double most)
 {
@@ -22,7 +24,7 @@ static double clip(double x, double least, double most)
 }
 static double sigmoid(double x, double a, double b)
 {
-    return 1 / (1 + exp(-x));
+    return 1 / (1 + i4q_exp(-x));
 }
 static double hard_sigmoid(double x, double alpha, double beta)
 {
@@ -34,7 +36,7 @@ static double hard_swish(double x, double a, double b)
 }
 static double hyperbolic(double x, double a, double b)
 {
-    return tanh(x);
+    return i4q_tanh(x);
 }
 
 /* With their parameters: the attributes' names, and the values where there is none. Those of Clip may be
@@ -96,7 +98,7 @@ static void activate_channel(const struct activation *f, bool gated, double mean
     enum { STEPS = 64 };
     double total = 0, first = 0, second = 0, sigma = sqrt(variance);
     for (int i = 0; i <= STEPS; i++) {
-        double z = -5 + 10.0 * i / STEPS, density = exp(-z * z / 2), x = mean + sigma * z;
+        double z = -5 + 10.0 * i / STEPS, density = i4q_exp(-z * z / 2), x = mean + sigma * z;
         double y = f->value(x, f->parameters[0], f->parameters[1]) * (gated ? x : 1);
         total += density;
         first += density * y;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/means/propagation.h"
 
+#include "base/elementary.h"
 #include "platform/threads.h"
 #include "quantize/moments.h"
 
@@ -85,7 +86,7 @@ static const double *correlations(struct i4q_propagation *p, const struct i4q_we
     double *b = i4q_arena_alloc(&p->model->arena, kernel * kernel, sizeof *b);
     p->failed |= !b;
     for (size_t i = 0; b && i < kernel * kernel; i++)
-        b[i] = exp2(
+        b[i] = i4q_exp2(
             -i4q_kernel_distance(weight->tensor.dims + 2, weight->tensor.rank - 2, i / kernel, i % kernel));
     return b;
 }
