@@ -56,6 +56,8 @@ struct i4q_dense_kernels {
 
 #if defined(__x86_64__)
 extern const struct i4q_dense_kernels i4q_dense_avx2, i4q_dense_avxvnni, i4q_dense_avx512vnni;
+#elif defined(__aarch64__)
+extern const struct i4q_dense_kernels i4q_dense_neon, i4q_dense_neondot;
 #endif
 
 #endif

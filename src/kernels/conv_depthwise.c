@@ -321,9 +321,12 @@ static void compute_output(const struct run *run, size_t o, const struct i4q_con
     const struct i4q_conv_job *job = run->job;
     const struct packed *packed = job->conv->packed;
     const struct layout *layout = &run->layout;
-    const struct i4q_conv_finish finish = {grid->zero * packed->sums[o],
-                                           grid->scale * job->conv->row_scales[o], job->conv->bias[o],
-                                           &job->conv->activation};
+    const struct i4q_conv_finish finish = {
+        .correction = (grid->zero - job->conv->set->depthwise->origin) * packed->sums[o],
+        .scale = grid->scale * job->conv->row_scales[o],
+        .bias = job->conv->bias[o],
+        .activation = &job->conv->activation,
+    };
     float *y = job->y + o * job->output[0] * job->output[1];
     bool at_once = packed->runs[o] == packed->count;
     for (size_t row = 0; row < job->output[0]; row += layout->strip) {

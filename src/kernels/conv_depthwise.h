@@ -37,12 +37,14 @@ struct i4q_depthwise_tap {
 };
 
 struct i4q_depthwise_kernels {
+    int origin; /* subtracted from each pixel before it is multiplied: 0, or 128 where pixels are signed */
+
     /* Fills a phase. The grid was given: X may be beyond its ends, or no number. */
     void (*quantize)(const struct i4q_depthwise_phase *phase, const struct i4q_conv_grid *grid, bool given,
                      uint8_t *plane);
 
     /* sums[i] = start + sum over t < n of the pair at pixels[offsets[t] + stride * i], which is one less for
-     * an odd i and a stride of 1, times its weights; modulo 2^16. `add_up[stride - 1]`. */
+     * an odd i and a stride of 1, times its weights; modulo 2^16. For a stride of 1, and of 2. */
     void (*add_up[2])(const uint8_t *pixels, const size_t *offsets, const struct i4q_depthwise_tap *taps,
                       size_t n, int16_t start, size_t count, int16_t *sums);
 

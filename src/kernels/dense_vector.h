@@ -113,7 +113,7 @@ struct steps {
 static struct steps spread_grid(const struct i4q_conv_grid *grid)
 {
     const uint32_t each = 0x01010101;
-    uint32_t zero = (uint32_t)(grid->zero - ORIGIN) * each - bits_of((floats){0} + ROUNDER)[0] * each;
+    uint32_t zero = (uint32_t)grid->zero * each - bits_of((floats){0} + ROUNDER)[0] * each;
     return (struct steps){
         .inverse = (floats){0} + grid->inverse,
         .low = (floats){0} + (float)-grid->zero,
@@ -136,6 +136,7 @@ static inline void quantize_pixels(const float *const x[4], size_t at, const str
 {
     words sum = steps->zero + round_steps(x[0] + at, steps) + (round_steps(x[1] + at, steps) << 8) +
                 (round_steps(x[2] + at, steps) << 16) + (round_steps(x[3] + at, steps) << 24);
+    sum ^= ORIGIN * 0x01010101u; /* which takes 128 from each byte, if that is the origin */
     memcpy(pixels + at * 4, &sum, sizeof sum);
 }
 

@@ -4,7 +4,7 @@
 
 #include "kernels/lanes.h"
 
-enum { PAIRS = 16, BIAS = 0 };
+enum { PAIRS = 16, ORIGIN = 0 };
 typedef int16_t shorts __attribute__((vector_size(32)));
 typedef __m256i pixels, weights;
 #define PIN(x) __asm__ volatile("" : "+x"(x))

@@ -4,7 +4,7 @@
 
 #include "kernels/lanes.h"
 
-enum { PAIRS = 32, BIAS = 0 };
+enum { PAIRS = 32, ORIGIN = 0 };
 typedef int16_t shorts __attribute__((vector_size(64)));
 typedef __m512i pixels, weights;
 #define PIN(x) __asm__ volatile("" : "+v"(x))

@@ -4,7 +4,7 @@
 
 #include "kernels/lanes.h"
 
-enum { PAIRS = 8, BIAS = 128 };
+enum { PAIRS = 8, ORIGIN = 128 };
 typedef int16_t shorts __attribute__((vector_size(16)));
 typedef int8x8x2_t pixels, weights;
 #define PIN(x) __asm__ volatile("" : "+w"(x))
@@ -12,7 +12,7 @@ typedef int8x8x2_t pixels, weights;
 static inline pixels load_pixels(const uint8_t *source)
 {
     uint8x8x2_t x = vld2_u8(source);
-    const uint8x8_t high = vdup_n_u8(BIAS);
+    const uint8x8_t high = vdup_n_u8(ORIGIN);
     return (pixels){
         {vreinterpret_s8_u8(veor_u8(x.val[0], high)), vreinterpret_s8_u8(veor_u8(x.val[1], high))}};
 }
@@ -29,7 +29,8 @@ static inline shorts add_products(shorts sums, pixels x, weights w)
 
 static inline void store_in_turn(shorts a, shorts b, int16_t *out)
 {
-    vst2q_s16(out, (int16x8x2_t){{(int16x8_t)a, (int16x8_t)b}});
+    const int16x8x2_t both = {{(int16x8_t)a, (int16x8_t)b}};
+    vst2q_s16(out, both);
 }
 
 static inline ints get_sums(const int16_t *sums)

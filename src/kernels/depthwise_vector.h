@@ -9,7 +9,7 @@
  *   pixels, weights             registers of PAIRS pairs of pixels, and of PAIRS times the same weights
  *   load_pixels(p)              2 * PAIRS bytes
  *   spread(pair)                the weights of a tap
- *   BIAS                        what load_pixels has subtracted from each pixel
+ *   ORIGIN                      see struct i4q_depthwise_kernels
  *   add_products(sums, x, w)    sums and the products of both of each pair
  *   store_in_turn(a, b, p)      2 * PAIRS sums, in turn from a and b
  *   get_sums(p)                 WIDTH sums as int32_t
@@ -97,14 +97,6 @@ static void quantize(const struct i4q_depthwise_phase *phase, const struct i4q_c
 
 /* ---- sums */
 
-static int16_t without_bias(const struct i4q_depthwise_tap *taps, size_t n, int16_t start)
-{
-    int sum = 0;
-    for (size_t t = 0; BIAS && t < n; t++)
-        sum += (int8_t)taps[t].even + (int8_t)(taps[t].even >> 8);
-    return (int16_t)(start + BIAS * sum);
-}
-
 #define COLUMNS_1(M) M(0)
 #define COLUMNS_3(M) M(0) M(1) M(2)
 
@@ -162,7 +154,7 @@ static void add_up_1(const uint8_t *source, const size_t *offsets, const struct 
                      size_t n, int16_t start, size_t count, int16_t *sums)
 {
     enum { COLUMN = 2 * PAIRS };
-    const shorts first = (shorts){0} + without_bias(taps, n, start);
+    const shorts first = (shorts){0} + start;
     size_t i = 0;
     for (; i + 2 * COLUMN < count; i += 3 * COLUMN)
         add_two_3(source + i, offsets, taps, n, first, sums + i);
@@ -173,7 +165,7 @@ static void add_up_1(const uint8_t *source, const size_t *offsets, const struct 
 static void add_up_2(const uint8_t *source, const size_t *offsets, const struct i4q_depthwise_tap *taps,
                      size_t n, int16_t start, size_t count, int16_t *sums)
 {
-    const shorts first = (shorts){0} + without_bias(taps, n, start);
+    const shorts first = (shorts){0} + start;
     size_t i = 0;
     for (; i + 2 * PAIRS < count; i += 3 * PAIRS)
         add_one_3(source + 2 * i, offsets, taps, n, first, sums + i);
@@ -231,4 +223,5 @@ static void finish_rows(const int16_t *sums, size_t rows, size_t width, size_t p
     functions[finish->activation->function](sums, rows, width, pitch, finish, y);
 }
 
-#define I4Q_DEPTHWISE_KERNELS .quantize = quantize, .add_up = {add_up_1, add_up_2}, .finish = finish_rows
+#define I4Q_DEPTHWISE_KERNELS                                                                                \
+    .origin = ORIGIN, .quantize = quantize, .add_up = {add_up_1, add_up_2}, .finish = finish_rows
