@@ -89,8 +89,9 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "block", "N", I4Q_OPTION_NUMBER, FIELD(block),
      "N consecutive weights share a scale (default: an output channel)"},
     {0, "decode", "D", I4Q_OPTION_WORD, FIELD(decode),
-     "how weights become floats: dq, one DequantizeLinear a weight, or cast: Cast, Sub and Mul, which ONNX "
-     "Runtime folds at load (default: dq)",
+     "how weights become floats: dq, one DequantizeLinear a weight; cast: Cast, Sub and Mul, which ONNX "
+     "Runtime folds at load; nbits: Conv, bias and activation as one ConvNBits node, which libint4q_ort.so "
+     "computes from the codes and anything else by its function body (default: dq)",
      I4Q_FILE_NONE, i4q_form_word},
     {0, "dq-domain", "D", I4Q_OPTION_WORD, FIELD(dq_domain),
      "the domain of DequantizeLinear: ai.onnx, or com.microsoft, which leaves the opset alone and runs in "

@@ -86,7 +86,7 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
 
 const struct i4q_form i4q_form_cast = {
     .word = "cast",
-    .folds = true,
+    .execution = I4Q_DECODES_ONCE,
     .holds = holds,
     .bytes = bytes,
     .opset = opset,

@@ -55,38 +55,30 @@ static int64_t ir_version_microsoft(const struct i4q_quantize_job *job)
 
 /* The axis is always written: without it readers assume 1. So is the zero point, also where it is 0, since
  * some readers take a missing one for INT8. */
-static Onnx__NodeProto *dequantize(struct i4q_emission *emission, const int64_t *dims, size_t rank,
-                                   const char *output)
+static Onnx__NodeProto *dequantize(struct i4q_emission *emission, const char *output)
 {
-    const struct i4q_quantize_job *job = emission->job;
-    const int64_t scales[] = {(int64_t)job->channels, (int64_t)i4q_job_blocks(job)};
-    size_t scale_rank = job->block ? 2 : 1;
-    const char *codes = i4q_emit_codes(emission, "quantized", job->format->type, dims, rank);
-    const char *scale = i4q_emit_scales(emission, scales, scale_rank);
-    const char *zero = i4q_emit_zero_codes(emission, scales, scale_rank);
-    Onnx__NodeProto *node = i4q_emit_node(emission, "DequantizeLinear", output, codes, scale, zero);
-    i4q_emit_int(emission, node, "axis", job->block ? 1 : (int64_t)emission->weight->channel_axis);
+    struct i4q_emit_integers stored = i4q_emit_integers(emission);
+    Onnx__NodeProto *node =
+        i4q_emit_node(emission, "DequantizeLinear", output, stored.codes, stored.scale, stored.zero);
+    i4q_emit_int(emission, node, "axis", emission->job->block ? 1 : (int64_t)emission->weight->channel_axis);
     return node;
 }
 
 static void emit(struct i4q_emission *emission)
 {
-    const struct i4q_tensor *shape = &emission->weight->tensor;
     const struct i4q_quantize_job *job = emission->job;
-    const int64_t flat[] = {(int64_t)job->channels, (int64_t)job->inner};
     if (!job->block) {
-        dequantize(emission, shape->dims, shape->rank, NULL);
+        dequantize(emission, NULL);
         return;
     }
-    Onnx__NodeProto *node = dequantize(emission, flat, 2, "blocked");
+    Onnx__NodeProto *node = dequantize(emission, "blocked");
     i4q_emit_int(emission, node, "block_size", (int64_t)job->block);
     i4q_emit_node(emission, "Reshape", NULL, i4q_emit_output(node), i4q_emit_shape(emission), NULL);
 }
 
 static void emit_microsoft(struct i4q_emission *emission)
 {
-    const struct i4q_tensor *shape = &emission->weight->tensor;
-    Onnx__NodeProto *node = dequantize(emission, shape->dims, shape->rank, NULL);
+    Onnx__NodeProto *node = dequantize(emission, NULL);
     if (node)
         node->domain = (char *)MICROSOFT;
 }

@@ -139,6 +139,50 @@ Onnx__NodeProto *i4q_emit_node(struct i4q_emission *emission, const char *op, co
     return add(emission, &emission->nodes, made) ? made : NULL;
 }
 
+struct i4q_emit_integers i4q_emit_integers(struct i4q_emission *emission)
+{
+    const struct i4q_tensor *shape = &emission->weight->tensor;
+    const struct i4q_quantize_job *job = emission->job;
+    const int64_t flat[] = {(int64_t)job->channels, (int64_t)job->inner};
+    const int64_t scales[] = {(int64_t)job->channels, (int64_t)i4q_job_blocks(job)};
+    size_t scale_rank = job->block ? 2 : 1;
+    struct i4q_emit_integers made;
+    made.codes = i4q_emit_codes(emission, "quantized", job->format->type, job->block ? flat : shape->dims,
+                                job->block ? 2 : shape->rank);
+    made.scale = i4q_emit_scales(emission, scales, scale_rank);
+    made.zero = i4q_emit_zero_codes(emission, scales, scale_rank);
+    return made;
+}
+
+static void swap(struct i4q_emission *emission, const Onnx__NodeProto *old, Onnx__NodeProto *made)
+{
+    struct i4q_swap *swap = i4q_arena_alloc(&emission->model->arena, 1, sizeof *swap);
+    if (swap)
+        *swap = (struct i4q_swap){old, made};
+    add(emission, &emission->swaps, swap);
+    for (size_t i = 0; i < old->n_input; i++)
+        add(emission, &emission->unread, old->input[i]);
+    for (size_t i = 0; i < old->n_output; i++)
+        add(emission, &emission->unread, old->output[i]);
+}
+
+Onnx__NodeProto *i4q_emit_swap(struct i4q_emission *emission, const Onnx__NodeProto *old, const char *op,
+                               const char *const *inputs, size_t n, const char *output)
+{
+    Onnx__NodeProto *made =
+        emission->failed ? NULL : i4q_edit_node(emission->model, op, old->name, inputs, n, &output, 1);
+    emission->failed |= !made;
+    if (made)
+        swap(emission, old, made);
+    return made;
+}
+
+void i4q_emit_drop(struct i4q_emission *emission, const Onnx__NodeProto *old)
+{
+    if (!emission->failed)
+        swap(emission, old, NULL);
+}
+
 const char *i4q_emit_output(const Onnx__NodeProto *node)
 {
     return node ? node->output[0] : "";
@@ -153,6 +197,11 @@ void i4q_emit_ints(struct i4q_emission *emission, Onnx__NodeProto *node, const c
                    const int64_t *values, size_t n)
 {
     emission->failed |= !node || !i4q_edit_add_ints(emission->model, node, name, values, n);
+}
+
+void i4q_emit_float(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name, float value)
+{
+    emission->failed |= !node || !i4q_edit_add_float(emission->model, node, name, value);
 }
 
 void i4q_emit_string(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name,

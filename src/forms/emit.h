@@ -26,11 +26,12 @@ struct i4q_emission {
     int64_t opset;            /* of ai.onnx, as the model will be written */
     struct i4q_table *shared; /* constants of the graph: key -> name, see i4q_emit_shared */
 
-    struct i4q_list tensors;   /* Onnx__TensorProto: initializers, where the weight stood */
-    struct i4q_list nodes;     /* Onnx__NodeProto: at the front of the graph; the last makes the weight */
-    struct i4q_list swaps;     /* struct i4q_swap */
-    struct i4q_list functions; /* Onnx__FunctionProto: that the model must have, once each */
-    bool failed;               /* sticky: memory ran out */
+    struct i4q_list tensors; /* Onnx__TensorProto: initializers, where the weight stood */
+    struct i4q_list nodes;   /* Onnx__NodeProto: at the front of the graph; the last makes the weight */
+    struct i4q_list swaps;   /* struct i4q_swap */
+    struct i4q_list unread;  /* const char *: values that may have lost their last reader, see prune.h */
+    unsigned features;       /* bits, of which the form's function is made */
+    bool failed;             /* sticky: memory ran out */
 };
 
 /* ---- blocks. Each does nothing once the emission has failed; names are then "", messages NULL. */
@@ -61,6 +62,20 @@ const char *i4q_emit_shared(struct i4q_emission *emission, const char *key, cons
 Onnx__NodeProto *i4q_emit_node(struct i4q_emission *emission, const char *op, const char *output,
                                const char *a, const char *b, const char *c);
 
+/* The codes as the weight is shaped, with blocks as [channels, inner]; scales and zero points of one a
+ * channel, or a block. The names under which DequantizeLinear has them. */
+struct i4q_emit_integers {
+    const char *codes, *scale, *zero;
+};
+struct i4q_emit_integers i4q_emit_integers(struct i4q_emission *emission);
+
+/* A node with the name of `old`, in its place. */
+Onnx__NodeProto *i4q_emit_swap(struct i4q_emission *emission, const Onnx__NodeProto *old, const char *op,
+                               const char *const *inputs, size_t n, const char *output);
+
+/* The node goes. */
+void i4q_emit_drop(struct i4q_emission *emission, const Onnx__NodeProto *old);
+
 /* Its output. */
 const char *i4q_emit_output(const Onnx__NodeProto *node);
 
@@ -68,6 +83,7 @@ const char *i4q_emit_output(const Onnx__NodeProto *node);
 void i4q_emit_int(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name, int64_t value);
 void i4q_emit_ints(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name,
                    const int64_t *values, size_t n);
+void i4q_emit_float(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name, float value);
 void i4q_emit_string(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name,
                      const char *value);
 

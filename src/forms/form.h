@@ -34,14 +34,20 @@ struct i4q_storage {
     enum i4q_granularity granularity;
     int64_t axis;  /* of the codes, along which scales differ */
     int64_t block; /* elements that share a scale; 0 unless I4Q_BLOCK */
+
+    const char *activation; /* fused into the operator, see fusion.h; NULL: none is */
 };
+
+/* When ONNX Runtime makes floats of the codes: on every run, once at load, or never where our library is. */
+enum i4q_execution { I4Q_DECODES_EVERY_RUN, I4Q_DECODES_ONCE, I4Q_COMPUTES };
 
 struct i4q_form {
     const char *word;   /* as in --decode and in reports; NULL: not chosen by that */
     const char *domain; /* of its nodes, which the model then imports in version 1; NULL: the standard one */
-    bool folds;         /* ONNX Runtime computes the weight once, at load; else on every run */
+    enum i4q_execution execution;
 
-    /* Whether it can hold such a weight. */
+    /* Whether it can hold such a weight; and what is said of the weights that it cannot. NULL: nothing. */
+    const char *unheld;
     bool (*holds)(const struct i4q_weight *weight, const struct i4q_quantize_job *job);
 
     /* Bytes of codes, scales and zero points; needs no numbers: see job.h. */
@@ -54,7 +60,12 @@ struct i4q_form {
     /* Makes what stands for the weight, see emit.h. NULL: such models are read, not written. */
     void (*emit)(struct i4q_emission *emission);
 
-    /* Whether a node that reads what is stored begins a weight of this form. NULL: no node does. */
+    /* A function that the model must have, for the features of all emissions together. NULL: none; it returns
+     * NULL only when memory runs out. */
+    Onnx__FunctionProto *(*function)(struct i4q_model *model, int64_t opset, unsigned features);
+
+    /* Whether a node that reads what is stored begins a weight of this form: a decoder, or the operator
+     * itself where it takes integers. NULL: no node does. */
     bool (*begins)(const Onnx__NodeProto *node);
 
     /* Fills `storage`, of which the name is set, from a weight whose decoder begins this form. Touches no
@@ -65,7 +76,8 @@ struct i4q_form {
 
 /* The rows; ends with NULL. The first is the default. */
 extern const struct i4q_form *const i4q_forms[];
-extern const struct i4q_form i4q_form_dq, i4q_form_dq_microsoft, i4q_form_cast, i4q_form_packed;
+extern const struct i4q_form i4q_form_dq, i4q_form_dq_microsoft, i4q_form_cast, i4q_form_packed,
+    i4q_form_nbits;
 
 /* The first row with this word, and with this domain unless that is NULL; or NULL. */
 const struct i4q_form *i4q_form_find(const char *word, const char *domain);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const struct i4q_form *const i4q_forms[] = {
-    &i4q_form_dq, &i4q_form_dq_microsoft, &i4q_form_cast, &i4q_form_packed, NULL,
+    &i4q_form_dq, &i4q_form_dq_microsoft, &i4q_form_cast, &i4q_form_packed, &i4q_form_nbits, NULL,
 };
 
 static const char STANDARD[] = "ai.onnx";
@@ -70,17 +70,20 @@ void i4q_storage_set_type(struct i4q_storage *storage, int32_t type)
     storage->is_float = dtype && dtype->kind == I4Q_DTYPE_FLOAT;
 }
 
-/* Of any chain of nodes that is none of the forms the kind of codes is all that can be told. */
-static void describe_decoded(struct i4q_arena *arena, const struct i4q_conv *conv,
-                             struct i4q_storage *storage)
+/* The form that begins with the node, or NULL. */
+static const struct i4q_form *find_beginning(const Onnx__NodeProto *node)
 {
-    bool known = false;
     for (const struct i4q_form *const *form = i4q_forms; *form; form++)
-        if ((*form)->begins && (*form)->begins(conv->decoder->proto)) {
-            known = (*form)->recognise(arena, conv, storage);
-            break;
-        }
-    if (!known)
+        if ((*form)->begins && (*form)->begins(node))
+            return *form;
+    return NULL;
+}
+
+/* Of any chain of nodes that is none of the forms the kind of codes is all that can be told. */
+static void describe_begun(const struct i4q_form *form, struct i4q_arena *arena, const struct i4q_conv *conv,
+                           struct i4q_storage *storage)
+{
+    if (!form || !form->recognise(arena, conv, storage))
         *storage = (struct i4q_storage){.name = storage->name,
                                         .is_float = storage->is_float,
                                         .unsound = storage->unsound,
@@ -112,12 +115,15 @@ static void describe_declared(const struct i4q_conv *conv, struct i4q_storage *s
 void i4q_storage_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
 {
     *storage = (struct i4q_storage){.name = OTHER};
-    if (conv->op->integer)
+    const struct i4q_form *own = conv->op->integer ? find_beginning(conv->node->proto) : NULL;
+    if (own)
+        describe_begun(own, arena, conv, storage);
+    else if (conv->op->integer)
         describe_operand(conv, storage);
     else if (conv->source == I4Q_SOURCE_STORED)
         i4q_describe_integers(storage, conv->tensor, NULL, NULL);
     else if (conv->source == I4Q_SOURCE_DECODED)
-        describe_decoded(arena, conv, storage);
+        describe_begun(find_beginning(conv->decoder->proto), arena, conv, storage);
     else
         describe_declared(conv, storage);
 }

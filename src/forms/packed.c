@@ -162,7 +162,7 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
 }
 
 const struct i4q_form i4q_form_packed = {
-    .folds = true,
+    .execution = I4Q_DECODES_ONCE,
     .holds = holds,
     .bytes = bytes,
     .opset = opset,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inspect/comparison.h"
 
+#include "forms/nbits.h"
 #include "forms/reader.h"
 
 #include <inttypes.h>
@@ -138,8 +139,9 @@ struct counterpart {
 static void **find_counterparts(struct comparer *comparer, struct i4q_table *table,
                                 const struct i4q_conv *conv)
 {
-    const char *key =
-        i4q_arena_format(comparer->arena, "%s %s", conv->op->op_type, i4q_node_label(conv->node->proto));
+    const Onnx__NodeProto *node = conv->node->proto;
+    const char *op = i4q_nbits_is(node) ? "Conv" : conv->op->op_type;
+    const char *key = i4q_arena_format(comparer->arena, "%s %s", op, i4q_node_label(node));
     return key ? i4q_table_at(table, key) : NULL;
 }
 
@@ -162,6 +164,65 @@ static bool index_reference(struct comparer *comparer, struct i4q_table *by_name
     return true;
 }
 
+/* ---- Convs that are one node with their activation */
+
+/* Of this value nothing more is to be said. */
+static bool explain(struct comparer *comparer, const char *name)
+{
+    void **slot = i4q_table_at(&comparer->weights, name);
+    if (slot)
+        *slot = (void *)(uintptr_t)(OURS | THEIRS);
+    return slot || i4q_fail_memory(comparer->error);
+}
+
+/* The outputs of a node that went into another, and the constants and copies that it reads. */
+static bool explain_node(struct comparer *comparer, const struct i4q_node *node)
+{
+    for (size_t i = 0; i < node->proto->n_output; i++)
+        if (!explain(comparer, node->proto->output[i]))
+            return false;
+    for (size_t i = 1; i < node->proto->n_input; i++) {
+        const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[i]);
+        bool copy = value && value->producer && i4q_node_is(value->producer->proto, "Identity");
+        bool constant = value && value->producer && i4q_node_is(value->producer->proto, "Constant");
+        bool bound = value && value->initializer && !i4q_node_is(node->proto, "Conv");
+        if ((copy || constant || bound) && !explain(comparer, value->name))
+            return false;
+    }
+    return true;
+}
+
+static bool same_fusion(const struct i4q_fusion *a, const struct i4q_fusion *b)
+{
+    return a->dimensions == b->dimensions && memcmp(a->strides, b->strides, sizeof a->strides) == 0 &&
+           memcmp(a->dilations, b->dilations, sizeof a->dilations) == 0 &&
+           memcmp(a->pads, b->pads, sizeof a->pads) == 0 && a->group == b->group &&
+           a->activation == b->activation && a->alpha == b->alpha && a->beta == b->beta &&
+           strcmp(a->output, b->output) == 0 &&
+           strcmp(a->conv->proto->input[0], b->conv->proto->input[0]) == 0;
+}
+
+static bool compare_fusion(struct comparer *comparer, const struct i4q_inspected *row,
+                           const struct i4q_conv *conv)
+{
+    const struct i4q_storage *storage = &row->storage;
+    const Onnx__NodeProto *node = row->conv->node->proto;
+    struct i4q_fusion ours, theirs;
+    if (!i4q_nbits_is(node))
+        return true;
+    for (size_t i = I4Q_NBITS_CODES; i < I4Q_NBITS_BIAS && i < node->n_input; i++)
+        if (!explain(comparer, node->input[i]))
+            return false;
+    if (!has_shape(storage) || !i4q_nbits_read(row->conv->node, &ours) ||
+        !i4q_fusion_find(conv->node, storage->dims, storage->rank, &theirs) || !same_fusion(&ours, &theirs))
+        return difference(comparer, "node '%s' computes other than its Conv and the activation behind it",
+                          i4q_node_label(node));
+    for (size_t i = 0; i < theirs.n_absorbed; i++)
+        if (!explain_node(comparer, theirs.absorbed[i]))
+            return false;
+    return explain_node(comparer, conv->node) && explain(comparer, ours.output);
+}
+
 static bool compare_weights(struct comparer *comparer)
 {
     struct i4q_table by_name;
@@ -176,7 +237,7 @@ static bool compare_weights(struct comparer *comparer)
         if (!other || !*i4q_node_label(row->conv->node->proto)) /* without a name, and without outputs */
             continue;
         *slot = other->next;
-        if (!compare_weight(comparer, row, other->conv))
+        if (!compare_weight(comparer, row, other->conv) || !compare_fusion(comparer, row, other->conv))
             return false;
     }
     return true;

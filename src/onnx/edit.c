@@ -99,6 +99,34 @@ bool i4q_edit_add_ints(struct i4q_model *model, Onnx__NodeProto *node, const cha
     return true;
 }
 
+bool i4q_edit_add_float(struct i4q_model *model, Onnx__NodeProto *node, const char *name, float value)
+{
+    Onnx__AttributeProto *attribute = add_attribute(model, node, name, ATTRIBUTE_TYPE(FLOAT));
+    if (!attribute)
+        return false;
+    attribute->has_f = true;
+    attribute->f = value;
+    return true;
+}
+
+bool i4q_edit_add_graph(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                        Onnx__GraphProto *graph)
+{
+    Onnx__AttributeProto *attribute = add_attribute(model, node, name, ATTRIBUTE_TYPE(GRAPH));
+    if (attribute)
+        attribute->g = graph;
+    return attribute != NULL;
+}
+
+bool i4q_edit_add_reference(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                            Onnx__AttributeProto__AttributeType type, const char *source)
+{
+    Onnx__AttributeProto *attribute = add_attribute(model, node, name, type);
+    if (attribute)
+        attribute->ref_attr_name = (char *)source;
+    return attribute != NULL;
+}
+
 bool i4q_edit_add_string(struct i4q_model *model, Onnx__NodeProto *node, const char *name, const char *value)
 {
     Onnx__AttributeProto *attribute = add_attribute(model, node, name, ATTRIBUTE_TYPE(STRING));
@@ -249,17 +277,18 @@ static bool is_same_function(const Onnx__FunctionProto *a, const Onnx__FunctionP
            strcmp(i4q_text(a->overload), i4q_text(b->overload)) == 0;
 }
 
-bool i4q_edit_add_function(struct i4q_model *model, Onnx__FunctionProto *function)
+bool i4q_edit_set_function(struct i4q_model *model, Onnx__FunctionProto *function)
 {
     Onnx__ModelProto *proto = model->proto;
     struct i4q_list functions = {0};
+    bool found = false;
     for (size_t i = 0; i < proto->n_functions; i++) {
-        if (is_same_function(proto->functions[i], function))
-            return true;
-        if (!i4q_list_add(&model->arena, &functions, proto->functions[i]))
+        bool same = is_same_function(proto->functions[i], function);
+        if (!i4q_list_add(&model->arena, &functions, same ? function : proto->functions[i]))
             return false;
+        found |= same;
     }
-    if (!i4q_edit_open(model, &proto->base) || !i4q_list_add(&model->arena, &functions, function))
+    if (!i4q_edit_open(model, &proto->base) || (!found && !i4q_list_add(&model->arena, &functions, function)))
         return false;
     proto->functions = (Onnx__FunctionProto **)functions.items;
     proto->n_functions = functions.count;

@@ -21,10 +21,18 @@ bool i4q_edit_add_int(struct i4q_model *model, Onnx__NodeProto *node, const char
                       int64_t value) I4Q_MUST_CHECK;
 bool i4q_edit_add_ints(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
                        const int64_t *values, size_t n) I4Q_MUST_CHECK;
+bool i4q_edit_add_float(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                        float value) I4Q_MUST_CHECK;
+bool i4q_edit_add_graph(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                        Onnx__GraphProto *graph) I4Q_MUST_CHECK;
 bool i4q_edit_add_string(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
                          const char *value) I4Q_MUST_CHECK;
 bool i4q_edit_add_tensor(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
                          Onnx__TensorProto *value) I4Q_MUST_CHECK;
+
+/* In the body of a function: the attribute has the value of the function's attribute `source`. */
+bool i4q_edit_add_reference(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
+                            Onnx__AttributeProto__AttributeType type, const char *source) I4Q_MUST_CHECK;
 
 /* Takes the attribute out of the node, which is open. */
 void i4q_edit_remove_attribute(Onnx__NodeProto *node, const Onnx__AttributeProto *attribute);
@@ -46,7 +54,8 @@ Onnx__TensorProto *i4q_edit_blank_tensor(struct i4q_model *model, const char *na
 enum { I4Q_EXTERNAL_THRESHOLD = 1024 };
 void i4q_edit_follow_layout(Onnx__TensorProto *tensor, const Onnx__TensorProto *original);
 
-/* The same for the one tensor that stands for the original itself: its documentation and metadata go along. */
+/* The same for the one tensor that stands for the original itself: its documentation and metadata go along.
+ */
 void i4q_edit_take_place(Onnx__TensorProto *tensor, const Onnx__TensorProto *original);
 
 /* Adds an initializer to the scope's graph; many cost no more than each alone. */
@@ -56,8 +65,8 @@ bool i4q_edit_add_initializer(struct i4q_model *model, struct i4q_scope *scope,
 /* Imports version 1 of a domain, unless the model imports the domain already. */
 bool i4q_edit_import(struct i4q_model *model, const char *domain) I4Q_MUST_CHECK;
 
-/* Adds a model-local function, unless there is one of that domain, name and overload. */
-bool i4q_edit_add_function(struct i4q_model *model, Onnx__FunctionProto *function) I4Q_MUST_CHECK;
+/* Adds a model-local function, in the place of one of that domain, name and overload if there is one. */
+bool i4q_edit_set_function(struct i4q_model *model, Onnx__FunctionProto *function) I4Q_MUST_CHECK;
 
 bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item) I4Q_MUST_CHECK;
 

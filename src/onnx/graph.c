@@ -235,6 +235,9 @@ static bool index_function(struct indexer *indexer, Onnx__FunctionProto *functio
 bool i4q_model_index(struct i4q_model *model, struct i4q_error *error)
 {
     struct indexer indexer = {model, &model->scopes, &model->nodes, error};
+    model->scopes = NULL;
+    model->nodes = NULL;
+    model->n_values = model->n_nodes = 0;
     i4q_table_init(&model->names, &model->arena);
     i4q_table_init(&model->new_names, &model->arena);
     if (!index_graph(&indexer, NULL, model->proto->graph))

@@ -4,8 +4,8 @@
 
 #include "onnx/model.h"
 
-/* Fills scopes, nodes and names of a model whose messages are complete. I4Q_MODEL: two values of one name, a
- * cycle. */
+/* Fills scopes, nodes and names of a model whose messages are complete, also anew after edits: all that pointed
+ * into the index is then of the past. I4Q_MODEL: two values of one name, a cycle. */
 bool i4q_model_index(struct i4q_model *model, struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Whether the nodes of an indexed model can be computed one after the other, in whatever order they stand.

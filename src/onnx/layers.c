@@ -20,6 +20,14 @@ static const struct i4q_conv_op op_table[] = {
      .channel_axis = 0,
      .least_rank = 3,
      .integer = true},
+    {.domain = "com.int4q",
+     .op_type = "ConvNBits",
+     .weight_input = 1,
+     .scale_input = 2,
+     .zero_input = 3,
+     .channel_axis = 0,
+     .least_rank = 3,
+     .integer = true},
     {.op_type = "ConvTranspose", .weight_input = 1, .channel_axis = 1, .least_rank = 3},
     {.op_type = "Gemm",
      .weight_input = 1,
@@ -118,7 +126,7 @@ static struct i4q_value *first_operand(const struct i4q_value *value)
     return node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
 }
 
-static struct i4q_value *behind_identities(struct i4q_value *value)
+struct i4q_value *i4q_value_behind_identities(struct i4q_value *value)
 {
     for (int i = 0; i < MAX_CHAIN && value->producer && i4q_node_is(value->producer->proto, "Identity");
          i++) {
@@ -215,7 +223,7 @@ static bool find_weight(struct i4q_conv *conv, struct i4q_error *error)
                         node->op_type);
     struct i4q_value *value = i4q_scope_resolve(conv->node->scope, name);
     if (value)
-        value = behind_identities(value);
+        value = i4q_value_behind_identities(value);
     if (!value || !(value->initializer || value->sparse || value->producer || value->is_input))
         return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): nothing defines its weight '%s'",
                         i4q_node_label(node), node->op_type, name);
@@ -233,6 +241,19 @@ static bool decodes_stored(const struct i4q_conv *conv)
     return codes && i4q_value_tensor(codes);
 }
 
+/* Whether the node is part of what one of the operators is for runtimes that do not know it. */
+static bool is_body_of_op(const struct i4q_node *node)
+{
+    const struct i4q_scope *scope = node->scope;
+    while (scope->parent)
+        scope = scope->parent;
+    for (size_t i = 0; scope->function && i < N_OPS; i++)
+        if (op_table[i].domain && strcmp(i4q_text(scope->function->domain), op_table[i].domain) == 0 &&
+            strcmp(i4q_text(scope->function->name), op_table[i].op_type) == 0)
+            return true;
+    return false;
+}
+
 bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
                     size_t *count, struct i4q_error *error)
 {
@@ -245,7 +266,7 @@ bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decod
     *count = 0;
     for (const struct i4q_node *node = model->nodes; node; node = node->next) {
         struct i4q_conv conv = {.node = node, .op = find_op(ops | ops_if_decoded, node->proto)};
-        if (!conv.op)
+        if (!conv.op || is_body_of_op(node))
             continue;
         conv.channel_axis = channel_axis(conv.op, node->proto);
         if (!find_weight(&conv, error))

@@ -49,9 +49,9 @@ struct i4q_conv {
     const struct i4q_node *decoder; /* I4Q_SOURCE_DECODED: the DequantizeLinear or Cast; else NULL */
 };
 
-/* All nodes of the operators `ops` in file order, bodies and functions included, and of `ops_if_decoded`
- * those whose weight is decoded from stored integers; the array is in the model's arena. I4Q_MODEL: one
- * without a weight, or with one that nothing defines. */
+/* All nodes of the operators `ops` in file order, bodies and functions included (but for the function of an
+ * operator of the table), and of `ops_if_decoded` those whose weight is decoded from stored integers; the
+ * array is in the model's arena. I4Q_MODEL: one without a weight, or with one that nothing defines. */
 bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
                     size_t *count, struct i4q_error *error) I4Q_MUST_CHECK;
 
@@ -61,6 +61,9 @@ bool i4q_conv_reads_weight(unsigned ops, const Onnx__NodeProto *node, size_t inp
 /* The dense tensor that a value is stored as: its initializer, or that of the Constant node that makes it; or
  * NULL. */
 Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value);
+
+/* What Identity nodes, however many, copy to the value: the value at their source. */
+struct i4q_value *i4q_value_behind_identities(struct i4q_value *value);
 
 /* How messages call a node: its name, or its first output where it has none. */
 const char *i4q_node_label(const Onnx__NodeProto *node);

@@ -25,7 +25,7 @@ static bool note_blocks(struct i4q_plan *plan)
         bool chosen = weight->recipe->format == plan->target.format;
         kept += !chosen;
         whole += chosen && !weight->job->block;
-        uneven += weight->job->block && weight->form != weight->recipe->form;
+        uneven += weight->job->block && weight->form != weight->recipe->form && !weight->recipe->form->unheld;
     }
     const char *about = i4q_arena_format(&plan->facts->model->arena, "--block %zu", plan->target.block);
     return about &&
@@ -35,6 +35,19 @@ static bool note_blocks(struct i4q_plan *plan)
            note(plan, about, kept, "weights of the kept format stay per channel") &&
            note(plan, about, uneven,
                 "weights are decoded by DequantizeLinear, since it does not divide their rows");
+}
+
+/* Weights that the form asked for cannot hold, where it says which these are. */
+static bool note_forms(struct i4q_plan *plan)
+{
+    const struct i4q_form *wanted = plan->target.form;
+    size_t others = 0;
+    if (!wanted->unheld)
+        return true;
+    for (size_t i = 0; i < plan->n_weights; i++)
+        others += plan->weights[i].recipe && plan->weights[i].form != wanted;
+    const char *about = i4q_arena_format(&plan->facts->model->arena, "--decode %s", wanted->word);
+    return about && note(plan, about, others, wanted->unheld);
 }
 
 /* What the statistics changed beside the codes, and what they could not help. */
@@ -62,5 +75,5 @@ static bool note_calibration(struct i4q_plan *plan)
 
 bool i4q_plan_add_notes(struct i4q_plan *plan)
 {
-    return note_blocks(plan) && note_calibration(plan);
+    return note_blocks(plan) && note_forms(plan) && note_calibration(plan);
 }

@@ -203,13 +203,21 @@ static void print_notes(const struct i4q_plan *plan, FILE *stream)
 }
 
 /* What ONNX Runtime does with the result; DequantizeLinear and plain operators differ. */
-static const char HINT_DQ[] =
-    "hint       ONNX Runtime (1.19 and later) decodes these weights again on every run: small memory, fast\n"
-    "           load. With the session option session.disable_quant_qdq=1, or rewritten with --decode cast,\n"
-    "           it decodes once, at load: float speed and float memory.\n";
-static const char HINT_FOLDED[] =
-    "hint       ONNX Runtime decodes these weights once, at load: float speed and float memory. Written by\n"
-    "           --format int4 --decode dq they stay small in memory and are decoded again on every run.\n";
+static const char *const HINTS[] = {
+    [I4Q_DECODES_EVERY_RUN] = "hint       ONNX Runtime (1.19 and later) decodes these weights again on every "
+                              "run: small memory, fast\n"
+                              "           load. With the session option session.disable_quant_qdq=1, or "
+                              "rewritten with --decode cast,\n"
+                              "           it decodes once, at load: float speed and float memory.\n",
+    [I4Q_DECODES_ONCE] = "hint       ONNX Runtime decodes these weights once, at load: float speed and float "
+                         "memory. Written by\n"
+                         "           --format int4 --decode dq they stay small in memory and are decoded "
+                         "again on every run.\n",
+    [I4Q_COMPUTES] = "hint       with libint4q_ort.so registered ONNX Runtime (1.19 and later) computes from "
+                     "these weights; without it,\n"
+                     "           it runs the function body in the file, as slow as DequantizeLinear: see "
+                     "docs/conv_nbits.md\n",
+};
 
 static const char HINT_MATMUL[] =
     "           DequantizeLinear before Gemm and MatMul becomes MatMulNBits, which may round activations "
@@ -240,11 +248,12 @@ static void print_hint(const struct i4q_plan *plan, FILE *stream)
     if (plan->n_quantized && !plan->target.format->fine && plan->target.method.rounding == I4Q_ROUND_NEAREST)
         fputs(HINT_METHOD, stream);
     const struct i4q_recipe *target = &plan->target;
-    bool folded = target->format->packed || target->form->folds, matmul = false;
+    enum i4q_execution execution = target->format->packed ? I4Q_DECODES_ONCE : target->form->execution;
+    bool matmul = false;
     for (size_t i = 0; i < plan->n_weights; i++)
         matmul |= plan->weights[i].recipe && plan->weights[i].fact->op->greatest_rank == 2;
-    fputs(folded ? HINT_FOLDED : HINT_DQ, stream);
-    if (matmul && !folded)
+    fputs(HINTS[execution], stream);
+    if (matmul && execution == I4Q_DECODES_EVERY_RUN)
         fputs(HINT_MATMUL, stream);
 }
 

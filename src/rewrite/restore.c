@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/half.h"
+#include "forms/nbits.h"
 #include "forms/reader.h"
 #include "onnx/edit.h"
 
@@ -256,7 +257,7 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
     struct restorer restorer = {.model = model, .kernels = kernels, .result = restoration, .error = error};
     i4q_arena_init(&restorer.scratch, model->arena.limit);
     *restoration = (struct i4q_restoration){0};
-    if (!i4q_convs_find(model, 0, i4q_ops_all(), &convs, &count, error))
+    if (!i4q_nbits_expand(model, error) || !i4q_convs_find(model, 0, i4q_ops_all(), &convs, &count, error))
         return false;
     restoration->weights = i4q_arena_alloc(&model->arena, count, sizeof *restoration->weights);
     restorer.fates = i4q_arena_alloc(&model->arena, model->n_values, sizeof *restorer.fates);

@@ -3,6 +3,7 @@
 
 #include "forms/form.h"
 #include "onnx/edit.h"
+#include "onnx/prune.h"
 #include "plan/bias.h"
 
 #include <inttypes.h>
@@ -105,6 +106,18 @@ static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, cons
     return true;
 }
 
+/* What the nodes that gave way were the last to read. */
+static bool prune(struct i4q_model *model, struct i4q_scope *scope, const struct i4q_plan *plan,
+                  const struct i4q_emission *emissions)
+{
+    struct i4q_list unread = {0};
+    for (size_t i = 0; i < plan->n_weights; i++)
+        if (plan->weights[i].recipe && plan->weights[i].fact->value->scope == scope &&
+            !add_all(model, &unread, &emissions[i].unread))
+            return false;
+    return !unread.count || i4q_prune(model, scope->graph, &unread);
+}
+
 /* What stands for the weights that one graph defines; false when memory runs out. */
 static bool emit_weights(struct i4q_model *model, const struct i4q_scope *scope, const struct i4q_plan *plan,
                          int64_t opset, struct i4q_emission *emissions, bool *any)
@@ -128,6 +141,23 @@ static bool emit_weights(struct i4q_model *model, const struct i4q_scope *scope,
     return true;
 }
 
+/* One function a form, for all that its emissions made use of. */
+static bool add_functions(struct i4q_model *model, const struct i4q_plan *plan,
+                          const struct i4q_emission *emissions, int64_t opset)
+{
+    for (const struct i4q_form *const *form = i4q_forms; *form; form++) {
+        unsigned features = 0;
+        for (size_t i = 0; i < plan->n_weights; i++)
+            features |= plan->weights[i].recipe && plan->weights[i].form == *form ? emissions[i].features : 0;
+        if (!features || !(*form)->function)
+            continue;
+        Onnx__FunctionProto *function = (*form)->function(model, opset, features);
+        if (!function || !i4q_edit_set_function(model, function))
+            return false;
+    }
+    return true;
+}
+
 static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset)
 {
     struct i4q_emission *emissions = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *emissions);
@@ -139,14 +169,10 @@ static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan
             return false;
         if (any && (!i4q_edit_open(model, &scope->graph->base) ||
                     !replace_initializers(model, scope, plan, emissions) ||
-                    !replace_nodes(model, scope, plan, emissions)))
+                    !replace_nodes(model, scope, plan, emissions) || !prune(model, scope, plan, emissions)))
             return false;
     }
-    for (size_t i = 0; i < plan->n_weights; i++)
-        for (size_t f = 0; f < emissions[i].functions.count; f++)
-            if (!i4q_edit_add_function(model, emissions[i].functions.items[f]))
-                return false;
-    return true;
+    return add_functions(model, plan, emissions, opset);
 }
 
 /* The domains of the nodes that were made. */

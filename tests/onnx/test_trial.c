@@ -73,7 +73,7 @@ static void edit_the_graph(void)
     assert_true(i4q_edit_import(&model, "com.example"));
     Onnx__FunctionProto *function = i4q_arena_alloc(&model.arena, 1, sizeof *function);
     onnx__function_proto__init(function);
-    assert_true(i4q_edit_add_function(&model, function));
+    assert_true(i4q_edit_set_function(&model, function));
 }
 
 static void edits_are_undone(void **state)

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+/* com.int4q::ConvNBits: Conv, bias and activation as one node that computes from the codes, with a function
+ * body for runtimes that do not know it. docs/conv_nbits.md has what is written. */
+#include "base/checked.h"
+#include "forms/form.h"
+#include "forms/nbits.h"
+#include "forms/recognise.h"
+#include "onnx/fusion.h"
+
+#include <string.h>
+
+enum { OPSET = 21, IR_VERSION = 10, ACCURACY_LEVEL = 4, MAX_DEPTH = 64 };
+
+const char i4q_nbits_domain[] = "com.int4q", i4q_nbits_op[] = "ConvNBits";
+
+bool i4q_nbits_is(const Onnx__NodeProto *node)
+{
+    return strcmp(i4q_text(node->op_type), i4q_nbits_op) == 0 &&
+           strcmp(i4q_text(node->domain), i4q_nbits_domain) == 0;
+}
+
+/* ---- which Convs */
+
+/* A Conv that is to become one node. */
+struct reader {
+    struct i4q_fusion fusion;
+    const char *bias; /* the initializer; "": none */
+};
+
+/* Called for each use of a weight, that of its copies by Identity included; false ends the walk. */
+typedef bool use_fn(void *context, const struct i4q_use *use);
+
+static bool each_use(const struct i4q_value *value, use_fn *each, void *context, int depth)
+{
+    for (const struct i4q_use *use = value->uses; use; use = use->next) {
+        const struct i4q_node *node = use->node;
+        bool copies = i4q_node_is(node->proto, "Identity") && node->proto->n_output == 1 && depth < MAX_DEPTH;
+        const struct i4q_value *copy = copies ? i4q_scope_resolve(node->scope, node->proto->output[0]) : NULL;
+        if (copy ? !each_use(copy, each, context, depth + 1) : !each(context, use))
+            return false;
+    }
+    return true;
+}
+
+/* The initializer that the bias is, itself or behind Identity nodes; "" without one, NULL where it is none.
+ */
+static const char *find_bias(const struct i4q_node *node)
+{
+    const char *name = node->proto->n_input > 2 ? i4q_text(node->proto->input[2]) : "";
+    if (!*name)
+        return "";
+    struct i4q_value *value = i4q_scope_resolve(node->scope, name);
+    if (!value) /* a corrected bias is younger than the index */
+        return name;
+    value = i4q_value_behind_identities(value);
+    return value->initializer && value->scope == node->scope ? value->name : NULL;
+}
+
+static bool make_reader(const struct i4q_weight *weight, const struct i4q_use *use, struct reader *reader)
+{
+    reader->bias = find_bias(use->node);
+    return use->input == 1 && use->node->scope == weight->value->scope && reader->bias &&
+           i4q_fusion_find(use->node, weight->tensor.dims, weight->tensor.rank, &reader->fusion);
+}
+
+static bool check_use(void *context, const struct i4q_use *use)
+{
+    struct reader reader;
+    return make_reader(context, use, &reader);
+}
+
+/* All Convs that read the weight become such nodes, or none does. */
+static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
+{
+    bool width = job->format->bits == 4 || job->format->bits == 8;
+    return !job->format->packed && width && !job->half && weight->op->is_conv &&
+           each_use(weight->value, check_use, (void *)weight, 0);
+}
+
+/* ---- needs */
+
+static size_t bytes(const struct i4q_quantize_job *job)
+{
+    return i4q_job_code_bytes(job) + i4q_job_scale_bytes(job) + i4q_job_zero_bytes(job);
+}
+
+static int64_t opset(const struct i4q_quantize_job *job)
+{
+    return OPSET;
+}
+
+static int64_t ir_version(const struct i4q_quantize_job *job)
+{
+    return IR_VERSION;
+}
+
+/* ---- writing */
+
+struct writer {
+    struct i4q_emission *emission;
+    struct i4q_emit_integers stored;
+};
+
+/* All of them, always: a function has no default for lists, and readers need not know those of the others. */
+static void add_attributes(struct i4q_emission *to, Onnx__NodeProto *node, const struct i4q_fusion *fusion)
+{
+    const struct i4q_tensor *weight = &to->weight->tensor;
+    const struct i4q_quantize_job *job = to->job;
+    i4q_emit_ints(to, node, "weight_shape", weight->dims, weight->rank);
+    i4q_emit_ints(to, node, "strides", fusion->strides, fusion->dimensions);
+    i4q_emit_ints(to, node, "dilations", fusion->dilations, fusion->dimensions);
+    i4q_emit_ints(to, node, "pads", fusion->pads, 2 * fusion->dimensions);
+    i4q_emit_int(to, node, "group", fusion->group);
+    i4q_emit_int(to, node, "bits", job->format->bits);
+    i4q_emit_int(to, node, "axis", job->block ? 1 : 0);
+    i4q_emit_int(to, node, "block_size", (int64_t)job->block);
+    i4q_emit_int(to, node, "accuracy_level", ACCURACY_LEVEL);
+    i4q_emit_int(to, node, "activation", fusion->activation);
+    i4q_emit_float(to, node, "alpha", fusion->alpha);
+    i4q_emit_float(to, node, "beta", fusion->beta);
+    i4q_emit_float(to, node, "input_scale", 0);
+    i4q_emit_int(to, node, "input_zero_point", 0);
+}
+
+/* It stands where the Conv stood and makes what the last of the nodes made. */
+static bool write_reader(void *context, const struct i4q_use *use)
+{
+    struct writer *writer = context;
+    struct i4q_emission *emission = writer->emission;
+    struct reader reader;
+    if (!make_reader(emission->weight, use, &reader))
+        return true;
+    const Onnx__NodeProto *conv = use->node->proto;
+    const char *inputs[] = {conv->input[0], writer->stored.codes, writer->stored.scale, writer->stored.zero,
+                            reader.bias};
+    Onnx__NodeProto *made = i4q_emit_swap(emission, conv, i4q_nbits_op, inputs, 5, reader.fusion.output);
+    if (made)
+        made->domain = (char *)i4q_nbits_domain;
+    add_attributes(emission, made, &reader.fusion);
+    for (size_t i = 0; i < reader.fusion.n_absorbed; i++)
+        i4q_emit_drop(emission, reader.fusion.absorbed[i]->proto);
+    emission->features |= 1u << reader.fusion.activation;
+    return !emission->failed;
+}
+
+static void emit(struct i4q_emission *emission)
+{
+    struct writer writer = {emission, i4q_emit_integers(emission)};
+    each_use(emission->weight->value, write_reader, &writer, 0);
+}
+
+/* ---- reading */
+
+static int64_t int_attribute(const Onnx__NodeProto *node, const char *name)
+{
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
+    return attribute ? attribute->i : 0;
+}
+
+static bool read_ints(const Onnx__NodeProto *node, const char *name, size_t n, int64_t *out)
+{
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
+    if (!attribute || attribute->n_ints != n)
+        return false;
+    memcpy(out, attribute->ints, n * sizeof *out);
+    return true;
+}
+
+static float float_attribute(const Onnx__NodeProto *node, const char *name)
+{
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
+    return attribute ? attribute->f : 0;
+}
+
+bool i4q_nbits_read(const struct i4q_node *node, struct i4q_fusion *fusion)
+{
+    const Onnx__NodeProto *proto = node->proto;
+    const Onnx__AttributeProto *shape = i4q_node_attribute(proto, "weight_shape"),
+                               *group = i4q_node_attribute(proto, "group");
+    int64_t activation = int_attribute(proto, "activation");
+    size_t dimensions = shape ? shape->n_ints - 2 : 0;
+    *fusion = (struct i4q_fusion){.conv = node, .dimensions = dimensions, .group = group ? group->i : 1};
+    if ((dimensions != 1 && dimensions != 2) || proto->n_output != 1 || activation < 0 ||
+        activation >= I4Q_ACTIVATIONS)
+        return false;
+    fusion->activation = (enum i4q_activation)activation;
+    fusion->alpha = float_attribute(proto, "alpha");
+    fusion->beta = float_attribute(proto, "beta");
+    fusion->output = proto->output[0];
+    return read_ints(proto, "strides", dimensions, fusion->strides) &&
+           read_ints(proto, "dilations", dimensions, fusion->dilations) &&
+           read_ints(proto, "pads", 2 * dimensions, fusion->pads);
+}
+
+/* The shape that the attribute tells, where it is one. */
+static bool read_shape(const Onnx__NodeProto *node, struct i4q_storage *storage)
+{
+    const Onnx__AttributeProto *shape = i4q_node_attribute(node, "weight_shape");
+    size_t count = 1;
+    if (!shape || shape->n_ints < 3)
+        return false;
+    for (size_t i = 0; i < shape->n_ints; i++)
+        if (shape->ints[i] < 1 || !i4q_mul_size(count, (size_t)shape->ints[i], &count))
+            return false;
+    storage->dims = shape->ints;
+    storage->rank = shape->n_ints;
+    storage->count = count;
+    return true;
+}
+
+/* Inputs: X, codes, scales, zero points, bias. */
+static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
+{
+    const Onnx__NodeProto *node = conv->node->proto;
+    int64_t activation = int_attribute(node, "activation");
+    bool known = read_shape(node, storage);
+    storage->is_dequantize = true;
+    storage->axis = int_attribute(node, "axis");
+    storage->block = int_attribute(node, "block_size");
+    storage->activation = activation > 0 && activation < I4Q_ACTIVATIONS
+                              ? i4q_activation_name((enum i4q_activation)activation)
+                              : NULL;
+    i4q_describe_integers(storage, conv->tensor, i4q_input_tensor(conv->node, 2),
+                          i4q_input_tensor(conv->node, 3));
+    return known;
+}
+
+/* Nodes that the model had before count too. */
+static Onnx__FunctionProto *function(struct i4q_model *model, int64_t version, unsigned features)
+{
+    for (const struct i4q_node *node = model->nodes; node; node = node->next) {
+        const Onnx__AttributeProto *activation =
+            i4q_nbits_is(node->proto) ? i4q_node_attribute(node->proto, "activation") : NULL;
+        if (i4q_nbits_is(node->proto))
+            features |= 1u << (activation ? activation->i & 7 : 0);
+    }
+    return i4q_nbits_function(model, version, features);
+}
+
+const struct i4q_form i4q_form_nbits = {
+    .word = "nbits",
+    .domain = i4q_nbits_domain,
+    .execution = I4Q_COMPUTES,
+    .unheld = "weights keep DequantizeLinear: they are FLOAT16, of more than two dimensions, of a Conv whose "
+              "padding depends "
+              "on its input's size, or not of the same graph as the Conv",
+    .holds = holds,
+    .bytes = bytes,
+    .opset = opset,
+    .ir_version = ir_version,
+    .emit = emit,
+    .function = function,
+    .begins = i4q_nbits_is,
+    .recognise = recognise,
+};
