@@ -11,7 +11,7 @@ from helpers import INT4Q, make_model, run_int4q, skip_sanitized, tensor, value
 from onnx import helper
 
 from int4q.lab.commands import bench, bench_runtime, make_sized, other_tools
-from int4q.lab.experiment import rivals
+from int4q.lab.experiment import rivals, static8
 
 
 def bench_results(folder, *options):
@@ -84,20 +84,45 @@ def test_unknown_names(tmp_path, capsys, main, option):
     assert "'giant'" in capsys.readouterr().err
 
 
+def runtime_model(folder):
+    """Two Convs, one of them behind what is quantized, and a tail."""
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="first"), helper.make_node("Sigmoid", ["c"], ["s"], name="gate"),
+             helper.make_node("Conv", ["s", "v"], ["d"], name="last"), helper.make_node("Softmax", ["d"], ["y"], name="tail")]
+    inputs = [value("x", "batch", 3, 6, 6)]
+    onnx.save(make_model(nodes, [tensor("w", 64, 3, 3, 3), tensor("v", 8, 64, 1, 1)], inputs=inputs), folder / "m.onnx")
+    return str(folder / "m.onnx")
+
+
+def bench_rows(folder, model, *args):
+    bench_runtime.main(["--int4q", INT4Q, "--dir", str(folder / "work"), "--model", model, "-n", "1", "--runs", "2",
+                        "--json", str(folder / "out.json"), *args])
+    assert not os.listdir(folder / "work")
+    with open(folder / "out.json", encoding="utf-8") as file:
+        return json.load(file)
+
+
 def test_bench_runtime(tmp_path, capsys):
-    conv = helper.make_node("Conv", ["x", "w"], ["y"])
-    onnx.save(make_model([conv], [tensor("w", 64, 3, 3, 3)], inputs=[value("x", "batch", 3, 6, 6)]), tmp_path / "m.onnx")
-    forms = ["float", "float, no arena", "int4, disable_quant_qdq", "int4, optimized and saved by ONNX Runtime"]
-    bench_runtime.main(["--int4q", INT4Q, "--dir", str(tmp_path / "work"), "--model", str(tmp_path / "m.onnx"), "-n", "1",
-                        "--runs", "2", "--threads", "1", "--only", ";".join(forms), "--json", str(tmp_path / "out.json")])
-    assert not os.listdir(tmp_path / "work")
-    with open(tmp_path / "out.json", encoding="utf-8") as file:
-        rows = {row["name"]: row for row in json.load(file)}
-    assert list(rows) == forms and all(0 < row["least"] <= row["latency"] and row["load"] > 0 for row in rows.values())
+    model = runtime_model(tmp_path)
+    forms = ["float", "W8A8", "float, no arena", "int4, disable_quant_qdq", "int4, optimized and saved by ONNX Runtime"]
+    found = bench_rows(tmp_path, model, "--only", ";".join(forms), "--threads", "1,2", "--also", model)
+    assert [(row["name"], row["threads"]) for row in found] == [(name, n) for n in (1, 2) for name in [*forms, "m.onnx"]]
+    rows = {row["name"]: row for row in found}
+    assert all(0 < row["least"] <= row["latency"] and row["load"] > 0 and row["rss"] >= row["loaded"] for row in found)
     stored = {name: rows[name]["bytes"] for name in forms}
     assert stored["int4, disable_quant_qdq"] < stored["float"] < 2 * stored["int4, optimized and saved by ONNX Runtime"]
-    assert rows["float"]["bytes"] == os.path.getsize(tmp_path / "m.onnx")
-    assert "/ float" in capsys.readouterr().out
+    assert rows["float"]["bytes"] == os.path.getsize(model) == rows["m.onnx"]["bytes"]
+    assert "x float" in capsys.readouterr().out
+
+
+def test_static_baseline_leaves_the_tail(tmp_path):
+    static8.make_static8(runtime_model(tmp_path), str(tmp_path / "q.onnx"))
+    made = onnx.load(tmp_path / "q.onnx").graph
+    maker = {name: node for node in made.node for name in node.output}
+    assert maker["y"].name == "tail"  # nothing behind it
+    convs = [node for node in made.node if node.op_type == "Conv"]
+    assert len(convs) == 2 and all(maker[name].op_type == "DequantizeLinear" for node in convs for name in node.input)
+    tail = static8.float_nodes(onnx.load(tmp_path / "m.onnx").graph)
+    assert tail == ["tail"]
 
 
 def test_other_tools(tmp_path, capsys, monkeypatch):
