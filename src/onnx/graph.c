@@ -61,6 +61,7 @@ static bool index_initializers(struct indexer *indexer, struct i4q_scope *scope,
         if (value->initializer)
             return defined_twice(indexer, "initializers", name);
         value->initializer = graph->initializer[i];
+        value->is_constant = true;
     }
     for (size_t i = 0; i < graph->n_sparse_initializer; i++) {
         const Onnx__TensorProto *values = graph->sparse_initializer[i]->values;
@@ -71,6 +72,7 @@ static bool index_initializers(struct indexer *indexer, struct i4q_scope *scope,
         if (value->initializer || value->sparse)
             return defined_twice(indexer, "initializers", name);
         value->sparse = graph->sparse_initializer[i];
+        value->is_constant = true;
     }
     return true;
 }
@@ -112,18 +114,18 @@ static bool index_outputs(struct indexer *indexer, struct i4q_scope *scope, cons
 }
 
 /* All nodes of a scope, before any of their inputs: files need not be sorted. */
-static struct i4q_node *index_nodes(struct indexer *indexer, struct i4q_scope *scope,
-                                    Onnx__NodeProto **protos, size_t n)
+static bool index_nodes(struct indexer *indexer, struct i4q_scope *scope, Onnx__NodeProto **protos, size_t n)
 {
-    struct i4q_node *nodes = i4q_arena_alloc(&indexer->model->arena, n, sizeof *nodes);
-    if (!nodes)
-        i4q_fail_memory(indexer->error);
-    for (size_t i = 0; nodes && i < n; i++) {
-        nodes[i] = (struct i4q_node){.proto = protos[i], .scope = scope};
-        if (!index_outputs(indexer, scope, &nodes[i]))
-            return NULL;
+    scope->nodes = i4q_arena_alloc(&indexer->model->arena, n, sizeof *scope->nodes);
+    if (!scope->nodes)
+        return i4q_fail_memory(indexer->error);
+    scope->n_nodes = n;
+    for (size_t i = 0; i < n; i++) {
+        scope->nodes[i] = (struct i4q_node){.proto = protos[i], .scope = scope};
+        if (!index_outputs(indexer, scope, &scope->nodes[i]))
+            return false;
     }
-    return nodes;
+    return true;
 }
 
 static bool index_inputs(struct indexer *indexer, const struct i4q_node *node)
@@ -172,13 +174,14 @@ static bool index_bodies(struct indexer *indexer, const struct i4q_node *node)
     return true;
 }
 
-static bool index_uses(struct indexer *indexer, struct i4q_node *nodes, size_t n)
+static bool index_uses(struct indexer *indexer, struct i4q_scope *scope)
 {
-    for (size_t i = 0; i < n; i++) {
-        *indexer->last_node = &nodes[i];
-        indexer->last_node = &nodes[i].next;
-        nodes[i].index = indexer->model->n_nodes++;
-        if (!index_inputs(indexer, &nodes[i]) || !index_bodies(indexer, &nodes[i]))
+    for (size_t i = 0; i < scope->n_nodes; i++) {
+        struct i4q_node *node = &scope->nodes[i];
+        *indexer->last_node = node;
+        indexer->last_node = &node->next;
+        node->index = indexer->model->n_nodes++;
+        if (!index_inputs(indexer, node) || !index_bodies(indexer, node))
             return false;
     }
     return true;
@@ -209,10 +212,10 @@ static bool index_graph(struct indexer *indexer, const struct i4q_node *holder, 
     if (!index_initializers(indexer, scope, graph) ||
         !index_types(indexer, scope, graph->input, graph->n_input, true, false))
         return false;
-    struct i4q_node *nodes = index_nodes(indexer, scope, graph->node, graph->n_node);
-    return nodes && index_types(indexer, scope, graph->value_info, graph->n_value_info, false, false) &&
+    return index_nodes(indexer, scope, graph->node, graph->n_node) &&
+           index_types(indexer, scope, graph->value_info, graph->n_value_info, false, false) &&
            index_types(indexer, scope, graph->output, graph->n_output, false, true) &&
-           index_uses(indexer, nodes, graph->n_node);
+           index_uses(indexer, scope);
 }
 
 static bool index_function(struct indexer *indexer, Onnx__FunctionProto *function)
@@ -227,9 +230,9 @@ static bool index_function(struct indexer *indexer, Onnx__FunctionProto *functio
             return false;
         value->is_input = true;
     }
-    struct i4q_node *nodes = index_nodes(indexer, scope, function->node, function->n_node);
-    return nodes && index_types(indexer, scope, function->value_info, function->n_value_info, false, false) &&
-           index_uses(indexer, nodes, function->n_node);
+    return index_nodes(indexer, scope, function->node, function->n_node) &&
+           index_types(indexer, scope, function->value_info, function->n_value_info, false, false) &&
+           index_uses(indexer, scope);
 }
 
 bool i4q_model_index(struct i4q_model *model, struct i4q_error *error)
@@ -245,7 +248,7 @@ bool i4q_model_index(struct i4q_model *model, struct i4q_error *error)
     for (size_t i = 0; i < model->proto->n_functions; i++)
         if (!index_function(&indexer, model->proto->functions[i]))
             return false;
-    return i4q_model_check_order(model, error);
+    return i4q_model_sort(model, error);
 }
 
 struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *name)

@@ -8,8 +8,8 @@
  * into the index is then of the past. I4Q_MODEL: two values of one name, a cycle. */
 bool i4q_model_index(struct i4q_model *model, struct i4q_error *error) I4Q_MUST_CHECK;
 
-/* Whether the nodes of an indexed model can be computed one after the other, in whatever order they stand.
- * I4Q_MODEL: some wait for each other. */
-bool i4q_model_check_order(const struct i4q_model *model, struct i4q_error *error) I4Q_MUST_CHECK;
+/* Fills `sorted` of an indexed model, and `is_constant` of its values. I4Q_MODEL: some nodes wait for each
+ * other. */
+bool i4q_model_sort(struct i4q_model *model, struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

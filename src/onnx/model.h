@@ -49,6 +49,7 @@ struct i4q_value {
     Onnx__SparseTensorProto *sparse;
     const struct i4q_node *producer;
     uint32_t index;              /* of the model's values: for tables of what somebody knows about each */
+    bool is_constant;            /* stored, or made by nodes of stored values alone */
     bool is_input;               /* listed in graph.input, or a formal input of a function */
     bool is_output;              /* listed in the outputs of a graph or function */
     const Onnx__TypeProto *type; /* from graph.input, graph.output or value_info; NULL when unknown */
@@ -69,7 +70,9 @@ struct i4q_scope {
     const struct i4q_node *holder; /* the node that holds it, if it has a parent */
     Onnx__GraphProto *graph;       /* NULL for a function */
     Onnx__FunctionProto *function; /* NULL for a graph */
-    struct i4q_table values;       /* name -> struct i4q_value */
+    struct i4q_node *nodes;        /* [n_nodes] its own, in file order */
+    size_t n_nodes;
+    struct i4q_table values; /* name -> struct i4q_value */
     struct i4q_list
         initializers;       /* of the graph, while there is room for more: see i4q_edit_add_initializer */
     struct i4q_scope *next; /* all scopes of the model, in file order, a parent before its children */
@@ -81,8 +84,10 @@ struct i4q_model {
     struct i4q_external external; /* the files with its external data */
     struct i4q_arena arena;
     Onnx__ModelProto *proto;
-    struct i4q_scope *scopes;     /* the main graph, linked to all others */
-    const struct i4q_node *nodes; /* the first node, linked to all others */
+    struct i4q_scope *scopes;       /* the main graph, linked to all others */
+    const struct i4q_node *nodes;   /* the first node, linked to all others */
+    const struct i4q_node **sorted; /* [n_nodes] each behind those that it reads from; of a body, behind all
+                                       of the graph that holds it */
     uint32_t n_values, n_nodes;
     atomic_size_t unreleased;   /* see i4q_model_release */
     struct i4q_table names;     /* every value and node name of the model, bodies and functions included */

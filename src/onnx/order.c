@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Nodes can be computed when all that they read, also within their bodies, has been (Kahn 1962). */
+/* The order in which nodes can be computed: each behind all that it reads, also within its bodies (Kahn
+ * 1962); and the values that need no computing, since they are always the same. */
 #include "onnx/graph.h"
 
 #include "onnx/layers.h"
 
+#include <string.h>
+
 struct sorter {
     uint32_t *waits; /* by a node's index: for how many of its reads the producer is still to come */
-    const struct i4q_node **ready; /* nodes that wait for nothing: those before `done` have been computed */
-    size_t n_ready, done;
+    const struct i4q_node **sorted;
+    size_t n_sorted, done; /* those behind `done` wait for nothing any more, but have told nobody yet */
 };
+
+/* ---- order */
 
 typedef void each_fn(struct sorter *sorter, const struct i4q_node *node);
 
@@ -35,18 +40,18 @@ static void wait_more(struct sorter *sorter, const struct i4q_node *reader)
 static void wait_less(struct sorter *sorter, const struct i4q_node *reader)
 {
     if (--sorter->waits[reader->index] == 0)
-        sorter->ready[sorter->n_ready++] = reader;
+        sorter->sorted[sorter->n_sorted++] = reader;
 }
 
-static void compute_all(struct sorter *sorter, const struct i4q_model *model)
+static void sort_scope(struct sorter *sorter, const struct i4q_scope *scope)
 {
-    for (const struct i4q_node *node = model->nodes; node; node = node->next)
-        each_reader(sorter, node, wait_more);
-    for (const struct i4q_node *node = model->nodes; node; node = node->next)
-        if (!sorter->waits[node->index])
-            sorter->ready[sorter->n_ready++] = node;
-    while (sorter->done < sorter->n_ready)
-        each_reader(sorter, sorter->ready[sorter->done++], wait_less);
+    for (size_t i = 0; i < scope->n_nodes; i++)
+        each_reader(sorter, &scope->nodes[i], wait_more);
+    for (size_t i = 0; i < scope->n_nodes; i++)
+        if (!sorter->waits[scope->nodes[i].index])
+            sorter->sorted[sorter->n_sorted++] = &scope->nodes[i];
+    while (sorter->done < sorter->n_sorted)
+        each_reader(sorter, sorter->sorted[sorter->done++], wait_less);
 }
 
 static bool refuse(const struct sorter *sorter, const struct i4q_model *model, struct i4q_error *error)
@@ -57,22 +62,61 @@ static bool refuse(const struct sorter *sorter, const struct i4q_model *model, s
     return i4q_fail(error, I4Q_MODEL,
                     "node '%s' (%s): it is in a cycle, or behind one: %zu of %u nodes wait for each other",
                     i4q_node_label(node->proto), i4q_text(node->proto->op_type),
-                    model->n_nodes - sorter->done, (unsigned)model->n_nodes);
+                    model->n_nodes - sorter->n_sorted, (unsigned)model->n_nodes);
 }
 
-bool i4q_model_check_order(const struct i4q_model *model, struct i4q_error *error)
+/* ---- constants */
+
+static bool holds_bodies(const Onnx__NodeProto *node)
 {
-    struct sorter sorter = {0};
-    struct i4q_arena arena;
-    i4q_arena_init(&arena, model->arena.limit);
-    sorter.waits = i4q_arena_alloc(&arena, model->n_nodes, sizeof *sorter.waits);
-    sorter.ready = i4q_arena_alloc(&arena, model->n_nodes, sizeof *sorter.ready);
-    bool ok = sorter.waits && sorter.ready;
-    if (ok)
-        compute_all(&sorter, model);
-    else
+    for (size_t i = 0; i < node->n_attribute; i++)
+        if (node->attribute[i]->g || node->attribute[i]->n_graphs)
+            return true;
+    return false;
+}
+
+/* Of what reads nothing, only Constant is known to make the same each time. */
+static bool makes_constants(const struct i4q_node *node)
+{
+    bool any = i4q_node_is(node->proto, "Constant");
+    for (size_t i = 0; i < node->proto->n_input; i++) {
+        const char *name = node->proto->input[i];
+        const struct i4q_value *value = *name ? i4q_scope_resolve(node->scope, name) : NULL;
+        if (*name && (!value || !value->is_constant))
+            return false;
+        any |= *name != '\0';
+    }
+    return any && !holds_bodies(node->proto);
+}
+
+static void find_constants(const struct i4q_model *model)
+{
+    for (size_t i = 0; i < model->n_nodes; i++) {
+        const struct i4q_node *node = model->sorted[i];
+        bool constant = makes_constants(node);
+        for (size_t k = 0; k < node->proto->n_output; k++) {
+            struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->output[k]);
+            if (value)
+                value->is_constant |= constant;
+        }
+    }
+}
+
+bool i4q_model_sort(struct i4q_model *model, struct i4q_error *error)
+{
+    struct i4q_arena scratch;
+    i4q_arena_init(&scratch, model->arena.limit);
+    struct sorter sorter = {.waits = i4q_arena_alloc(&scratch, model->n_nodes, sizeof *sorter.waits)};
+    model->sorted = sorter.sorted = i4q_arena_alloc(&model->arena, model->n_nodes, sizeof *model->sorted);
+    bool ok = sorter.waits && sorter.sorted;
+    for (const struct i4q_scope *scope = model->scopes; ok && scope; scope = scope->next)
+        sort_scope(&sorter, scope);
+    if (!ok)
         i4q_fail_memory(error);
-    ok = ok && (sorter.done == model->n_nodes || refuse(&sorter, model, error));
-    i4q_arena_free(&arena);
+    else if (sorter.n_sorted < model->n_nodes)
+        ok = refuse(&sorter, model, error);
+    else
+        find_constants(model);
+    i4q_arena_free(&scratch);
     return ok;
 }

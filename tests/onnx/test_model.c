@@ -178,6 +178,35 @@ static void uses_are_found_across_bodies(void **state)
                   "node 'If': its attribute 'then_branch' holds a graph, but has type 7");
 }
 
+/* Whatever the order in the file. x is an initializer here, and what nothing defines is no constant. */
+static void nodes_are_sorted_and_constants_known(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const values[] = {"x", "a", "b", "c", "d", "r", "s"};
+    static const bool constant[] = {true, true, true, false, false, false, false};
+    add_initializer(f, "x", "payload");
+    add_node(f, "Mul", "c", "d");
+    add_node(f, "Add", "a", "b");
+    add_node(f, "Sub", "nothing", "c");
+    add_node(f, "Neg", "", "a");
+    add_node(f, "Random", "", "r")->n_input = 0;
+    add_node(f, "Div", "r", "s");
+    assert_loads(f);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        if (i4q_scope_resolve(f->model.scopes, values[i])->is_constant != constant[i])
+            fail_msg("%s", values[i]);
+    size_t place[6];
+    assert_int_equal(f->model.n_nodes, 6);
+    for (size_t i = 0; i < 6; i++)
+        place[f->model.sorted[i]->index] = i;
+    assert_true(place[2] < place[0] && place[3] < place[1] && place[4] < place[5]);
+    add_node(f, "Max", "f", "e");
+    add_node(f, "Min", "e", "f");
+    assert_false(load(f));
+    assert_failed(f->error, I4Q_MODEL,
+                  "node 'Max' (Max): it is in a cycle, or behind one: 2 of 8 nodes wait for each other");
+}
+
 static void new_names_are_free(void **state)
 {
     struct fixture *f = *state;
@@ -263,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unchanged_models_are_written_as_they_were, setup, teardown),
         cmocka_unit_test_setup_teardown(stored_models_are_written_as_they_were, setup, teardown),
         cmocka_unit_test_setup_teardown(uses_are_found_across_bodies, setup, teardown),
+        cmocka_unit_test_setup_teardown(nodes_are_sorted_and_constants_known, setup, teardown),
         cmocka_unit_test_setup_teardown(new_names_are_free, setup, teardown),
         cmocka_unit_test_setup_teardown(new_names_are_found_soon, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_models_are_refused, setup, teardown),

@@ -127,35 +127,24 @@ static int32_t type_of_inputs(const struct i4q_node *node, const struct i4q_opse
     return type;
 }
 
-/* Whether a type was found that was not known before. */
-static bool set_types(const struct i4q_node *node)
+static void set_types(const struct i4q_node *node)
 {
     const Onnx__NodeProto *proto = node->proto;
-    bool changed = false;
     const struct i4q_opset_operator *known =
         i4q_is_standard_domain(proto->domain) ? i4q_opset_find(i4q_text(proto->op_type)) : NULL;
     int32_t common = known ? type_of_inputs(node, known) : 0;
     for (size_t i = 0; known && i < proto->n_output; i++) {
         struct i4q_value *value = i4q_scope_resolve(node->scope, proto->output[i]);
-        int32_t told = told_type(proto, i), type = told ? told : i == 0 || known->every_output ? common : 0;
-        if (!value || value->element_type == type)
-            continue;
-        value->element_type = type;
-        changed = true;
+        int32_t told = told_type(proto, i);
+        if (value)
+            value->element_type = told ? told : i == 0 || known->every_output ? common : 0;
     }
-    return changed;
 }
 
-/* Nodes stand behind those that they read from, but files exist in which some do not. */
 void i4q_opset_find_types(struct i4q_model *model)
 {
-    enum { MAX_PASSES = 16 };
-    bool changed = true;
-    for (int pass = 0; changed && pass < MAX_PASSES; pass++) {
-        changed = false;
-        for (const struct i4q_node *node = model->nodes; node; node = node->next)
-            changed |= set_types(node);
-    }
+    for (size_t i = 0; i < model->n_nodes; i++)
+        set_types(model->sorted[i]);
 }
 
 int32_t i4q_up_type(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
