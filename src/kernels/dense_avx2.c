@@ -11,7 +11,6 @@ typedef __m256i partial;
 typedef __m256i quads;
 #define PRODUCT(sum, x, w) _mm256_add_epi16(sum, _mm256_maddubs_epi16(x, w))
 #define widen(sum, shift)  ((ints)_mm256_madd_epi16(sum, _mm256_set1_epi16((int16_t)(1 << (shift)))))
-#define PIN(x)             __asm__ volatile("" : "+x"(x))
 
 static inline __m256i spread(const int8_t *weights)
 {

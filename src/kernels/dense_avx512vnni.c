@@ -11,7 +11,6 @@ typedef __m512i partial;
 typedef __m512i quads;
 #define PRODUCT(sum, x, w) _mm512_dpbusd_epi32(sum, x, w)
 #define widen(sum, shift)  ((ints)_mm512_slli_epi32(sum, shift))
-#define PIN(x)             __asm__ volatile("" : "+v"(x))
 
 static inline __m512i spread(const int8_t *weights)
 {

@@ -11,7 +11,6 @@ typedef __m256i partial;
 typedef __m256i quads;
 #define PRODUCT(sum, x, w) _mm256_dpbusd_avx_epi32(sum, x, w)
 #define widen(sum, shift)  ((ints)_mm256_slli_epi32(sum, (int)(shift)))
-#define PIN(x)             __asm__ volatile("" : "+x"(x))
 
 static inline __m256i spread(const int8_t *weights)
 {

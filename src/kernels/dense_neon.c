@@ -16,7 +16,6 @@ typedef int8x16_t quads;
             vmlal_s8((sum).val[0], vget_low_s8(x), vget_low_s8(w)), vmlal_high_s8((sum).val[1], x, w)        \
         }                                                                                                    \
     }
-#define PIN(x)
 
 static inline int32x4_t shifted_sums(partial sum, unsigned shift)
 {

@@ -11,7 +11,6 @@ typedef int32x4_t partial;
 typedef int8x16_t quads;
 #define PRODUCT(sum, x, w) vdotq_s32(sum, x, w)
 #define widen(sum, shift)  ((ints)vshlq_s32(sum, vdupq_n_s32((int32_t)(shift))))
-#define PIN(x)             __asm__ volatile("" : "+w"(x))
 
 static inline quads spread(const int8_t *weights)
 {

@@ -7,7 +7,6 @@
 enum { PAIRS = 16, ORIGIN = 0 };
 typedef int16_t shorts __attribute__((vector_size(32)));
 typedef __m256i pixels, weights;
-#define PIN(x) __asm__ volatile("" : "+x"(x))
 
 static inline pixels load_pixels(const uint8_t *source)
 {

@@ -7,7 +7,6 @@
 enum { PAIRS = 32, ORIGIN = 0 };
 typedef int16_t shorts __attribute__((vector_size(64)));
 typedef __m512i pixels, weights;
-#define PIN(x) __asm__ volatile("" : "+v"(x))
 
 static inline pixels load_pixels(const uint8_t *source)
 {

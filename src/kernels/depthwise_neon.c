@@ -7,7 +7,6 @@
 enum { PAIRS = 8, ORIGIN = 128 };
 typedef int16_t shorts __attribute__((vector_size(16)));
 typedef int8x8x2_t pixels, weights;
-#define PIN(x) __asm__ volatile("" : "+w"(x))
 
 static inline pixels load_pixels(const uint8_t *source)
 {

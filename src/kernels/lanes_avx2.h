@@ -45,4 +45,7 @@ static inline words most_unsigned(words a, words b)
     return (words)_mm256_max_epu32((__m256i)a, (__m256i)b);
 }
 
+/* Keeps a register where it is, and its computation where it stands: see dense_vector.h. */
+#define PIN(x) __asm__ volatile("" : "+x"(x))
+
 #endif

@@ -45,4 +45,11 @@ static inline words most_unsigned(words a, words b)
     return (words)_mm512_max_epu32((__m512i)a, (__m512i)b);
 }
 
+/* Keeps a register where it is, and its computation where it stands: see dense_vector.h. */
+#if defined(__AVX512F__) /* tests emulate it */
+#define PIN(x) __asm__ volatile("" : "+v"(x))
+#else
+#define PIN(x)
+#endif
+
 #endif

@@ -46,4 +46,7 @@ static inline words most_unsigned(words a, words b)
     return (words)vmaxq_u32((uint32x4_t)a, (uint32x4_t)b);
 }
 
+/* Keeps a register where it is, and its computation where it stands: see dense_vector.h. */
+#define PIN(x) __asm__ volatile("" : "+w"(x))
+
 #endif
