@@ -122,7 +122,7 @@ bool i4q_rewrite_ops(const struct i4q_rewrite_arguments *a, unsigned *ops, struc
         char op[32], all[128];
         size_t length = strcspn(at, ",");
         snprintf(op, sizeof op, "%.*s", (int)length, at);
-        unsigned bit = i4q_conv_op_bit(op);
+        unsigned bit = i4q_conv_op_bits(op);
         i4q_cli_list(i4q_conv_op_word, ", ", all, sizeof all);
         if (!bit || length >= sizeof op)
             return i4q_fail(error, I4Q_USAGE, "--op-types: '%s' is none of %s", op, all);

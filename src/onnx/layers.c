@@ -34,8 +34,27 @@ static const struct i4q_conv_op op_table[] = {
      .channel_axis = 1,
      .least_rank = 2,
      .greatest_rank = 2,
-     .transposed = "transB"},
-    {.op_type = "MatMul", .weight_input = 1, .channel_axis = 1, .least_rank = 2, .greatest_rank = 2},
+     .transposed = "transB",
+     .is_factor = true},
+    {.op_type = "Gemm",
+     .weight_input = 0,
+     .channel_axis = 0,
+     .least_rank = 2,
+     .greatest_rank = 2,
+     .transposed = "transA",
+     .is_factor = true},
+    {.op_type = "MatMul",
+     .weight_input = 1,
+     .channel_axis = 1,
+     .least_rank = 2,
+     .greatest_rank = 2,
+     .is_factor = true},
+    {.op_type = "MatMul",
+     .weight_input = 0,
+     .channel_axis = 0,
+     .least_rank = 2,
+     .greatest_rank = 2,
+     .is_factor = true},
 };
 
 enum { N_OPS = sizeof op_table / sizeof *op_table };
@@ -53,11 +72,22 @@ static bool is_op(const struct i4q_conv_op *op, const Onnx__NodeProto *node)
            strcmp(i4q_text(node->op_type), op->op_type) == 0;
 }
 
-static const struct i4q_conv_op *find_op(unsigned ops, const Onnx__NodeProto *node)
+static bool reads_constant(const struct i4q_node *node, size_t input)
 {
-    for (size_t i = 0; i < N_OPS; i++)
-        if ((ops >> i & 1) && is_op(&op_table[i], node))
-            return &op_table[i];
+    const char *name = input < node->proto->n_input ? node->proto->input[input] : "";
+    const struct i4q_value *value = *name ? i4q_scope_resolve(node->scope, name) : NULL;
+    return value && value->is_constant;
+}
+
+/* Of two rows for the two factors of one operator, the first whose factor is constant. */
+static const struct i4q_conv_op *find_op(unsigned ops, const struct i4q_node *node)
+{
+    for (size_t i = 0; i < N_OPS; i++) {
+        const struct i4q_conv_op *op = &op_table[i];
+        if ((ops >> i & 1) && is_op(op, node->proto) &&
+            (!op->is_factor || reads_constant(node, op->weight_input)))
+            return op;
+    }
     return NULL;
 }
 
@@ -82,20 +112,28 @@ unsigned i4q_ops_integer(void)
     return ops;
 }
 
+static bool is_named_before(size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(op_table[k].op_type, op_table[i].op_type) == 0)
+            return true;
+    return false;
+}
+
 const char *i4q_conv_op_word(size_t index)
 {
     for (size_t i = 0; i < N_OPS; i++)
-        if (!op_table[i].integer && index-- == 0)
+        if (!op_table[i].integer && !is_named_before(i) && index-- == 0)
             return op_table[i].op_type;
     return NULL;
 }
 
-unsigned i4q_conv_op_bit(const char *op_type)
+unsigned i4q_conv_op_bits(const char *op_type)
 {
+    unsigned ops = 0;
     for (size_t i = 0; i < N_OPS; i++)
-        if (!op_table[i].integer && strcmp(op_table[i].op_type, op_type) == 0)
-            return 1u << i;
-    return 0;
+        ops |= (unsigned)(!op_table[i].integer && strcmp(op_table[i].op_type, op_type) == 0) << i;
+    return ops;
 }
 
 /* ---- nodes and their weights */
@@ -103,13 +141,18 @@ unsigned i4q_conv_op_bit(const char *op_type)
 static size_t channel_axis(const struct i4q_conv_op *op, const Onnx__NodeProto *node)
 {
     const Onnx__AttributeProto *transposed = op->transposed ? i4q_node_attribute(node, op->transposed) : NULL;
-    return transposed && transposed->i ? 0 : op->channel_axis;
+    return transposed && transposed->i ? 1 - op->channel_axis : op->channel_axis;
 }
 
 bool i4q_conv_reads_weight(unsigned ops, const Onnx__NodeProto *node, size_t input, size_t axis)
 {
-    const struct i4q_conv_op *op = find_op(ops, node);
-    return op && !op->integer && op->weight_input == input && channel_axis(op, node) == axis;
+    for (size_t i = 0; i < N_OPS; i++) {
+        const struct i4q_conv_op *op = &op_table[i];
+        if ((ops >> i & 1) && is_op(op, node) && !op->integer && op->weight_input == input &&
+            channel_axis(op, node) == axis)
+            return true;
+    }
+    return false;
 }
 
 const char *i4q_node_label(const Onnx__NodeProto *node)
@@ -259,19 +302,19 @@ bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decod
 {
     size_t n = 0;
     for (const struct i4q_node *node = model->nodes; node; node = node->next)
-        n += find_op(ops | ops_if_decoded, node->proto) != NULL;
+        n += find_op(ops | ops_if_decoded, node) != NULL;
     *convs = i4q_arena_alloc(&model->arena, n, sizeof **convs);
     if (!*convs)
         return i4q_fail_memory(error);
     *count = 0;
     for (const struct i4q_node *node = model->nodes; node; node = node->next) {
-        struct i4q_conv conv = {.node = node, .op = find_op(ops | ops_if_decoded, node->proto)};
+        struct i4q_conv conv = {.node = node, .op = find_op(ops | ops_if_decoded, node)};
         if (!conv.op || is_body_of_op(node))
             continue;
         conv.channel_axis = channel_axis(conv.op, node->proto);
         if (!find_weight(&conv, error))
             return false;
-        if (find_op(ops, node->proto) || decodes_stored(&conv))
+        if (find_op(ops, node) || decodes_stored(&conv))
             (*convs)[(*count)++] = conv;
     }
     return true;

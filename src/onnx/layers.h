@@ -10,15 +10,17 @@
 struct i4q_conv_op {
     const char *domain; /* NULL: the standard one */
     const char *op_type;
-    size_t weight_input;    /* which of its inputs */
-    size_t scale_input;     /* of integer weights: theirs; 0: none */
-    size_t zero_input;      /* and their zero points; 0: none */
-    size_t channel_axis;    /* of the weight: its output channels; of Gemm without transB */
-    size_t least_rank;      /* of the weight */
-    size_t greatest_rank;   /* the same; 0: any */
-    const char *transposed; /* attribute that, when not 0, moves the channels to axis 0; or NULL */
-    bool integer;           /* takes integer weights only, hence is quantized already */
-    bool is_conv;           /* Conv itself: rows of kernels, which blocks and calibration can be used with */
+    size_t weight_input;  /* which of its inputs */
+    size_t scale_input;   /* of integer weights: theirs; 0: none */
+    size_t zero_input;    /* and their zero points; 0: none */
+    size_t channel_axis;  /* of the weight: its output channels; of Gemm without transposing */
+    size_t least_rank;    /* of the weight */
+    size_t greatest_rank; /* the same; 0: any */
+    const char
+        *transposed; /* attribute that, when not 0, moves the channels to the other of two axes; or NULL */
+    bool is_factor;  /* of a product that may be one of two activations: a weight only if it is constant */
+    bool integer;    /* takes integer weights only, hence is quantized already */
+    bool is_conv;    /* Conv itself: rows of kernels, which blocks and calibration can be used with */
 };
 
 /* Sets of operators: bit i stands for row i of the table. Conv itself, those that take integers, all. */
@@ -26,9 +28,10 @@ unsigned i4q_ops_conv(void);
 unsigned i4q_ops_integer(void);
 unsigned i4q_ops_all(void);
 
-/* The operators that --op-types may name: word `index`, NULL behind the last; and the bit of one, 0: none. */
+/* The operators that --op-types may name: word `index`, NULL behind the last; and the bits of one, 0: none.
+ */
 const char *i4q_conv_op_word(size_t index);
-unsigned i4q_conv_op_bit(const char *op_type);
+unsigned i4q_conv_op_bits(const char *op_type);
 
 /* What stands at the source of a weight, behind any number of Identity nodes. */
 enum i4q_source {

@@ -16,8 +16,8 @@ def dequantized(weight, axis):
     return np.clip(np.rint(weight / step), -7, 7).astype(np.int8).astype(np.float32) * step, scale
 
 
-def one(op, shape, x, **attributes):
-    node = helper.make_node(op, ["x", "w"], ["y"], name="it", **attributes)
+def one(op, shape, x, inputs=("x", "w"), **attributes):
+    node = helper.make_node(op, inputs, ["y"], name="it", **attributes)
     return with_output_shapes(make_model([node], [tensor("w", *shape)], inputs=[value("x", *x)],
                                          outputs=[onnx.ValueInfoProto(name="y")]))
 
@@ -31,6 +31,10 @@ CASES = {
     "Gemm transA": (lambda: one("Gemm", (5, 3), (5, 2), transA=1), 1),
     "ConvTranspose to one": (lambda: one("ConvTranspose", (4, 1, 3, 3), (1, 4, 6, 6)), 1),
     "MatMul": (lambda: one("MatMul", (9, 5), (2, 3, 9)), 1),
+    "MatMul on the left": (lambda: one("MatMul", (5, 9), (2, 9, 3), ("w", "x")), 0),
+    "Gemm on the left": (lambda: one("Gemm", (5, 9), (9, 3), ("w", "x")), 0),
+    "Gemm on the left, transA": (lambda: one("Gemm", (9, 5), (9, 3), ("w", "x"), transA=1), 1),
+    "Gemm on the left, transB": (lambda: one("Gemm", (5, 9), (3, 9), ("w", "x"), transB=1), 0),
 }
 
 
@@ -89,3 +93,36 @@ def test_all_together(tmp_path):
     assert [c["reason"] for c in report["convs"]] == [None, None] and len(report["notes"]) == 1
     onnx.checker.check_model(rewritten, full_check=True)
     run(rewritten, random_feeds(original))
+
+
+def attention(**more):
+    """Softmax(q k) v of activations, behind and before products with a weight."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["q"], name="project"), helper.make_node("Transpose", ["q"], ["k"], perm=[0, 2, 1]),
+             helper.make_node("MatMul", ["q", "k"], ["s"], name="scores"), helper.make_node("Softmax", ["s"], ["p"]),
+             helper.make_node("MatMul", ["p", "q"], ["v"], name="values"), helper.make_node("MatMul", ["u", "v"], ["y"], name="mix")]
+    return make_model([*nodes, *more.get("nodes", ())], [tensor("w", 8, 8), tensor("u", 4, 6), *more.get("weights", ())],
+                      inputs=[value("x", 2, 6, 8)], outputs=[value("y", 2, 4, 8)])
+
+
+def test_products_of_activations_have_no_weight(tmp_path):
+    """They are no candidates, so nothing is left that --strict could fail for; constants on either side are."""
+    _, report = rewrite(attention(), tmp_path, "--op-types", "MatMul", "--strict")
+    assert [(c["node"], c["weight"], c["reason"]) for c in report["convs"]] == [("project", "w", None), ("mix", "u", None)]
+    assert report["totals"]["convs"] == report["totals"]["quantized"] == 2
+    run_int4q("inspect", tmp_path / "out.onnx", "--require", "int4==2", "--require", "convs==2")
+
+
+def test_products_of_constants_through_nodes(tmp_path):
+    """A weight that nodes compute from constants is one."""
+    more = [helper.make_node("Transpose", ["t"], ["tt"]), helper.make_node("MatMul", ["y", "tt"], ["z"], name="behind")]
+    _, report = rewrite(attention(nodes=more, weights=[tensor("t", 5, 8)]), tmp_path, "--op-types", "MatMul")
+    assert [(c["node"], c["reason"]) for c in report["convs"]] == [("project", None), ("mix", None), ("behind", "weight-computed")]
+
+
+def test_left_and_right_of_one_weight(tmp_path):
+    """Its channels would lie along both axes."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["a"], name="right"), helper.make_node("MatMul", ["w", "a"], ["y"], name="left")]
+    model = make_model(nodes, [tensor("w", 6, 6)], inputs=[value("x", 6, 6)], outputs=[value("y", 6, 6)])
+    onnx.save(model, tmp_path / "in.onnx")
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--op-types", "MatMul", status=4)
+    assert done.stdout.count("(weight-shared-with-other-op)") == 2

@@ -77,7 +77,7 @@ static unsigned take_ops(uint64_t *bits)
     static const char *const names[] = {"ConvTranspose", "Gemm", "MatMul"};
     unsigned ops = i4q_ops_conv();
     for (size_t i = 0; i < 3; i++)
-        ops |= take(bits, 1) ? i4q_conv_op_bit(names[i]) : 0;
+        ops |= take(bits, 1) ? i4q_conv_op_bits(names[i]) : 0;
     return ops;
 }
 
