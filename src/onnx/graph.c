@@ -280,8 +280,9 @@ char *i4q_model_new_name(struct i4q_model *model, const char *base)
 {
     char *first = i4q_arena_format(&model->arena, "%s", base), *name = first;
     uintptr_t suffix = first ? next_suffix(model, first) : 0;
+    if (!suffix)
+        return first && take(model, first, 1) ? first : NULL;
     while (name && next_suffix(model, name))
         name = i4q_arena_format(&model->arena, "%s_%" PRIuPTR, base, suffix++);
-    bool taken = name && take(model, name, 1) && take(model, first, suffix ? suffix : 1);
-    return taken ? name : NULL;
+    return name && take(model, name, 1) && take(model, first, suffix) ? name : NULL;
 }
