@@ -52,8 +52,8 @@ mkdir models
 expect "commands" "${commands[*]} --help --version" "$(offers '')"
 expect "part of a command" rewrite "$(offers rew)"
 expect "options" "--include --include-from" "$(offers rewrite --inc)"
-expect "values" "int4 int8" "$(offers rewrite --format int)"
-expect "values after =" "int4 int8" "$(offers rewrite --format = int)"
+expect "values" "int4 int8 int2" "$(offers rewrite --format int)"
+expect "values after =" "int4 int8 int2" "$(offers rewrite --format = int)"
 expect "all values after =" "float int8" "$(offers rewrite --keep-format =)"
 expect "models" "model.onnx models" "$(offers inspect '')"
 expect "any file" "" "$(offers inspect --reference m)"
@@ -67,7 +67,7 @@ if have fish; then
     }
     expect "fish: commands" "inspect restore rewrite " "$(offers 'int4q ')"
     expect "fish: options" "--include --include-from " "$(offers 'int4q rewrite --inc')"
-    expect "fish: values" "int4 int8 packed-u8 uint4 " "$(offers 'int4q rewrite --format ')"
+    expect "fish: values" "int2 int4 int8 packed-u8 packed2 packed3 packed4 packed5 packed6 uint2 uint4 " "$(offers 'int4q rewrite --format ')"
     expect "fish: of this command only" "" "$(offers 'int4q inspect --inc')"
 fi
 if have zsh; then

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/rewrite_meaning.h"
 
+#include "onnx/dtype.h"
 #include "onnx/opset/upgrade.h"
 #include "platform/terminal.h"
 
@@ -72,6 +73,9 @@ bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *a)
     return a->rank.word && a->rank.index == I4Q_RANK_STATS;
 }
 
+/* The version of ai.onnx whose DequantizeLinear takes the types that the one of com.microsoft takes. */
+enum { OPSET_OF_MICROSOFT = 21 };
+
 /* The first of the options about forms that another one leaves no room for. */
 static bool exclude(const char *option, const char *word, const struct i4q_rewrite_arguments *a,
                     bool other_domain, struct i4q_error *error)
@@ -90,7 +94,7 @@ static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recip
 {
     bool other_form = a->decode.index, other_domain = a->dq_domain.index;
     *target = (struct i4q_recipe){
-        .format = &i4q_formats[a->format.index],
+        .format = i4q_format_find(i4q_format_word(a->format.index)),
         .method = i4q_methods[a->method.index],
         .form = i4q_form_find(i4q_form_word(a->decode.index), other_domain ? a->dq_domain.word : NULL),
         .block = a->block.value,
@@ -101,6 +105,10 @@ static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recip
         return i4q_fail(error, I4Q_USAGE, "--rank stats needs --calibration");
     if (target->format->packed && (other_form || other_domain || target->block))
         return exclude("--format", target->format->name, a, other_domain, error);
+    if (other_domain && i4q_dtype_find(target->format->type)->dequantize > OPSET_OF_MICROSOFT)
+        return i4q_fail(error, I4Q_USAGE,
+                        "--format %s cannot be combined with --dq-domain %s, which does not have the type",
+                        target->format->name, a->dq_domain.word);
     if (other_domain && (other_form || target->block))
         return exclude("--dq-domain", a->dq_domain.word, a, false, error);
     return true;

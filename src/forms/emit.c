@@ -106,13 +106,12 @@ const char *i4q_emit_shape(struct i4q_emission *emission)
 }
 
 const char *i4q_emit_shared(struct i4q_emission *emission, const char *key, const char *suffix, int32_t type,
-                            size_t rank, const void *data, size_t size)
+                            const int64_t *dims, size_t rank, const void *data, size_t size)
 {
-    static const int64_t one = 1;
     void **slot = i4q_table_at(emission->shared, key);
     emission->failed |= !slot;
     if (slot && !*slot)
-        *slot = (void *)name_of(i4q_emit_tensor(emission, suffix, type, &one, rank, data, size));
+        *slot = (void *)name_of(i4q_emit_tensor(emission, suffix, type, dims, rank, data, size));
     return emission->failed ? "" : *slot;
 }
 

@@ -52,10 +52,10 @@ const char *i4q_emit_zero_floats(struct i4q_emission *emission, const int64_t *d
 /* W_shape: the weight's dimensions. */
 const char *i4q_emit_shape(struct i4q_emission *emission);
 
-/* A constant of at most one dimension that all weights of a graph share by its key: W_<suffix> of the first
- * of them. */
+/* A constant that all weights of a graph share by its key: W_<suffix> of the first of them. Key, dimensions
+ * and data are borrowed. */
 const char *i4q_emit_shared(struct i4q_emission *emission, const char *key, const char *suffix, int32_t type,
-                            size_t rank, const void *data, size_t size);
+                            const int64_t *dims, size_t rank, const void *data, size_t size);
 
 /* A node W_<op> of the standard domain that reads up to three values, the last ones may be NULL; its output
  * is W_<output>, NULL for the weight itself. */

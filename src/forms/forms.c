@@ -70,24 +70,28 @@ void i4q_storage_set_type(struct i4q_storage *storage, int32_t type)
     storage->is_float = dtype && dtype->kind == I4Q_DTYPE_FLOAT;
 }
 
-/* The form that begins with the node, or NULL. */
-static const struct i4q_form *find_beginning(const Onnx__NodeProto *node)
-{
-    for (const struct i4q_form *const *form = i4q_forms; *form; form++)
-        if ((*form)->begins && (*form)->begins(node))
-            return *form;
-    return NULL;
-}
-
-/* Of any chain of nodes that is none of the forms the kind of codes is all that can be told. */
-static void describe_begun(const struct i4q_form *form, struct i4q_arena *arena, const struct i4q_conv *conv,
+/* Whether some form begins with the node; the first that knows itself again describes it. Of any chain of
+ * nodes that is none of the forms the kind of codes is all that can be told. */
+static bool describe_begun(struct i4q_arena *arena, const struct i4q_conv *conv, const Onnx__NodeProto *node,
                            struct i4q_storage *storage)
 {
-    if (!form || !form->recognise(arena, conv, storage))
-        *storage = (struct i4q_storage){.name = storage->name,
-                                        .is_float = storage->is_float,
-                                        .unsound = storage->unsound,
-                                        .bytes = storage->bytes};
+    struct i4q_storage told = {0};
+    bool begun = false;
+    for (const struct i4q_form *const *form = i4q_forms; *form; form++) {
+        struct i4q_storage attempt = *storage;
+        if (!(*form)->begins || !(*form)->begins(node))
+            continue;
+        if ((*form)->recognise(arena, conv, &attempt)) {
+            *storage = attempt;
+            return true;
+        }
+        told = begun ? told : attempt;
+        begun = true;
+    }
+    if (begun)
+        *storage = (struct i4q_storage){
+            .name = told.name, .is_float = told.is_float, .unsound = told.unsound, .bytes = told.bytes};
+    return begun;
 }
 
 /* An input of the operator itself; 0 is none. */
@@ -115,15 +119,15 @@ static void describe_declared(const struct i4q_conv *conv, struct i4q_storage *s
 void i4q_storage_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
 {
     *storage = (struct i4q_storage){.name = OTHER};
-    const struct i4q_form *own = conv->op->integer ? find_beginning(conv->node->proto) : NULL;
-    if (own)
-        describe_begun(own, arena, conv, storage);
-    else if (conv->op->integer)
+    const Onnx__NodeProto *first = conv->op->integer                    ? conv->node->proto
+                                   : conv->source == I4Q_SOURCE_DECODED ? conv->decoder->proto
+                                                                        : NULL;
+    if (first && describe_begun(arena, conv, first, storage))
+        return;
+    if (conv->op->integer)
         describe_operand(conv, storage);
     else if (conv->source == I4Q_SOURCE_STORED)
         i4q_describe_integers(storage, conv->tensor, NULL, NULL);
-    else if (conv->source == I4Q_SOURCE_DECODED)
-        describe_begun(find_beginning(conv->decoder->proto), arena, conv, storage);
-    else
+    else if (conv->source != I4Q_SOURCE_DECODED)
         describe_declared(conv, storage);
 }

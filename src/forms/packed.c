@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Two codes a byte in a UINT8 initializer, taken apart by operators that all runtimes have had since opset
- * 11: BitShift, Unsqueeze, Concat, (Reshape, Slice,) Reshape, Cast, Sub, Mul. */
+/* Codes of 2 to 6 bits as one stream in a UINT8 initializer, see base/bits.h, taken apart by operators that
+ * all runtimes have had since opset 11. 4 bits: BitShift, Unsqueeze, Concat; others, by arithmetic on groups
+ * of codes that end with a byte: Cast, (Concat,) Reshape, (MatMul,) Div, Mod. Then (Reshape, Slice,) Reshape,
+ * Cast, Sub, Mul. */
+#include "base/bits.h"
+#include "base/half.h"
+#include "forms/fields.h"
 #include "forms/form.h"
 #include "forms/recognise.h"
 
 #define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
 
-enum { BITS = 4, OPSET = 11, OPSET_UNSQUEEZE_INPUT = 13 };
+enum { NIBBLE = 4, OPSET = 11, OPSET_UNSQUEEZE_INPUT = 13 };
+
+static const int64_t ONE = 1; /* the shape of a list of one */
 
 /* ---- needs */
 
 static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
 {
-    return job->format->packed && job->format->bits == BITS && !job->block;
+    return job->format->packed && !job->block;
 }
 
-/* The zero point 8 of symmetric codes is a constant that all weights share. */
+/* The zero point of symmetric codes is a constant that all weights share. */
 static size_t bytes(const struct i4q_quantize_job *job)
 {
     return i4q_job_code_bytes(job) + (job->asymmetric ? 2 : 1) * i4q_job_scale_bytes(job);
@@ -40,7 +47,7 @@ static const char *unsqueeze(struct i4q_emission *emission, const char *value, c
     if (emission->opset >= OPSET_UNSQUEEZE_INPUT)
         return i4q_emit_output(i4q_emit_node(
             emission, "Unsqueeze", output, value,
-            i4q_emit_shared(emission, "axis", "axis", TYPE(INT64), 1, axis, sizeof axis), NULL));
+            i4q_emit_shared(emission, "axis", "axis", TYPE(INT64), &ONE, 1, axis, sizeof axis), NULL));
     Onnx__NodeProto *made = i4q_emit_node(emission, "Unsqueeze", output, value, NULL, NULL);
     i4q_emit_ints(emission, made, "axes", axis, 1);
     return i4q_emit_output(made);
@@ -59,7 +66,7 @@ static const char *shift(struct i4q_emission *emission, const char *value, const
 static const char *nibbles(struct i4q_emission *emission, const char *bytes)
 {
     static const uint8_t four = 4;
-    const char *by = i4q_emit_shared(emission, "four", "four", TYPE(UINT8), 0, &four, 1);
+    const char *by = i4q_emit_shared(emission, "four", "four", TYPE(UINT8), NULL, 0, &four, 1);
     const char *low = shift(emission, bytes, by, "LEFT", "shifted");
     low = shift(emission, low, by, "RIGHT", "low");
     const char *high = shift(emission, bytes, by, "RIGHT", "high");
@@ -73,13 +80,12 @@ static const char *nibbles(struct i4q_emission *emission, const char *bytes)
 /* W_<suffix>: one INT64, which is borrowed. */
 static const char *number(struct i4q_emission *emission, const char *suffix, const int64_t *value)
 {
-    static const int64_t one = 1;
     const Onnx__TensorProto *made =
-        i4q_emit_tensor(emission, suffix, TYPE(INT64), &one, 1, value, sizeof *value);
+        i4q_emit_tensor(emission, suffix, TYPE(INT64), &ONE, 1, value, sizeof *value);
     return made ? made->name : "";
 }
 
-/* Drops the padding nibble of an odd number of codes. */
+/* Drops the codes that are nothing but padding. */
 static const char *drop_padding(struct i4q_emission *emission, const char *pairs)
 {
     static const int64_t all = -1, zero = 0;
@@ -87,21 +93,24 @@ static const char *drop_padding(struct i4q_emission *emission, const char *pairs
     emission->failed |= !count;
     if (count)
         *count = (int64_t)i4q_job_count(emission->job);
-    const char *flat = i4q_emit_shared(emission, "flat", "flat", TYPE(INT64), 1, &all, sizeof all);
+    const char *flat = i4q_emit_shared(emission, "flat", "flat", TYPE(INT64), &ONE, 1, &all, sizeof all);
     const Onnx__NodeProto *row = i4q_emit_node(emission, "Reshape", "row", pairs, flat, NULL);
     const char *start = number(emission, "start", &zero), *end = number(emission, "end", count);
     return i4q_emit_output(i4q_emit_node(emission, "Slice", "codes", i4q_emit_output(row), start, end));
 }
 
-/* 8, which the unsigned codes of symmetric weights are around, in the weight's own type. */
+/* The zero point of symmetric codes, in the weight's own type: one constant for all weights of a width. */
 static const char *shared_zero(struct i4q_emission *emission)
 {
-    static const float eight = 8;
-    static const uint16_t half_eight = 0x4800;
-    bool half = emission->job->half;
-    return i4q_emit_shared(emission, half ? "half zero_point" : "zero_point", "zero_point",
-                           emission->weight->tensor.type, 0, half ? (const void *)&half_eight : &eight,
-                           i4q_job_element(emission->job));
+    const struct i4q_quantize_job *job = emission->job;
+    uint8_t *data = i4q_arena_alloc(&emission->model->arena, 1, sizeof(float));
+    const char *key = i4q_arena_format(&emission->model->arena, "zero %u %d", job->format->bits, job->half);
+    emission->failed |= !data || !key;
+    if (emission->failed)
+        return "";
+    i4q_real_store(data, job->half, 0, (float)job->format->zero);
+    return i4q_emit_shared(emission, key, "zero_point", emission->weight->tensor.type, NULL, 0, data,
+                           i4q_job_element(job));
 }
 
 static void emit(struct i4q_emission *emission)
@@ -112,11 +121,13 @@ static void emit(struct i4q_emission *emission)
     const int64_t bytes = (int64_t)i4q_job_code_bytes(job);
     const char *packed = i4q_emit_codes(emission, "packed", job->format->type, &bytes, 1);
     const char *scale = i4q_emit_scales(emission, column, shape->rank);
-    const char *codes = nibbles(emission, packed);
-    if (i4q_job_count(job) % 2)
+    const bool whole = i4q_job_count(job) % i4q_bits_even(job->format->bits) == 0;
+    const char *codes =
+        job->format->bits == NIBBLE ? nibbles(emission, packed) : i4q_emit_fields(emission, packed);
+    if (!whole)
         codes = drop_padding(emission, codes);
     const char *dims = i4q_emit_shape(emission);
-    Onnx__NodeProto *last = i4q_emit_node(emission, "Reshape", "nibbles", codes, dims, NULL);
+    Onnx__NodeProto *last = i4q_emit_node(emission, "Reshape", "shaped", codes, dims, NULL);
     last = i4q_emit_node(emission, "Cast", "float", i4q_emit_output(last), NULL, NULL);
     i4q_emit_int(emission, last, "to", shape->type);
     const char *zero =
@@ -127,20 +138,22 @@ static void emit(struct i4q_emission *emission)
 
 /* ---- reading */
 
+/* BitShift of bytes, or the Cast of bytes to numbers with which other widths begin. */
 static bool begins(const Onnx__NodeProto *node)
 {
-    return i4q_node_is(node, "BitShift");
+    return i4q_node_is(node, "BitShift") || i4q_node_is(node, "Cast");
 }
 
-/* From the shape of the codes up to their low nibbles. */
-static bool walk_to_bytes(struct i4q_walk *walk)
+/* From the shape of the codes up to the bytes; tells the width, 0 for none of ours. */
+static unsigned walk_to_bytes(struct i4q_walk *walk)
 {
     const struct i4q_node *shape = i4q_walk_step(walk, "Reshape");
     if (!shape || !i4q_walk_shape(walk, shape) ||
         (i4q_walk_step(walk, "Slice") && !i4q_walk_step(walk, "Reshape")))
-        return false;
-    return i4q_walk_step(walk, "Concat") && i4q_walk_step(walk, "Unsqueeze") &&
-           i4q_walk_step(walk, "BitShift");
+        return 0;
+    if (!i4q_walk_step(walk, "Concat"))
+        return i4q_walk_fields(walk);
+    return i4q_walk_step(walk, "Unsqueeze") && i4q_walk_step(walk, "BitShift") ? NIBBLE : 0;
 }
 
 static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
@@ -148,17 +161,18 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
     struct i4q_walk walk = i4q_walk_from(arena, conv, storage);
     bool reshaped = i4q_walk_reshape(&walk);
     const struct i4q_node *mul = i4q_walk_step(&walk, "Mul"), *sub = i4q_walk_step(&walk, "Sub");
-    bool known = i4q_walk_step(&walk, "Cast") && walk_to_bytes(&walk);
+    unsigned bits = i4q_walk_step(&walk, "Cast") ? walk_to_bytes(&walk) : 0;
+    const struct i4q_format *format = i4q_format_packed(bits);
     bool stored = i4q_describe_arithmetic(storage, conv->decoder, mul, sub);
     if (storage->codes && storage->scale) /* axes are counted from the last */
         storage->axis += (int64_t)storage->rank - (int64_t)storage->scale->n_dims;
-    if (known) {
-        storage->packed_bits = BITS;
-        storage->name = i4q_format_packed(BITS)->name;
+    if (format) {
+        storage->packed_bits = bits;
+        storage->name = format->name;
     }
     if (storage->zero_point && storage->zero_point->n_dims == 0)
-        storage->bytes -= i4q_tensor_size(storage->zero_point); /* the 8 that all weights share */
-    return reshaped && known && stored && walk.at == conv->decoder;
+        storage->bytes -= i4q_tensor_size(storage->zero_point); /* the one that all weights share */
+    return reshaped && format && stored && walk.at == conv->decoder;
 }
 
 const struct i4q_form i4q_form_packed = {

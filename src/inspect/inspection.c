@@ -167,10 +167,10 @@ const char *i4q_kind_word(size_t index)
 {
     static const char *const others[] = {KIND_FLOAT, KIND_OTHER};
     size_t formats = 0;
-    while (i4q_format_word(formats))
+    while (i4q_formats[formats].name)
         formats++;
     if (index < formats)
-        return i4q_format_word(index);
+        return i4q_formats[index].name;
     return index - formats < sizeof others / sizeof *others ? others[index - formats] : NULL;
 }
 

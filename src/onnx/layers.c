@@ -221,8 +221,9 @@ static bool decodes(const struct i4q_value *value)
 /* Operators that stand between a decoder and the weight; behind any other the weight is computed. */
 static bool may_follow_decoder(const Onnx__NodeProto *node)
 {
-    static const char *const ops[] = {"Identity", "Reshape",   "Mul",     "Sub",       "Cast",    "Concat",
-                                      "Slice",    "Unsqueeze", "Squeeze", "Transpose", "BitShift"};
+    static const char *const ops[] = {"Identity",  "Reshape",  "Mul",    "Sub",       "Cast",
+                                      "Concat",    "Div",      "Slice",  "Unsqueeze", "Squeeze",
+                                      "Transpose", "BitShift", "MatMul", "Mod"};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (i4q_node_is(node, ops[i]))
             return true;

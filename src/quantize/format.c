@@ -13,13 +13,28 @@ const struct i4q_format i4q_formats[] = {
     {"uint4",     I4Q_TYPE(UINT4), 4,    0,     15,   8,   7, false, false},
     {"int8",      I4Q_TYPE(INT8),  8, -128,    127,   0, 127, false, true},
     {"packed-u8", I4Q_TYPE(UINT8), 4,    0,     15,   8,   7, true,  false},
+    {"packed2",   I4Q_TYPE(UINT8), 2,    0,      3,   2,   1, true,  false},
+    {"packed3",   I4Q_TYPE(UINT8), 3,    0,      7,   4,   3, true,  false},
+    {"packed5",   I4Q_TYPE(UINT8), 5,    0,     31,  16,  15, true,  false},
+    {"packed6",   I4Q_TYPE(UINT8), 6,    0,     63,  32,  31, true,  false},
+    {"int2",      I4Q_TYPE(INT2),  2,   -2,      1,   0,   1, false, false},
+    {"uint2",     I4Q_TYPE(UINT2), 2,    0,      3,   2,   1, false, false},
     {.name = NULL},
 };
 // clang-format on
 
+/* Other names that users may give. */
+static const struct {
+    const char *name, *format;
+} aliases[] = {{"packed4", "packed-u8"}};
+
+enum { ROWS = sizeof i4q_formats / sizeof *i4q_formats - 1, ALIASES = sizeof aliases / sizeof *aliases };
+
 const char *i4q_format_word(size_t index)
 {
-    return index < sizeof i4q_formats / sizeof *i4q_formats ? i4q_formats[index].name : NULL;
+    return index < ROWS             ? i4q_formats[index].name
+           : index - ROWS < ALIASES ? aliases[index - ROWS].name
+                                    : NULL;
 }
 
 const char *i4q_format_keep_word(size_t index)
@@ -37,6 +52,9 @@ const struct i4q_format *i4q_format_find(const char *name)
     for (const struct i4q_format *format = i4q_formats; format->name; format++)
         if (strcmp(format->name, name) == 0)
             return format;
+    for (size_t i = 0; i < ALIASES; i++)
+        if (strcmp(aliases[i].name, name) == 0)
+            return i4q_format_find(aliases[i].format);
     return NULL;
 }
 

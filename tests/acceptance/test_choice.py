@@ -42,7 +42,7 @@ def test_target_size(tmp_path, scores, keep):
 
 
 @pytest.mark.parametrize("way", [
-    "--format uint4 --method squant --block 32", "--format packed-u8 --keep-format int8", "--format int8", "--decode cast --block 16",
+    "--format uint4 --method squant --block 32", "--format packed-u8 --keep-format int8", "--format packed3 --method squant", "--format packed6", "--format int8", "--decode cast --block 16",
     "--dq-domain com.microsoft --keep-format int8", "--external-data side.bin --method squant", "--opset 23", "--rank weights",
     "--rank weights --method squant --keep-format int8 --min-weights 100",
 ])

@@ -8,8 +8,11 @@ import pytest
 from helpers import make_model, random_feeds, rewrite, run, run_int4q, tensor, value, with_output_shapes
 from onnx import TensorProto, helper, numpy_helper
 
-QMAX = {"int4": 7, "uint4": 7, "int8": 127, "packed-u8": 7}
-ZERO = {"int4": 0, "uint4": 8, "int8": 0, "packed-u8": 8}
+BITS = {"int4": 4, "uint4": 4, "int8": 8, "int2": 2, "uint2": 2, "packed-u8": 4, "packed2": 2, "packed3": 3, "packed5": 5,
+        "packed6": 6}
+QMAX = {fmt: 2 ** (bits - 1) - 1 for fmt, bits in BITS.items()}
+ZERO = {fmt: 0 if fmt.startswith("int") else 2 ** (bits - 1) for fmt, bits in BITS.items()}
+PACKED = [fmt for fmt in BITS if fmt.startswith("packed")]
 
 
 def definition(weight, fmt, block=0):
@@ -30,13 +33,11 @@ def definition(weight, fmt, block=0):
 
 
 def codes_of(stored, fmt, count):
-    raw = np.frombuffer(stored.raw_data, np.uint8)
-    if fmt == "int8":
-        return raw.view(np.int8).astype(np.int32)
-    nibbles = np.stack([raw & 15, raw >> 4], 1).reshape(-1).astype(np.int32)
-    assert not nibbles[count:].any()
-    nibbles = nibbles[:count]
-    return np.where(nibbles > 7, nibbles - 16, nibbles) if fmt == "int4" else nibbles - ZERO[fmt]
+    """Without zero point. A stream of bits, the low ones of a byte first; what is left of the last byte is 0."""
+    bits = np.unpackbits(np.frombuffer(stored.raw_data, np.uint8), bitorder="little").astype(np.int32)
+    assert len(bits) == -(-count * BITS[fmt] // 8) * 8 and not bits[count * BITS[fmt]:].any()
+    codes = bits[:count * BITS[fmt]].reshape(count, BITS[fmt]) @ (1 << np.arange(BITS[fmt]))
+    return np.where(codes > QMAX[fmt], codes - 2 ** BITS[fmt], codes) if fmt.startswith("int") else codes - ZERO[fmt]
 
 
 def decoded_in_runtime(model):
@@ -57,7 +58,7 @@ def two_convs(kind=np.float32, shapes=((6, 3, 3, 3), (5, 6, 1, 3)), opset=13):
 
 
 FORMS = [(f, d, b) for f in QMAX for d in ("dq", "cast", "com.microsoft") for b in (0, 4, 9, 18)
-         if not (f == "packed-u8" and (d != "dq" or b)) and not (d == "com.microsoft" and b)]
+         if not (f in PACKED and (d != "dq" or b)) and not (d == "com.microsoft" and (b or BITS[f] == 2))]
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float16])
@@ -66,28 +67,28 @@ def test_form(tmp_path, fmt, decode, block, kind):
     original = two_convs(kind)
     args = ["--format", fmt, "--block", block]
     args = args if block else args[:2]
-    args += ["--dq-domain", decode] if decode == "com.microsoft" else ["--decode", decode] if fmt != "packed-u8" else []
+    args += ["--dq-domain", decode] if decode == "com.microsoft" else ["--decode", decode] if fmt not in PACKED else []
     rewritten, report = rewrite(original, tmp_path, *args)
     onnx.checker.check_model(rewritten, full_check=True)
-    four_bit_type = fmt in ("int4", "uint4")
+    opset_of_type, ir_of_type = {"int4": (21, 10), "uint4": (21, 10), "int2": (25, 13), "uint2": (25, 13)}.get(fmt, (0, 0))
     in_runtime = decoded_in_runtime(rewritten)
     stored = {t.name: t for t in rewritten.graph.initializer}
     for name in "vw":
         weight = numpy_helper.to_array(next(t for t in original.graph.initializer if t.name == name))
         codes, scales, decoded = definition(weight, fmt, block)
-        suffix = "packed" if fmt == "packed-u8" else "quantized"
+        suffix = "packed" if fmt in PACKED else "quantized"
         np.testing.assert_array_equal(codes_of(stored[f"{name}_{suffix}"], fmt, weight.size), codes.reshape(-1))
         assert stored[f"{name}_scale"].raw_data == scales.tobytes()
         assert in_runtime[name].tobytes() == decoded.tobytes()
     opset = rewritten.opset_import[0].version
     dq = any(n.op_type == "DequantizeLinear" for n in rewritten.graph.node)
     if decode == "com.microsoft":
-        assert opset == 13 and rewritten.ir_version == 10
+        assert opset == 13 and rewritten.ir_version == max(10, ir_of_type)
         assert [(o.domain, o.version) for o in rewritten.opset_import] == [("", 13), ("com.microsoft", 1)]
     else:
         half = 19 if dq and kind == np.float16 else 13
-        assert opset == (21 if four_bit_type or (dq and block) else half if fmt == "int8" else 13)
-        assert rewritten.ir_version == (10 if four_bit_type else original.ir_version)
+        assert opset == max(opset_of_type, 21 if dq and block else 0, half if fmt == "int8" else 13)
+        assert rewritten.ir_version == max(ir_of_type, original.ir_version)
     for conv in report["convs"]:
         assert conv["storage"] == fmt
     run_int4q("inspect", tmp_path / "out.onnx", "--require", f"{fmt}==2", "--require", "valid")
@@ -95,15 +96,36 @@ def test_form(tmp_path, fmt, decode, block, kind):
 
 @pytest.mark.parametrize("opset", [11, 12, 13, 17, 21])
 @pytest.mark.parametrize("shape", [(6, 3, 3, 3), (5, 3, 3, 3)])
-def test_packed_at_every_opset(tmp_path, opset, shape):
+@pytest.mark.parametrize("fmt", PACKED)
+def test_packed_at_every_opset(tmp_path, opset, shape, fmt):
     """Runs where nobody has heard of INT4: the opset stays, the operators are standard ones."""
     original = two_convs(shapes=(shape, (5, shape[0], 1, 1)), opset=opset)
-    rewritten, _ = rewrite(original, tmp_path, "--format", "packed-u8")
+    rewritten, _ = rewrite(original, tmp_path, "--format", fmt)
     onnx.checker.check_model(rewritten, full_check=True)
     assert rewritten.opset_import[0].version == opset and rewritten.ir_version == original.ir_version
     weight = numpy_helper.to_array(original.graph.initializer[0])
-    assert decoded_in_runtime(rewritten)["v"].tobytes() == definition(weight, "packed-u8")[2].tobytes()
+    assert decoded_in_runtime(rewritten)["v"].tobytes() == definition(weight, fmt)[2].tobytes()
     assert not any(t.data_type in (TensorProto.INT4, TensorProto.UINT4) for t in rewritten.graph.initializer)
+
+
+@pytest.mark.parametrize("count", range(1, 18))
+@pytest.mark.parametrize("fmt", PACKED)
+def test_packed_of_every_length(tmp_path, fmt, count):
+    """Groups of codes that end with a byte, and those that do not."""
+    original = two_convs(shapes=((1, 3, 1, 1), (count, 1, 1, 1)))
+    for args in ([], ["--asymmetric"]):
+        rewritten, _ = rewrite(original, tmp_path, "--format", fmt, *args)
+        stored = next(t for t in rewritten.graph.initializer if t.name == "w_packed")
+        assert list(stored.dims) == [-(-count * BITS[fmt] // 8)]
+        run_int4q("restore", tmp_path / "out.onnx", "-fq", "-o", tmp_path / "float.onnx")
+        restored = next(t for t in onnx.load(tmp_path / "float.onnx").graph.initializer if t.name == "w")
+        assert decoded_in_runtime(rewritten)["w"].tobytes() == restored.raw_data
+
+
+def test_packed4_is_packed_u8(tmp_path):
+    outputs = [rewrite(two_convs(), tmp_path, "--format", fmt) for fmt in ("packed4", "packed-u8")]
+    assert outputs[0][0].SerializeToString() == outputs[1][0].SerializeToString()
+    assert outputs[0][1]["options"]["format"] == "packed-u8"
 
 
 def test_keep_format(tmp_path):

@@ -388,3 +388,22 @@ def test_rank_fills_the_target_size(tmp_path, monkeypatch, method):
 def test_rank_usage(tmp_path, arguments):
     onnx.save(detector(), tmp_path / "in.onnx")
     run_int4q("rewrite", tmp_path / "in.onnx", *arguments, status=2)
+
+
+@pytest.mark.parametrize("fmt, bits", [("int2", 2), ("packed2", 2), ("packed3", 3), ("int4", 4), ("packed5", 5), ("packed6", 6)])
+@pytest.mark.parametrize("method", ["absmax", "squant", "calibrated"])
+def test_every_method_at_every_width(tmp_path, method, fmt, bits):
+    """A bit more is worth 6 dB, less where the grid is so coarse that its shape counts; what is stored decodes to what was
+    chosen."""
+    weights = tensor("w", 16, 8, 3, 3)
+    model = make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="a")], [weights], [value("x", 1, 8, 9, 9)],
+                       [value("y", 1, 16, 7, 7)], opset=21)
+    mixing = np.random.default_rng(1).standard_normal((72, 72)).astype(np.float32)
+    save_file({"w|mu": np.zeros(72, np.float32), "w|H": mixing @ mixing.T}, tmp_path / "stats.safetensors", {"images": "1"})
+    extra = ["--calibration", tmp_path / "stats.safetensors"] if method == "calibrated" else []
+    rewritten, report = rewrite(model, tmp_path, "--method", method, "--format", fmt, *extra)
+    assert report["convs"][0]["storage"] == fmt
+    assert report["convs"][0]["sqnr_db"] > 6.02 * bits - 11
+    feeds = random_feeds(model)
+    run_int4q("restore", tmp_path / "out.onnx", "-fq", "-o", tmp_path / "float.onnx")
+    assert run(rewritten, feeds)[0].tobytes() == run(onnx.load(tmp_path / "float.onnx"), feeds)[0].tobytes()

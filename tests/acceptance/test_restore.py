@@ -6,7 +6,7 @@ import pytest
 from helpers import make_model, random_feeds, rewrite, run, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 
-FORMS = [[], ["--format", "uint4"], ["--format", "int8"], ["--format", "packed-u8"], ["--decode", "cast"],
+FORMS = [[], ["--format", "uint4"], ["--format", "int8"], ["--format", "packed-u8"], ["--format", "packed3"], ["--format", "packed5", "--asymmetric"], ["--decode", "cast"],
          ["--format", "uint4", "--decode", "cast"], ["--block", "9"], ["--block", "8"], ["--block", "9", "--decode", "cast"],
          ["--dq-domain", "com.microsoft"]]
 
