@@ -9,8 +9,17 @@ enum { BLOCK_ROWS = 4, BLOCK_COLUMNS = 2, ORIGIN = 0 };
 
 typedef __m256i partial;
 typedef __m256i quads;
-#define PRODUCT(sum, x, w) _mm256_add_epi16(sum, _mm256_maddubs_epi16(x, w))
+#define PRODUCT(sum, x, w) add_products(sum, x, w)
 #define widen(sum, shift)  ((ints)_mm256_madd_epi16(sum, _mm256_set1_epi16((int16_t)(1 << (shift)))))
+
+/* Into the register where the sum is: GCC would add into another one and move it back, which takes a tenth of
+ * the time of a block. */
+static inline partial add_products(partial sum, quads x, quads w)
+{
+    __m256i products = _mm256_maddubs_epi16(x, w);
+    __asm__("vpaddw %1, %0, %0" : "+x"(sum) : "x"(products));
+    return sum;
+}
 
 static inline __m256i spread(const int8_t *weights)
 {

@@ -9,6 +9,8 @@ enum { BLOCK_ROWS = 4, BLOCK_COLUMNS = 2, ORIGIN = 128 };
 
 typedef int16x8x2_t partial; /* for each product of 2 pixels, then of the other 2 */
 typedef int8x16_t quads;
+#undef PIN /* a partial is two registers, which not every compiler takes for one operand */
+#define PIN(x)
 #define PRODUCT(sum, x, w)                                                                                   \
     (partial)                                                                                                \
     {                                                                                                        \

@@ -103,12 +103,158 @@ static void every_set_equals_scalar(void **state)
     }
 }
 
+/* ---- what is refused, and what is held */
+
+struct refusal {
+    const char *message;
+    void (*spoil)(struct conv_numbers *numbers);
+};
+
+static void spoil_groups(struct conv_numbers *numbers)
+{
+    numbers->spec.shape.groups = 5;
+}
+
+static void spoil_stride(struct conv_numbers *numbers)
+{
+    numbers->spec.shape.strides[1] = 0;
+}
+
+static void spoil_kernel(struct conv_numbers *numbers)
+{
+    numbers->spec.shape.kernel[0] = SIZE_MAX / 2;
+}
+
+static void spoil_channels(struct conv_numbers *numbers)
+{
+    numbers->spec.shape.channels = SIZE_MAX / 8;
+}
+
+static void spoil_bits(struct conv_numbers *numbers)
+{
+    numbers->spec.weights.bits = 9;
+}
+
+static void spoil_level(struct conv_numbers *numbers)
+{
+    numbers->spec.level = 3;
+}
+
+static void spoil_scale(struct conv_numbers *numbers)
+{
+    numbers->scales[3] = INFINITY;
+}
+
+static void spoil_input(struct conv_numbers *numbers)
+{
+    numbers->spec.input_scale = -1;
+}
+
+static void prepare_refuses(void **state)
+{
+    (void)state;
+    static const struct refusal refusals[] = {
+        {"32 channels and 24 outputs do not fall into 5 groups", spoil_groups},
+        {"kernel, stride and dilation must be at least 1", spoil_stride},
+        {"kernel, stride, dilation or padding is too large", spoil_kernel},
+        {"there are more weights than memory can hold", spoil_channels},
+        {"codes of 9 bits are not supported", spoil_bits},
+        {"level 3 is not known", spoil_level},
+        {"scale 3 is not finite", spoil_scale},
+        {"the scale of the input, -1, is no positive number", spoil_input},
+    };
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        struct conv_case conv = conv_case_at(4);
+        struct conv_numbers numbers = conv_make(&conv);
+        struct i4q_error error = {0};
+        refusals[i].spoil(&numbers);
+        assert_null(i4q_conv_prepare(&numbers.spec, scalar(), &error));
+        assert_failed(error, I4Q_MODEL, refusals[i].message);
+        conv_unmake(&numbers);
+    }
+}
+
+/* 8 bits times 8 bits, 70000 times, is more than an int32_t. */
+static void sums_that_could_overflow_are_refused(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 70000 };
+    struct i4q_error error = {0};
+    const float scale = 1;
+    uint8_t *codes = malloc(CHANNELS);
+    struct i4q_conv_spec spec = {
+        .shape = {CHANNELS, 1, 1, {1, 1}, {1, 1}, {1, 1}, {0}},
+        .weights = {.bits = 8, .codes = codes, .scales = &scale},
+        .level = 4,
+    };
+    assert_non_null(codes);
+    memset(codes, 255, CHANNELS);
+    assert_null(i4q_conv_prepare(&spec, scalar(), &error));
+    assert_failed(error, I4Q_MODEL, "sums of 70000 products could overflow 32 bits");
+    spec.level = 0;
+    error = (struct i4q_error){0};
+    struct i4q_conv *conv = i4q_conv_prepare(&spec, scalar(), &error);
+    assert_non_null(conv);
+    i4q_conv_free(conv);
+    free(codes);
+}
+
+static void kernels_larger_than_the_input_are_refused(void **state)
+{
+    (void)state;
+    struct conv_case case_ = conv_case_at(4);
+    struct conv_numbers numbers = conv_make(&case_);
+    struct i4q_error error = {0};
+    size_t out[2];
+    numbers.spec.shape.pads[0] = numbers.spec.shape.pads[2] = 0;
+    struct i4q_conv *conv = i4q_conv_prepare(&numbers.spec, scalar(), &error);
+    assert_non_null(conv);
+    assert_false(i4q_conv_output(conv, 2, 9, out, &error));
+    assert_failed(error, I4Q_MODEL, "a kernel of 3 x 3 does not fit into an input of 2 x 9");
+    error = (struct i4q_error){0};
+    assert_false(i4q_conv_output(conv, INT32_MAX, INT32_MAX, out, &error));
+    assert_failed(error, I4Q_MODEL, "is too large");
+    i4q_conv_free(conv);
+    conv_unmake(&numbers);
+}
+
+static void four_bits_hold_little_more_than_half_a_byte(void **state)
+{
+    (void)state;
+    struct conv_case case_ = {.shape = {256, 256, 1, {3, 3}, {1, 1}, {1, 1}, {0}}, .bits = 4, .seed = 1};
+    struct conv_numbers numbers = conv_make(&case_);
+    for (const struct i4q_conv_kernels *const *set = i4q_conv_sets; *set; set++) {
+        struct i4q_error error = {0};
+        struct i4q_conv *conv = i4q_conv_prepare(&numbers.spec, *set, &error);
+        assert_non_null(conv);
+        assert_true(i4q_conv_held(conv) < 256 * 256 * 9 * 0.6);
+        i4q_conv_free(conv);
+    }
+    conv_unmake(&numbers);
+}
+
+static void sets_are_chosen_by_name(void **state)
+{
+    (void)state;
+    struct i4q_error error = {0};
+    assert_string_equal(i4q_conv_set_name(scalar()), "scalar");
+    assert_true(i4q_conv_supported(i4q_conv_choose(NULL, &error)));
+    assert_ptr_equal(i4q_conv_choose("", &error), i4q_conv_choose(NULL, &error));
+    assert_null(i4q_conv_choose("avx1024", &error));
+    assert_failed(error, I4Q_USAGE, "unknown kernel set 'avx1024' for Convs (this build has ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scalar_computes_the_formulas),
         cmocka_unit_test(what_is_no_number_comes_from_level_0),
         cmocka_unit_test(every_set_equals_scalar),
+        cmocka_unit_test(prepare_refuses),
+        cmocka_unit_test(sums_that_could_overflow_are_refused),
+        cmocka_unit_test(kernels_larger_than_the_input_are_refused),
+        cmocka_unit_test(four_bits_hold_little_more_than_half_a_byte),
+        cmocka_unit_test(sets_are_chosen_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
