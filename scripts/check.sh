@@ -9,7 +9,7 @@ set -eu -o pipefail
 steps=(format shell ruff mypy cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release sanitizers threads
     memory valgrind cpus static install package symbols reproducible)
 declare -A needs=([format]=clang-format [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
-    [clang_release]=clang [memory]=clang [valgrind]=valgrind
+    [clang_release]=clang [memory]='clang libclang-rt-dev' [valgrind]=valgrind
     [cpus]='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev')
 [ $# -eq 0 ] || steps=("$@")
 more_packages=()

@@ -4,7 +4,7 @@
 # altogether. Inputs that reach new code are kept in build/fuzz-corpus. What breaks a target lies in build/fuzz-finds
 # then, and the exit status is 1. Prints executions, and the line coverage of what reads and changes models.
 set -eu -o pipefail
-more_packages=(clang libclang-rt-14-dev llvm) no_python=1
+more_packages=(clang libclang-rt-dev llvm) no_python=1
 # shellcheck source=scripts/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 

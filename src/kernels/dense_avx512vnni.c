@@ -10,7 +10,7 @@ enum { BLOCK_ROWS = 8, BLOCK_COLUMNS = 3, ORIGIN = 0 };
 typedef __m512i partial;
 typedef __m512i quads;
 #define PRODUCT(sum, x, w) _mm512_dpbusd_epi32(sum, x, w)
-#define widen(sum, shift)  ((ints)_mm512_slli_epi32(sum, shift))
+#define widen(sum, shift)  ((ints)(sum) << (int32_t)(shift))
 
 static inline __m512i spread(const int8_t *weights)
 {
