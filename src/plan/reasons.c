@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/reasons.h"
 
+#include "forms/fake.h"
+
 /* ---- reasons that each Conv has by itself */
 
 static bool is_excluded(const struct i4q_candidate *c, const struct i4q_criteria *by)
@@ -15,7 +17,8 @@ static bool is_not_included(const struct i4q_candidate *c, const struct i4q_crit
 
 static bool is_already_quantized(const struct i4q_candidate *c, const struct i4q_criteria *by)
 {
-    return c->conv->op->integer || c->conv->source == I4Q_SOURCE_DECODED;
+    return c->conv->op->integer || c->conv->source == I4Q_SOURCE_DECODED || i4q_is_behind_quant(c->conv) ||
+           (c->weight && i4q_is_finn_integer(c->weight));
 }
 
 static bool is_in_function(const struct i4q_candidate *c, const struct i4q_criteria *by)

@@ -447,3 +447,54 @@ def test_what_is_said_of_a_weight_goes_along(tmp_path, args, from_node):
         holder = max(told, key=lambda name: name in ("w", "w_quantized", "w_packed"))
         assert told.pop(holder) == ("why", list(weight.metadata_props))
         assert {t for t, _ in told.values()} <= {""}
+
+
+# ---- weights that are on a grid already
+
+def quant(op="Quant", domain="qonnx.custom_op.general", output="q"):
+    constants = [numpy_helper.from_array(np.float32(v), n) for n, v in (("s", 0.25), ("z", 0), ("b", 4))]
+    inputs = ["w", "s"] if op == "BipolarQuant" else ["w", "s", "z", "b"]
+    return helper.make_node(op, inputs, [output], domain=domain), [tensor("w", 4, 3, 3, 3), *constants]
+
+
+@pytest.mark.parametrize("op", ["Quant", "IntQuant", "BipolarQuant"])
+@pytest.mark.parametrize("domain", ["onnx.brevitas", "qonnx.custom_op.general", "finn.custom_op.general"])
+@pytest.mark.parametrize("between", [[], ["Identity"], ["Transpose", "Transpose"]])
+def test_weights_behind_quant_are_left(tmp_path, op, domain, between):
+    node, constants = quant(op, domain)
+    names = ["q", *(f"v{i}" for i in range(len(between)))]
+    moves = [helper.make_node(kind, [a], [b]) for kind, a, b in zip(between, names, names[1:])]
+    nodes = [node, *moves, helper.make_node("Conv", ["x", names[-1]], ["y"], name="one")]
+    onnx.save(make_model(nodes, constants), tmp_path / "in.onnx")
+    run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--json", tmp_path / "report.json", status=4)
+    assert reasons(json.loads((tmp_path / "report.json").read_text())) == ["already-quantized"]
+
+
+def test_quant_of_another_domain_is_a_node_like_any_other(tmp_path):
+    node, constants = quant(domain="somebody.else")
+    onnx.save(make_model([node, helper.make_node("Conv", ["x", "q"], ["y"], name="one")], constants), tmp_path / "in.onnx")
+    run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--json", tmp_path / "report.json", status=4)
+    assert reasons(json.loads((tmp_path / "report.json").read_text())) == ["weight-computed"]
+
+
+def finn_model(datatype, values):
+    model = make_model([conv()], [numpy_helper.from_array(np.resize(np.float32(values), (4, 3, 3, 3)), "w")])
+    annotation = model.graph.quantization_annotation.add(tensor_name="w")
+    annotation.quant_parameter_tensor_names.add(key="finn_datatype", value=datatype)
+    return model
+
+
+@pytest.mark.parametrize("datatype, values", [
+    ("INT4", [-8, 0, 7]), ("INT8", [-128, 127]), ("UINT4", [0, 15]), ("BIPOLAR", [-1, 1]), ("TERNARY", [-1, 0, 1]), ("INT2", [1])])
+@pytest.mark.parametrize("method", ["absmax", "squant"])
+def test_integers_that_finn_annotates_are_left(tmp_path, datatype, values, method):
+    onnx.save(finn_model(datatype, values), tmp_path / "in.onnx")
+    run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--method", method, "--json", tmp_path / "report.json", status=4)
+    assert reasons(json.loads((tmp_path / "report.json").read_text())) == ["already-quantized"]
+
+
+@pytest.mark.parametrize("datatype, values", [
+    ("INT4", [-9, 0]), ("INT4", [0.5]), ("UINT4", [-1]), ("FLOAT32", [1]), ("INT", [1]), ("INT99", [1]), ("int4", [1])])
+def test_an_annotation_that_does_not_hold_is_none(tmp_path, datatype, values):
+    _, report = rewrite(finn_model(datatype, values), tmp_path)
+    assert reasons(report) == [None]
