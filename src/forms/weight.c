@@ -65,7 +65,7 @@ bool i4q_weights_find(struct i4q_model *model, unsigned ops, struct i4q_weights 
                       struct i4q_error *error)
 {
     *weights = (struct i4q_weights){.model = model, .ops = ops};
-    if (!i4q_convs_find(model, ops | i4q_ops_integer(), 0, &weights->convs, &weights->n_convs, error))
+    if (!i4q_convs_find(model, ops | i4q_ops_beside(ops), 0, &weights->convs, &weights->n_convs, error))
         return false;
     weights->items = i4q_arena_alloc(&model->arena, weights->n_convs, sizeof *weights->items);
     weights->numbers = i4q_arena_alloc(&model->arena, model->n_values, sizeof *weights->numbers);

@@ -27,7 +27,7 @@ struct i4q_weight {
 struct i4q_weights {
     struct i4q_model *model;
     unsigned ops;           /* the operators whose weights these are, see i4q_conv_op_bits */
-    struct i4q_conv *convs; /* of these operators, and those that take integers; in file order */
+    struct i4q_conv *convs; /* of these operators, and those beside them; in file order */
     size_t n_convs;
     struct i4q_weight *items; /* in the order of the first Conv that reads each */
     size_t count;

@@ -273,7 +273,7 @@ bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, boo
     i4q_arena_init(&inspector.scratch, model->arena.limit);
     *inspection = (struct i4q_inspection){
         .model = model, .opset = i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import)};
-    if (!i4q_convs_find(model, i4q_ops_conv() | i4q_ops_integer(), i4q_ops_all(), &inspection->convs,
+    if (!i4q_convs_find(model, i4q_ops_conv() | i4q_ops_beside(i4q_ops_conv()), i4q_ops_all(), &inspection->convs,
                         &inspection->n_rows, error))
         return false;
     inspection->rows = i4q_arena_alloc(&model->arena, inspection->n_rows, sizeof *inspection->rows);

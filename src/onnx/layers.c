@@ -3,6 +3,7 @@
 
 #include "onnx/dtype.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct i4q_conv_op op_table[] = {
@@ -55,6 +56,16 @@ static const struct i4q_conv_op op_table[] = {
      .least_rank = 2,
      .greatest_rank = 2,
      .is_factor = true},
+    {.op_type = "Conv", .weight_input = 1, .least_rank = 3, .is_foreign = true},
+    {.op_type = "FusedConv", .weight_input = 1, .least_rank = 3, .is_foreign = true},
+    {.op_type = "NhwcFusedConv", .weight_input = 1, .least_rank = 3, .is_foreign = true},
+    {.op_type = "QLinearConv",
+     .weight_input = 3,
+     .scale_input = 4,
+     .zero_input = 5,
+     .least_rank = 3,
+     .integer = true,
+     .is_foreign = true},
 };
 
 enum { N_OPS = sizeof op_table / sizeof *op_table };
@@ -67,7 +78,8 @@ enum { MAX_CHAIN = 64 };
 static bool is_op(const struct i4q_conv_op *op, const Onnx__NodeProto *node)
 {
     if (!op->domain)
-        return i4q_node_is(node, op->op_type);
+        return strcmp(i4q_text(node->op_type), op->op_type) == 0 &&
+               i4q_is_standard_domain(node->domain) != op->is_foreign;
     return strcmp(i4q_text(node->domain), op->domain) == 0 &&
            strcmp(i4q_text(node->op_type), op->op_type) == 0;
 }
@@ -104,12 +116,19 @@ unsigned i4q_ops_conv(void)
     return ops;
 }
 
-unsigned i4q_ops_integer(void)
+unsigned i4q_ops_beside(unsigned ops)
 {
-    unsigned ops = 0;
-    for (size_t i = 0; i < N_OPS; i++)
-        ops |= (unsigned)op_table[i].integer << i;
-    return ops;
+    unsigned beside = 0;
+    for (size_t i = 0; i < N_OPS; i++) {
+        bool foreign = op_table[i].is_foreign && (ops & i4q_ops_conv());
+        beside |= (unsigned)(op_table[i].integer || foreign) << i;
+    }
+    return beside;
+}
+
+static bool can_be_named(size_t i)
+{
+    return !op_table[i].integer && !op_table[i].is_foreign;
 }
 
 static bool is_named_before(size_t i)
@@ -123,7 +142,7 @@ static bool is_named_before(size_t i)
 const char *i4q_conv_op_word(size_t index)
 {
     for (size_t i = 0; i < N_OPS; i++)
-        if (!op_table[i].integer && !is_named_before(i) && index-- == 0)
+        if (can_be_named(i) && !is_named_before(i) && index-- == 0)
             return op_table[i].op_type;
     return NULL;
 }
@@ -132,7 +151,7 @@ unsigned i4q_conv_op_bits(const char *op_type)
 {
     unsigned ops = 0;
     for (size_t i = 0; i < N_OPS; i++)
-        ops |= (unsigned)(!op_table[i].integer && strcmp(op_table[i].op_type, op_type) == 0) << i;
+        ops |= (unsigned)(can_be_named(i) && strcmp(op_table[i].op_type, op_type) == 0) << i;
     return ops;
 }
 
@@ -153,6 +172,14 @@ bool i4q_conv_reads_weight(unsigned ops, const Onnx__NodeProto *node, size_t inp
             return true;
     }
     return false;
+}
+
+const char *i4q_conv_op_name(const struct i4q_conv *conv, char *buffer, size_t size)
+{
+    if (!conv->op->is_foreign)
+        return conv->op->op_type;
+    snprintf(buffer, size, "%s::%s", i4q_text(conv->node->proto->domain), conv->op->op_type);
+    return buffer;
 }
 
 const char *i4q_node_label(const Onnx__NodeProto *node)
@@ -298,6 +325,21 @@ static bool is_body_of_op(const struct i4q_node *node)
     return false;
 }
 
+/* Whether the node is none of the operator after all: a call of a function of the model, or of an operator of
+ * that name without a weight. */
+static bool only_looks_like(const struct i4q_model *model, const struct i4q_conv_op *op,
+                            const struct i4q_node *node)
+{
+    const Onnx__NodeProto *call = node->proto;
+    for (size_t i = 0; op->is_foreign && i < model->proto->n_functions; i++) {
+        const Onnx__FunctionProto *function = model->proto->functions[i];
+        if (strcmp(i4q_text(function->name), call->op_type) == 0 &&
+            strcmp(i4q_text(function->domain), i4q_text(call->domain)) == 0)
+            return true;
+    }
+    return op->is_foreign && !reads_constant(node, op->weight_input);
+}
+
 bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
                     size_t *count, struct i4q_error *error)
 {
@@ -310,7 +352,7 @@ bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decod
     *count = 0;
     for (const struct i4q_node *node = model->nodes; node; node = node->next) {
         struct i4q_conv conv = {.node = node, .op = find_op(ops | ops_if_decoded, node)};
-        if (!conv.op || is_body_of_op(node))
+        if (!conv.op || is_body_of_op(node) || only_looks_like(model, conv.op, node))
             continue;
         conv.channel_axis = channel_axis(conv.op, node->proto);
         if (!find_weight(&conv, error))

@@ -8,7 +8,7 @@
 
 /* An operator with a weight, a row of the table of them. */
 struct i4q_conv_op {
-    const char *domain; /* NULL: the standard one */
+    const char *domain; /* NULL: the standard one, or any other where it is foreign */
     const char *op_type;
     size_t weight_input;  /* which of its inputs */
     size_t scale_input;   /* of integer weights: theirs; 0: none */
@@ -20,12 +20,14 @@ struct i4q_conv_op {
         *transposed; /* attribute that, when not 0, moves the channels to the other of two axes; or NULL */
     bool is_factor;  /* of a product that may be one of two activations: a weight only if it is constant */
     bool integer;    /* takes integer weights only, hence is quantized already */
+    bool is_foreign; /* a Conv of other operator sets, which have its weight in an order of their own */
     bool is_conv;    /* Conv itself: rows of kernels, which blocks and calibration can be used with */
 };
 
-/* Sets of operators: bit i stands for row i of the table. Conv itself, those that take integers, all. */
+/* Sets of operators: bit i stands for row i of the table. Conv itself, those that are told of beside `ops`
+ * though no weight of theirs is quantized (they take integers, or are foreign Convs), all. */
 unsigned i4q_ops_conv(void);
-unsigned i4q_ops_integer(void);
+unsigned i4q_ops_beside(unsigned ops);
 unsigned i4q_ops_all(void);
 
 /* The operators that --op-types may name: word `index`, NULL behind the last; and the bits of one, 0: none.
@@ -67,6 +69,9 @@ Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value);
 
 /* What Identity nodes, however many, copy to the value: the value at their source. */
 struct i4q_value *i4q_value_behind_identities(struct i4q_value *value);
+
+/* How reports call the operator: com.microsoft::FusedConv where it is foreign, else its type. */
+const char *i4q_conv_op_name(const struct i4q_conv *conv, char *buffer, size_t size);
 
 /* How messages call a node: its name, or its first output where it has none. */
 const char *i4q_node_label(const Onnx__NodeProto *node);

@@ -26,6 +26,11 @@ static bool is_in_function(const struct i4q_candidate *c, const struct i4q_crite
     return c->conv->node->scope->function != NULL;
 }
 
+static bool is_foreign(const struct i4q_candidate *c, const struct i4q_criteria *by)
+{
+    return c->conv->op->is_foreign;
+}
+
 static bool is_computed(const struct i4q_candidate *c, const struct i4q_criteria *by)
 {
     return c->conv->source == I4Q_SOURCE_COMPUTED;
@@ -90,6 +95,9 @@ const struct i4q_reason_row i4q_reasons[I4Q_REASONS] = {
                                       .applies = is_already_quantized},
     [I4Q_REASON_FUNCTION] = {"function", "inside a model-local function", .strict = true,
                              .applies = is_in_function},
+    [I4Q_REASON_CUSTOM_CONV] = {"custom-conv",
+                                "a Conv of another operator set: rewrite the model that it was made from",
+                                .strict = true, .applies = is_foreign},
     [I4Q_REASON_WEIGHT_COMPUTED] = {"weight-computed", "its weight is computed by nodes", .strict = true,
                                     .applies = is_computed},
     [I4Q_REASON_WEIGHT_IS_INPUT] = {"weight-is-input", "its weight is a graph input", .strict = true,

@@ -28,9 +28,9 @@ static void print_row(const struct i4q_inspect_report *report, const struct i4q_
     char name[I4Q_TEXT_NAME], shape[I4Q_TEXT_SHAPE], scales[64] = "-";
     if (isfinite(row->scale_min))
         snprintf(scales, sizeof scales, "%.3g .. %.3g", row->scale_min, row->scale_max);
-    fprintf(stream, "%-*s  %-15s %-9s  %-11s  %-10s %9zu  %s", name_width,
-            i4q_text_name(row->conv->node->proto, name), i4q_text_shape(storage, shape), storage->name,
-            granularity ? granularity : "-", zero_point ? zero_point : "-", storage->bytes, scales);
+    fprintf(stream, "%-*s  %-15s %-9s  %-11s  %-10s %9zu  %s", name_width, i4q_text_name(row->conv, name),
+            i4q_text_shape(storage, shape), storage->name, granularity ? granularity : "-",
+            zero_point ? zero_point : "-", storage->bytes, scales);
     if (report->has_reference && row->compared)
         fprintf(stream, "%*s  %7.2f  %9.3g", SCALE_WIDTH - (int)strlen(scales), "", row->sqnr_db,
                 row->max_error);
@@ -106,9 +106,10 @@ static json_t *histogram_json(const struct i4q_inspected *row)
 static json_t *row_json(const struct i4q_inspected *row)
 {
     const struct i4q_storage *storage = &row->storage;
+    char op[I4Q_TEXT_NAME];
     json_t *json = json_object();
     i4q_json_put(&json, "node", i4q_json_text(i4q_text(row->conv->node->proto->name)));
-    i4q_json_put(&json, "op", json_string(row->conv->op->op_type));
+    i4q_json_put(&json, "op", i4q_json_text(i4q_conv_op_name(row->conv, op, sizeof op)));
     i4q_json_put(&json, "weight", i4q_json_text(row->conv->weight->name));
     i4q_json_put(&json, "shape", i4q_json_dims(storage->dims, storage->rank));
     i4q_json_put(&json, "storage", json_string(storage->name));

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "report/rewrite_figures.h"
+#include "report/text.h"
 
 #include <math.h>
 
@@ -17,9 +18,10 @@ static json_t *row_json(const struct i4q_report *report, const struct i4q_plan_r
     const struct i4q_conv *conv = row->conv;
     const struct i4q_told told = i4q_tell(report->plan, row);
     bool scored = row->measurement.present && report->plan->sensitivity.scored;
+    char op[I4Q_TEXT_NAME];
     json_t *json = json_object();
     i4q_json_put(&json, "node", i4q_json_text(i4q_text(conv->node->proto->name)));
-    i4q_json_put(&json, "op", json_string(conv->op->op_type));
+    i4q_json_put(&json, "op", i4q_json_text(i4q_conv_op_name(conv, op, sizeof op)));
     i4q_json_put(&json, "weight", i4q_json_text(conv->weight->name));
     i4q_json_put(&json, "shape", i4q_json_dims(told.before.dims, told.before.rank));
     i4q_json_put(&json, "weights", stored(&told, told.before.count));

@@ -17,8 +17,8 @@ static void print_row(const struct i4q_report *report, const struct i4q_plan_row
     if (isfinite(told.sqnr_db))
         snprintf(sqnr, sizeof sqnr, "%.2f", told.sqnr_db);
     fprintf(stream, "%-*s  %-15s %9zu  %-26s %10zu -> %9zu  %7s\n", name_width,
-            i4q_text_name(row->conv->node->proto, name), i4q_text_shape(&told.before, shape),
-            told.before.count, row->reason ? kept : told.storage, told.bytes_before, told.bytes_after, sqnr);
+            i4q_text_name(row->conv, name), i4q_text_shape(&told.before, shape), told.before.count,
+            row->reason ? kept : told.storage, told.bytes_before, told.bytes_after, sqnr);
 }
 
 static void print_rows(const struct i4q_report *report, FILE *stream)

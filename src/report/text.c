@@ -13,9 +13,14 @@ const char *i4q_text_mask(const char *text, char buffer[static I4Q_TEXT_NAME])
     return i4q_mask_control(buffer);
 }
 
-const char *i4q_text_name(const Onnx__NodeProto *node, char buffer[static I4Q_TEXT_NAME])
+const char *i4q_text_name(const struct i4q_conv *conv, char buffer[static I4Q_TEXT_NAME])
 {
-    return i4q_text_mask(i4q_node_label(node), buffer);
+    char op[I4Q_TEXT_NAME];
+    const char *label = i4q_node_label(conv->node->proto);
+    if (!conv->op->is_foreign)
+        return i4q_text_mask(label, buffer);
+    snprintf(buffer, I4Q_TEXT_NAME, "%s (%s)", label, i4q_conv_op_name(conv, op, sizeof op));
+    return i4q_mask_control(buffer);
 }
 
 const char *i4q_text_shape(const struct i4q_storage *storage, char buffer[static I4Q_TEXT_SHAPE])
@@ -32,7 +37,8 @@ int i4q_text_name_width(const struct i4q_conv *convs, size_t count)
 {
     size_t width = I4Q_TEXT_MIN_NAME;
     for (size_t i = 0; i < count; i++) {
-        size_t length = strlen(i4q_node_label(convs[i].node->proto));
+        char name[I4Q_TEXT_NAME];
+        size_t length = strlen(i4q_text_name(&convs[i], name));
         width = length > width ? length : width;
     }
     return (int)(width < I4Q_TEXT_MAX_NAME ? width : I4Q_TEXT_MAX_NAME);

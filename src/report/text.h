@@ -16,8 +16,8 @@ enum {
 /* `text` with control characters masked, in `buffer`, which is also returned. */
 const char *i4q_text_mask(const char *text, char buffer[static I4Q_TEXT_NAME]);
 
-/* The node's label, masked. */
-const char *i4q_text_name(const Onnx__NodeProto *node, char buffer[static I4Q_TEXT_NAME]);
+/* The label of the Conv's node, and its operator where that is a foreign one, masked. */
+const char *i4q_text_name(const struct i4q_conv *conv, char buffer[static I4Q_TEXT_NAME]);
 
 /* "48x3x3x3", or "-" when the shape is not known. */
 const char *i4q_text_shape(const struct i4q_storage *storage, char buffer[static I4Q_TEXT_SHAPE]);

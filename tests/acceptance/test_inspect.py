@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from helpers import make_model, run_int4q, tensor
 from onnx import TensorProto, helper, numpy_helper
@@ -74,3 +75,51 @@ def test_what_differs_is_told(tmp_path, change, told):
 
 def flip(stored):
     stored.raw_data = bytes([stored.raw_data[0] ^ 1]) + stored.raw_data[1:]
+
+
+# ---- Convs under other names
+
+
+def fused(folder, level):
+    """As ONNX Runtime saves it after optimizing, for the CPU at hand: Conv and Relu in one node."""
+    nodes = [conv("w", "c", name="a", pads=[1] * 4), helper.make_node("Relu", ["c"], ["r"]), conv("v", "y", "r", name="b", pads=[1] * 4)]
+    onnx.save(make_model(nodes, [tensor("w", 16, 3, 3, 3), tensor("v", 16, 16, 3, 3)]), folder / "plain.onnx")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level, options.log_severity_level = level, 4
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    onnxruntime.InferenceSession(str(folder / "plain.onnx"), options, providers=["CPUExecutionProvider"])
+    return onnx.load(folder / "optimized.onnx")
+
+
+@pytest.mark.parametrize("level", ["ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"])
+def test_convs_of_the_optimizer(tmp_path, level):
+    """They count, are named, and no check passes over them."""
+    model = fused(tmp_path, getattr(onnxruntime.GraphOptimizationLevel, level))
+    names = [f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in model.graph.node if n.op_type.endswith("Conv")]
+    foreign = [n for n in names if "::" in n]
+    assert foreign
+    report = inspect(tmp_path, model, "--require", "convs==2", "--require", "float==2")
+    assert [c["op"] for c in report["convs"]] == names
+    run_int4q("inspect", tmp_path / "in.onnx", "--require", "float==0", status=4)
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "--strict", "--json", tmp_path / "r.json", status=3)
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert [(c["op"], c["reason"]) for c in told["convs"]] == [(n, "custom-conv" if n in foreign else None) for n in names]
+    assert told["totals"]["kept"] == len(foreign) and "custom-conv" in done.stderr
+    shown = run_int4q("rewrite", tmp_path / "in.onnx", "-n", status=0 if len(foreign) < 2 else 4).stdout
+    assert all(f"({n})" in shown for n in foreign)
+
+
+def test_channels_last(tmp_path):
+    node = helper.make_node("Conv", ["x", "w"], ["y"], name="conv", domain="qonnx.custom_op.channels_last")
+    report = inspect(tmp_path, make_model([node], [tensor("w", 4, 3, 3, 3)]), "--require", "float==1")
+    assert [c["op"] for c in report["convs"]] == ["qonnx.custom_op.channels_last::Conv"]
+
+
+def test_what_only_has_the_name_of_a_conv(tmp_path):
+    """A function of the model (whose Conv counts), an operator without a constant for a weight."""
+    function = helper.make_function("local", "Conv", ["x", "w"], ["y"], [helper.make_node("Conv", ["x", "w"], ["y"], name="inner")],
+                                    [helper.make_opsetid("", 17)])
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], domain="local", name="call"),
+             helper.make_node("Conv", ["c"], ["d"], domain="other"), helper.make_node("FusedConv", ["d", "x"], ["y"], domain="other")]
+    report = inspect(tmp_path, make_model(nodes, [tensor("w", 4, 3, 3, 3)], ir=8, functions=[function], local=1))
+    assert [c["node"] for c in report["convs"]] == ["inner"]
