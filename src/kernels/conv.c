@@ -65,12 +65,29 @@ static int read_code(const struct i4q_conv *conv, const void *codes, size_t i)
     return conv->is_signed ? (int)(code ^ high) - (int)high : (int)code;
 }
 
+static size_t block_end(const struct i4q_conv *conv, size_t block)
+{
+    size_t end = (block + 1) * conv->block;
+    return end < conv->weights ? end : conv->weights;
+}
+
 void i4q_conv_decoded_row(const struct i4q_conv *conv, const void *codes, size_t o, float *row)
 {
-    for (size_t k = 0; k < conv->weights; k++) {
-        size_t block = o * conv->blocks + k / conv->block;
-        row[k] =
-            (float)(read_code(conv, codes, o * conv->weights + k) - conv->zeros[block]) * conv->scales[block];
+    for (size_t block = 0, k = 0; block < conv->blocks; block++) {
+        int zero = conv->zeros[o * conv->blocks + block];
+        float scale = conv->scales[o * conv->blocks + block];
+        for (; k < block_end(conv, block); k++)
+            row[k] = (float)(read_code(conv, codes, o * conv->weights + k) - zero) * scale;
+    }
+}
+
+/* Codes less zero point. */
+static void read_row(const struct i4q_conv *conv, const void *codes, size_t o, int16_t *row)
+{
+    for (size_t block = 0, k = 0; block < conv->blocks; block++) {
+        int zero = conv->zeros[o * conv->blocks + block];
+        for (size_t end = block_end(conv, block); k < end; k++)
+            row[k] = (int16_t)(read_code(conv, codes, o * conv->weights + k) - zero);
     }
 }
 
@@ -94,12 +111,10 @@ static int requantize(float weight, float scale)
 
 void i4q_conv_row(const struct i4q_conv *conv, const void *codes, size_t o, int16_t *row)
 {
-    for (size_t k = 0; k < conv->weights; k++) {
-        size_t block = o * conv->blocks + k / conv->block;
-        int code = read_code(conv, codes, o * conv->weights + k) - conv->zeros[block];
-        row[k] =
-            (int16_t)(conv->blocks == 1 ? code
-                                        : requantize((float)code * conv->scales[block], conv->row_scales[o]));
+    read_row(conv, codes, o, row);
+    for (size_t k = 0; conv->blocks > 1 && k < conv->weights; k++) {
+        float weight = (float)row[k] * conv->scales[o * conv->blocks + k / conv->block];
+        row[k] = (int16_t)requantize(weight, conv->row_scales[o]);
     }
 }
 

@@ -68,15 +68,18 @@ static void read_rows(const struct packer *packer, size_t tile)
     }
 }
 
-/* The weight of row `row` in place i of a step: 0 behind the last channel. */
-static int weight_at(const struct packer *packer, size_t step, size_t row, size_t i)
+/* One digit of a row of a tile: `weights` of an output, `zero` more than they are. Behind the last channel
+ * they are 0. `nibbles`: the row's in the first step. */
+static void pack_digit(const struct packer *packer, const int16_t *weights, int zero, unsigned digit,
+                       unsigned shift, uint8_t *nibbles)
 {
     const struct i4q_conv_shape *shape = &packer->conv->shape;
-    size_t taps = shape->kernel[0] * shape->kernel[1], tap = step / packer->packed->quads;
-    size_t channel = step % packer->packed->quads * 4 + i;
-    if (channel >= shape->channels / shape->groups)
-        return 0;
-    return packer->rows[row * packer->conv->weights + channel * taps + tap];
+    size_t taps = shape->kernel[0] * shape->kernel[1], channels = shape->channels / shape->groups;
+    for (size_t tap = 0; tap < taps; tap++, nibbles += packer->packed->quads * HALF)
+        for (size_t c = 0; c < packer->packed->quads * 4; c++) {
+            int code = (c < channels ? weights[c * taps + tap] : 0) + zero;
+            nibbles[c / 4 * HALF + c % 4] |= (uint8_t)((code >> 4 * digit & 15) << shift);
+        }
 }
 
 static void pack_tile(const struct packer *packer, size_t tile)
@@ -87,13 +90,10 @@ static void pack_tile(const struct packer *packer, size_t tile)
         size_t o = output_of(packer, tile, row);
         int zero = o == SIZE_MAX ? 0 : zero_code(packer->conv, o);
         for (unsigned digit = 0; digit < packed->digits; digit++) {
-            uint8_t *bytes =
-                packed->nibbles + (tile * packed->digits + digit) * packed->steps * HALF + row % 4 * 4;
-            packed->offsets[(tile * packed->digits + digit) * ROWS + row] = zero >> 4 * digit & 15;
-            for (size_t i = 0; i < packed->steps * 4; i++) {
-                int code = weight_at(packer, i / 4, row, i % 4) + zero;
-                bytes[i / 4 * HALF + i % 4] |= (uint8_t)((code >> 4 * digit & 15) << (row < 4 ? 0 : 4));
-            }
+            size_t at = tile * packed->digits + digit;
+            packed->offsets[at * ROWS + row] = zero >> 4 * digit & 15;
+            pack_digit(packer, packer->rows + row * packer->conv->weights, zero, digit, row < 4 ? 0 : 4,
+                       packed->nibbles + at * packed->steps * HALF + row % 4 * 4);
         }
     }
 }
