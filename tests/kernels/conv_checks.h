@@ -12,9 +12,9 @@ struct conv_case {
     size_t height, width, images;
     unsigned bits;
     bool is_unsigned, has_zero_points, has_no_bias;
-    bool is_wide;  /* codes and zero points are large */
+    bool is_wide;         /* codes and zero points are large */
     bool has_odd_numbers; /* some channels have NaN and infinities */
-    bool is_float; /* level 0 */
+    bool is_float;        /* level 0 */
     bool has_no_images;
     size_t block_size;
     struct i4q_conv_activation activation;

@@ -33,6 +33,7 @@ avx512)
 esac
 command -v "$compiler" >/dev/null || skip "$compiler"
 
+cache=$(command -v ccache || true)
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
 for source in src/kernels/*.c $cpu src/platform/threads.c src/platform/posix/native.c src/base/elementary.c src/base/error.c src/base/half.c \
@@ -41,7 +42,7 @@ for source in src/kernels/*.c $cpu src/platform/threads.c src/platform/posix/nat
     *"$other"*) continue ;;
     esac
     # shellcheck disable=SC2046 # words
-    "$compiler" -std=c17 -O2 $(options "$kind" "$source") -D_GNU_SOURCE -ffp-contract=off -Wall -Wextra \
+    $cache "$compiler" -std=c17 -O2 $(options "$kind" "$source") -D_GNU_SOURCE -ffp-contract=off -Wall -Wextra \
         -Wno-unused-parameter -Wno-missing-field-initializers -Werror -Isrc -Itests/kernels -c "$source" \
         -o "$objects/$(echo "$source" | tr / _).o"
 done

@@ -26,11 +26,12 @@ int main(void)
 {
     char message[700];
     bool right = true;
-    for (const struct i4q_kernels *const *set = i4q_kernel_sets; *set; set++)
+    for (const struct i4q_kernels *const *set = i4q_kernel_sets; set[1];
+         set++) /* the last is the scalar one */
         right &= report((*set)->name, i4q_check_kernels(*set, message, sizeof message), message);
-    for (const struct i4q_conv_kernels *const *set = i4q_conv_sets; *set; set++)
+    for (const struct i4q_conv_kernels *const *set = i4q_conv_sets; set[1]; set++)
         right &= report(i4q_conv_set_name(*set), conv_rows_check(*set, message, sizeof message), message);
-    for (const struct i4q_conv_kernels *const *set = i4q_conv_sets; *set; set++)
+    for (const struct i4q_conv_kernels *const *set = i4q_conv_sets; set[1]; set++)
         right &= report(i4q_conv_set_name(*set), check_convs(*set, message, sizeof message), message);
     return !right;
 }
