@@ -23,13 +23,12 @@ enum {
     I4Q_DEPTHWISE_SLACK = 128, /* bytes, and sums, that may be touched behind what was asked for */
 };
 
-/* A phase of the plane. */
+/* A phase of the plane, as it is laid out from quantized rows without gaps. All in bytes but `rows`. */
 struct i4q_depthwise_phase {
-    size_t before, behind; /* bytes of padding in front of the first pixel, and behind the last row's gap */
-    const float *x;        /* the first row */
+    size_t before, behind; /* padding in front of the first pixel, and behind the last row's gap */
+    size_t first, stride;  /* where its rows begin, and from one to the next */
     size_t rows, width;
-    size_t stride; /* floats from a row to the next */
-    size_t pitch;  /* bytes, likewise; what is not `width` is padding */
+    size_t pitch; /* from a row of the plane to the next; what is not `width` is padding */
 };
 
 struct i4q_depthwise_tap {
@@ -39,9 +38,10 @@ struct i4q_depthwise_tap {
 struct i4q_depthwise_kernels {
     int origin; /* subtracted from each pixel before it is multiplied: 0, or 128 where pixels are signed */
 
-    /* Fills a phase. The grid was given: X may be beyond its ends, or no number. */
-    void (*quantize)(const struct i4q_depthwise_phase *phase, const struct i4q_conv_grid *grid, bool given,
-                     uint8_t *plane);
+    /* u of n numbers. The grid was given: they may be beyond its ends, or none. */
+    void (*quantize)(const float *x, size_t n, const struct i4q_conv_grid *grid, bool given, uint8_t *bytes);
+
+    void (*lay)(const struct i4q_depthwise_phase *phase, const uint8_t *bytes, int zero, uint8_t *plane);
 
     /* sums[i] = start + sum over t < n of the pair at pixels[offsets[t] + stride * i], which is one less for
      * an odd i and a stride of 1, times its weights; modulo 2^16. For a stride of 1, and of 2. */

@@ -13,7 +13,10 @@ struct i4q_conv_grid i4q_conv_make_grid(const struct i4q_conv_range *range)
     if (!grid.possible)
         return grid;
     grid.inverse = 1 / grid.scale;
-    grid.zero = (int)fminf(rintf(-range->low * grid.inverse), 255.0f);
+    /* A sum with the second number is rounded to an integer; rintf may be a call, a part of all that a small
+     * map takes. */
+    float zero = -range->low * grid.inverse, rounder = 0x1.8p23f;
+    grid.zero = (int)((zero < 255 ? zero : 255) + rounder - rounder);
     return grid;
 }
 

@@ -27,25 +27,25 @@ struct extremes {
 static inline void look_at(const float *x, size_t r, struct extremes *extremes)
 {
     words bits = bits_of(load(x));
+    PIN(bits); /* GCC would load it twice */
     extremes->high[r] = most_signed(extremes->high[r], bits);
     extremes->low[r] = most_unsigned(extremes->low[r], bits);
 }
 
-static inline uint32_t largest_signed(words a)
-{
-    int32_t largest = 0;
-    for (int i = 0; i < WIDTH; i++)
-        largest = (int32_t)a[i] > largest ? (int32_t)a[i] : largest;
-    return (uint32_t)largest;
-}
+/* Halves against each other until there is one. */
+#define LARGEST(name, type)                                                                                  \
+    static inline uint32_t name(words a)                                                                     \
+    {                                                                                                        \
+        type w[WIDTH];                                                                                       \
+        memcpy(w, &a, sizeof w);                                                                             \
+        for (size_t half = WIDTH / 2; half > 0; half /= 2)                                                   \
+            for (size_t i = 0; i < half; i++)                                                                \
+                w[i] = w[i + half] > w[i] ? w[i + half] : w[i];                                              \
+        return (uint32_t)w[0];                                                                               \
+    }
 
-static inline uint32_t largest_unsigned(words a)
-{
-    uint32_t largest = 0;
-    for (int i = 0; i < WIDTH; i++)
-        largest = a[i] > largest ? a[i] : largest;
-    return largest;
-}
+LARGEST(largest_signed, int32_t)
+LARGEST(largest_unsigned, uint32_t)
 
 static void widen_range(const struct extremes *extremes, struct i4q_conv_range *range)
 {
@@ -61,6 +61,7 @@ static void widen_range(const struct extremes *extremes, struct i4q_conv_range *
     range->high = ends[1] > range->high ? ends[1] : range->high;
 }
 
+/* The last register overlaps the one before, or is padded. */
 static void find_range(const float *x, size_t n, struct i4q_conv_range *range)
 {
     struct extremes extremes = {{{0}}, {{0}}};
@@ -71,8 +72,12 @@ static void find_range(const float *x, size_t n, struct i4q_conv_range *range)
             look_at(x + i + r * WIDTH, r, &extremes);
     for (; i + WIDTH <= n; i += WIDTH)
         look_at(x + i, 0, &extremes);
-    memcpy(few, x + i, (n - i) * sizeof *x);
-    look_at(few, 0, &extremes);
+    if (n >= WIDTH)
+        look_at(x + n - WIDTH, 1, &extremes);
+    else {
+        memcpy(few, x, n * sizeof *x);
+        look_at(few, 1, &extremes);
+    }
     widen_range(&extremes, range);
 }
 

@@ -50,14 +50,6 @@ static inline void put_bytes(const ints *r, int zero, uint8_t *out)
     _mm256_storeu_si256((void *)out, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order));
 }
 
-static inline void put_few_bytes(ints r, int zero, uint8_t *out)
-{
-    __m128i sums =
-        _mm_packs_epi32(_mm256_castsi256_si128((__m256i)r), _mm256_extracti128_si256((__m256i)r, 1));
-    sums = _mm_adds_epi16(sums, _mm_set1_epi16((int16_t)zero));
-    _mm_storel_epi64((void *)out, _mm_packus_epi16(sums, sums));
-}
-
 #include "kernels/depthwise_vector.h"
 
 const struct i4q_depthwise_kernels i4q_depthwise_avx2 = {I4Q_DEPTHWISE_KERNELS};

@@ -53,12 +53,6 @@ static inline void put_bytes(const ints *r, int zero, uint8_t *out)
     _mm512_storeu_si512((void *)out, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high)));
 }
 
-static inline void put_few_bytes(ints r, int zero, uint8_t *out)
-{
-    __m512i sums = _mm512_max_epi32((__m512i)(r + zero), _mm512_setzero_si512());
-    _mm_storeu_si128((void *)out, _mm512_cvtusepi32_epi8(sums));
-}
-
 #include "kernels/depthwise_vector.h"
 
 const struct i4q_depthwise_kernels i4q_depthwise_avx512 = {I4Q_DEPTHWISE_KERNELS};

@@ -54,12 +54,6 @@ static inline void put_bytes(const ints *r, int zero, uint8_t *out)
     vst1_u8(out + 8, vqmovun_s16(narrow(r[2], r[3], zero)));
 }
 
-static inline void put_few_bytes(ints r, int zero, uint8_t *out)
-{
-    uint8x8_t bytes = vqmovun_s16(narrow(r, r, zero));
-    memcpy(out, &bytes, WIDTH);
-}
-
 #include "kernels/depthwise_vector.h"
 
 const struct i4q_depthwise_kernels i4q_depthwise_neon = {I4Q_DEPTHWISE_KERNELS};

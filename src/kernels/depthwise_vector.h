@@ -15,7 +15,6 @@
  *   get_sums(p)                 WIDTH sums as int32_t
  *   nearest(x)                  floats as ints, half to even
  *   put_bytes(r, zero, p)       4 registers of ints, plus zero, as bytes in their order, saturated
- *   put_few_bytes(r, zero, p)   1 register of them
  *   PIN(x)                      keeps x in a register, and its computation where it stands: GCC would load
  *                               ahead, and have no registers left for the sums
  */
@@ -29,70 +28,79 @@ struct steps {
     int zero;
 };
 
-static inline ints steps_of(const float *x, const struct steps *steps, bool given)
+/* Code with constants in it: whether the grid was given. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE ints steps_of(const float *x, const struct steps *steps, bool given)
 {
     floats t = load(x) * steps->inverse;
     return nearest(given ? most(least(t, steps->high), steps->low) : t);
 }
 
-/* A row in registers; the last one overlaps the one before, or is padded. */
-static inline void quantize_row(const float *x, size_t n, const struct steps *steps, bool given,
-                                uint8_t *bytes)
+INLINE void quantize_four(const float *x, const struct steps *steps, bool given, uint8_t *bytes)
 {
-    float padded[WIDTH] = {0};
-    uint8_t few[WIDTH];
-    size_t i = 0;
-    for (; i + 4 * WIDTH <= n; i += 4 * WIDTH) {
-        const ints r[] = {steps_of(x + i, steps, given), steps_of(x + i + WIDTH, steps, given),
-                          steps_of(x + i + 2 * WIDTH, steps, given),
-                          steps_of(x + i + 3 * WIDTH, steps, given)};
-        put_bytes(r, steps->zero, bytes + i);
-    }
-    for (; i + WIDTH <= n; i += WIDTH)
-        put_few_bytes(steps_of(x + i, steps, given), steps->zero, bytes + i);
-    if (i == n)
-        return;
-    if (n > WIDTH) {
-        put_few_bytes(steps_of(x + n - WIDTH, steps, given), steps->zero, bytes + n - WIDTH);
-        return;
-    }
-    memcpy(padded, x, n * sizeof *x);
-    put_few_bytes(steps_of(padded, steps, given), steps->zero, few);
-    memcpy(bytes, few, n);
+    const ints r[] = {steps_of(x, steps, given), steps_of(x + WIDTH, steps, given),
+                      steps_of(x + 2 * WIDTH, steps, given), steps_of(x + 3 * WIDTH, steps, given)};
+    put_bytes(r, steps->zero, bytes);
 }
 
-/* Perhaps some more, which are overwritten, or slack. */
+/* Four registers at a time: the last ones overlap those before, or are padded. */
+INLINE void quantize_all(const float *x, size_t n, const struct i4q_conv_grid *grid, bool given,
+                         uint8_t *bytes)
+{
+    enum { FOUR = 4 * WIDTH };
+    const struct steps steps = {all(grid->inverse), all((float)-grid->zero), all((float)(255 - grid->zero)),
+                                grid->zero};
+    for (size_t i = 0; i + FOUR <= n; i += FOUR)
+        quantize_four(x + i, &steps, given, bytes + i);
+    if (n < FOUR) {
+        float padded[FOUR] = {0};
+        memcpy(padded, x, n * sizeof *x);
+        quantize_four(padded, &steps, given, bytes);
+    } else if (n % FOUR) {
+        quantize_four(x + n - FOUR, &steps, given, bytes + n - FOUR);
+    }
+}
+
+/* Of a range, a grid needs no clamping but what saturation does. */
+static void quantize(const float *x, size_t n, const struct i4q_conv_grid *grid, bool given, uint8_t *bytes)
+{
+    if (given)
+        quantize_all(x, n, grid, true, bytes);
+    else
+        quantize_all(x, n, grid, false, bytes);
+}
+
+/* ---- planes. Whole lines are written: what is too much is overwritten by what follows, or slack. */
+
+typedef uint8_t line __attribute__((vector_size(32)));
+
 static inline void pad(uint8_t *bytes, size_t n, int zero)
 {
-    typedef uint8_t line __attribute__((vector_size(16)));
     const line padding = (line){0} + (uint8_t)zero;
     for (size_t i = 0; i < n; i += sizeof padding)
         memcpy(bytes + i, &padding, sizeof padding);
 }
 
-static inline void quantize_rows(const struct i4q_depthwise_phase *phase, const struct i4q_conv_grid *grid,
-                                 bool given, uint8_t *plane)
+static inline void copy(const uint8_t *source, size_t n, uint8_t *bytes)
 {
-    const struct steps steps = {all(grid->inverse), all((float)-grid->zero), all((float)(255 - grid->zero)),
-                                grid->zero};
-    const float *x = phase->x;
-    pad(plane, phase->before, grid->zero);
-    plane += phase->before;
-    for (size_t row = 0; row < phase->rows; row++, x += phase->stride, plane += phase->pitch) {
-        quantize_row(x, phase->width, &steps, given, plane);
-        pad(plane + phase->width, phase->pitch - phase->width, grid->zero);
+    line some;
+    for (size_t i = 0; i < n; i += sizeof some) {
+        memcpy(&some, source + i, sizeof some);
+        memcpy(bytes + i, &some, sizeof some);
     }
-    pad(plane, phase->behind, grid->zero);
 }
 
-/* Of a range, a grid needs no clamping but what saturation does. */
-static void quantize(const struct i4q_depthwise_phase *phase, const struct i4q_conv_grid *grid, bool given,
-                     uint8_t *plane)
+static void lay(const struct i4q_depthwise_phase *phase, const uint8_t *bytes, int zero, uint8_t *plane)
 {
-    if (given)
-        quantize_rows(phase, grid, true, plane);
-    else
-        quantize_rows(phase, grid, false, plane);
+    pad(plane, phase->before, zero);
+    plane += phase->before;
+    bytes += phase->first;
+    for (size_t row = 0; row < phase->rows; row++, bytes += phase->stride, plane += phase->pitch) {
+        copy(bytes, phase->width, plane);
+        pad(plane + phase->width, phase->pitch - phase->width, zero);
+    }
+    pad(plane, phase->behind, zero);
 }
 
 /* ---- sums */
@@ -224,4 +232,4 @@ static void finish_rows(const int16_t *sums, size_t rows, size_t width, size_t p
 }
 
 #define I4Q_DEPTHWISE_KERNELS                                                                                \
-    .origin = ORIGIN, .quantize = quantize, .add_up = {add_up_1, add_up_2}, .finish = finish_rows
+    .origin = ORIGIN, .quantize = quantize, .lay = lay, .add_up = {add_up_1, add_up_2}, .finish = finish_rows
