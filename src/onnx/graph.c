@@ -196,6 +196,7 @@ static struct i4q_scope *add_scope(struct indexer *indexer, const struct i4q_nod
     }
     scope->holder = holder;
     scope->parent = holder ? holder->scope : NULL;
+    scope->index = indexer->model->n_scopes++;
     i4q_table_init(&scope->values, &indexer->model->arena);
     *indexer->last_scope = scope;
     indexer->last_scope = &scope->next;
@@ -240,7 +241,7 @@ bool i4q_model_index(struct i4q_model *model, struct i4q_error *error)
     struct indexer indexer = {model, &model->scopes, &model->nodes, error};
     model->scopes = NULL;
     model->nodes = NULL;
-    model->n_values = model->n_nodes = 0;
+    model->n_values = model->n_nodes = model->n_scopes = 0;
     i4q_table_init(&model->names, &model->arena);
     i4q_table_init(&model->new_names, &model->arena);
     if (!index_graph(&indexer, NULL, model->proto->graph))

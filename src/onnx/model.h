@@ -70,6 +70,7 @@ struct i4q_scope {
     const struct i4q_node *holder; /* the node that holds it, if it has a parent */
     Onnx__GraphProto *graph;       /* NULL for a function */
     Onnx__FunctionProto *function; /* NULL for a graph */
+    uint32_t index;                /* of the model's scopes: for tables of what belongs to each */
     struct i4q_node *nodes;        /* [n_nodes] its own, in file order */
     size_t n_nodes;
     struct i4q_table values; /* name -> struct i4q_value */
@@ -88,7 +89,7 @@ struct i4q_model {
     const struct i4q_node *nodes;   /* the first node, linked to all others */
     const struct i4q_node **sorted; /* [n_nodes] each behind those that it reads from; of a body, behind all
                                        of the graph that holds it */
-    uint32_t n_values, n_nodes;
+    uint32_t n_values, n_nodes, n_scopes;
     atomic_size_t unreleased;   /* see i4q_model_release */
     struct i4q_table names;     /* every value and node name of the model, bodies and functions included */
     struct i4q_table new_names; /* those that were given since */

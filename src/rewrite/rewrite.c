@@ -13,12 +13,44 @@ enum { IR_WITHOUT_INITIALIZER_INPUTS = 4 };
 
 /* ---- graphs */
 
+enum { NONE = UINT32_MAX };
+
+/* One model at work; each of the weights that are stored anew belongs to the graph that defines it. */
+struct rewriter {
+    struct i4q_model *model;
+    const struct i4q_plan *plan;
+    int64_t opset;                  /* of the model, as it will be written */
+    struct i4q_emission *emissions; /* one for each weight */
+    uint32_t *first, *next;         /* weights of a scope, of each scope in the order of the plan */
+};
+
+static bool sort_weights(struct rewriter *rewriter)
+{
+    struct i4q_model *model = rewriter->model;
+    const struct i4q_plan *plan = rewriter->plan;
+    rewriter->emissions = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *rewriter->emissions);
+    rewriter->first = i4q_arena_alloc(&model->arena, model->n_scopes, sizeof *rewriter->first);
+    rewriter->next = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *rewriter->next);
+    if (!rewriter->emissions || !rewriter->first || !rewriter->next)
+        return false;
+    for (size_t i = 0; i < model->n_scopes; i++)
+        rewriter->first[i] = NONE;
+    for (size_t i = plan->n_weights; i-- > 0;) {
+        if (!plan->weights[i].recipe)
+            continue;
+        uint32_t *first = &rewriter->first[plan->weights[i].fact->value->scope->index];
+        rewriter->next[i] = *first;
+        *first = (uint32_t)i;
+    }
+    return true;
+}
+
 /* The weight that this value of the scope held, if it is stored anew. */
-static const struct i4q_plan_weight *stored_weight(const struct i4q_plan *plan, const struct i4q_scope *scope,
-                                                   const char *name)
+static const struct i4q_plan_weight *stored_weight(const struct rewriter *rewriter,
+                                                   const struct i4q_scope *scope, const char *name)
 {
     const struct i4q_value *value = i4q_table_get(&scope->values, name);
-    const struct i4q_plan_weight *weight = value ? i4q_plan_weight_of(plan, value) : NULL;
+    const struct i4q_plan_weight *weight = value ? i4q_plan_weight_of(rewriter->plan, value) : NULL;
     return weight && weight->recipe ? weight : NULL;
 }
 
@@ -31,40 +63,38 @@ static bool add_all(struct i4q_model *model, struct i4q_list *list, const struct
 }
 
 /* The new initializers stand where the weight stood, or at the end when it came from a Constant node. */
-static bool replace_initializers(struct i4q_model *model, struct i4q_scope *scope,
-                                 const struct i4q_plan *plan, const struct i4q_emission *emissions)
+static bool replace_initializers(const struct rewriter *rewriter, const struct i4q_scope *scope)
 {
+    struct i4q_model *model = rewriter->model;
+    const struct i4q_plan *plan = rewriter->plan;
     Onnx__GraphProto *graph = scope->graph;
     struct i4q_list list = {0};
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const struct i4q_plan_weight *weight =
-            stored_weight(plan, scope, i4q_text(graph->initializer[i]->name));
-        bool added = weight ? add_all(model, &list, &emissions[weight - plan->weights].tensors)
+            stored_weight(rewriter, scope, i4q_text(graph->initializer[i]->name));
+        bool added = weight ? add_all(model, &list, &rewriter->emissions[weight - plan->weights].tensors)
                             : i4q_list_add(&model->arena, &list, graph->initializer[i]);
         if (!added)
             return false;
     }
-    for (size_t i = 0; i < plan->n_weights; i++) {
-        const struct i4q_plan_weight *weight = &plan->weights[i];
-        bool from_node =
-            weight->recipe && weight->fact->value->scope == scope && !weight->fact->value->initializer;
-        if (from_node && !add_all(model, &list, &emissions[i].tensors))
+    for (uint32_t i = rewriter->first[scope->index]; i != NONE; i = rewriter->next[i])
+        if (!plan->weights[i].fact->value->initializer &&
+            !add_all(model, &list, &rewriter->emissions[i].tensors))
             return false;
-    }
     graph->initializer = (Onnx__TensorProto **)list.items;
     graph->n_initializer = list.count;
     return true;
 }
 
 /* What takes the place of a node: itself, another one, or NULL. Constant nodes that held a weight go. */
-static Onnx__NodeProto *successor(const struct i4q_plan *plan, const struct i4q_scope *scope,
+static Onnx__NodeProto *successor(const struct rewriter *rewriter, const struct i4q_scope *scope,
                                   const struct i4q_table *swaps, Onnx__NodeProto *node)
 {
     const struct i4q_swap *swap = node->n_output ? i4q_table_get(swaps, node->output[0]) : NULL;
     if (swap)
         return swap->made;
     bool held_weight =
-        i4q_node_is(node, "Constant") && node->n_output && stored_weight(plan, scope, node->output[0]);
+        i4q_node_is(node, "Constant") && node->n_output && stored_weight(rewriter, scope, node->output[0]);
     return held_weight ? NULL : node;
 }
 
@@ -83,21 +113,20 @@ static bool add_swaps(struct i4q_table *swaps, const struct i4q_list *items)
 
 /* The new nodes read initializers only, so the front is always a valid place for them, also for bodies that
  * capture the weight. */
-static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, const struct i4q_plan *plan,
-                          const struct i4q_emission *emissions)
+static bool replace_nodes(const struct rewriter *rewriter, const struct i4q_scope *scope)
 {
+    struct i4q_model *model = rewriter->model;
     Onnx__GraphProto *graph = scope->graph;
     struct i4q_list list = {0};
     struct i4q_table swaps;
     i4q_table_init(&swaps, &model->arena);
-    for (size_t i = 0; i < plan->n_weights; i++) {
-        const struct i4q_plan_weight *weight = &plan->weights[i];
-        if (weight->recipe && weight->fact->value->scope == scope &&
-            (!add_all(model, &list, &emissions[i].nodes) || !add_swaps(&swaps, &emissions[i].swaps)))
+    for (uint32_t i = rewriter->first[scope->index]; i != NONE; i = rewriter->next[i]) {
+        const struct i4q_emission *emission = &rewriter->emissions[i];
+        if (!add_all(model, &list, &emission->nodes) || !add_swaps(&swaps, &emission->swaps))
             return false;
     }
     for (size_t i = 0; i < graph->n_node; i++) {
-        Onnx__NodeProto *node = successor(plan, scope, &swaps, graph->node[i]);
+        Onnx__NodeProto *node = successor(rewriter, scope, &swaps, graph->node[i]);
         if (node && !i4q_list_add(&model->arena, &list, node))
             return false;
     }
@@ -106,53 +135,52 @@ static bool replace_nodes(struct i4q_model *model, struct i4q_scope *scope, cons
     return true;
 }
 
-/* What the nodes that gave way were the last to read. */
-static bool prune(struct i4q_model *model, struct i4q_scope *scope, const struct i4q_plan *plan,
-                  const struct i4q_emission *emissions)
+/* What stands for the weights that one graph defines. */
+static bool emit_weights(const struct rewriter *rewriter, const struct i4q_scope *scope)
 {
-    struct i4q_list unread = {0};
-    for (size_t i = 0; i < plan->n_weights; i++)
-        if (plan->weights[i].recipe && plan->weights[i].fact->value->scope == scope &&
-            !add_all(model, &unread, &emissions[i].unread))
-            return false;
-    return !unread.count || i4q_prune(model, scope->graph, &unread);
-}
-
-/* What stands for the weights that one graph defines; false when memory runs out. */
-static bool emit_weights(struct i4q_model *model, const struct i4q_scope *scope, const struct i4q_plan *plan,
-                         int64_t opset, struct i4q_emission *emissions, bool *any)
-{
+    struct i4q_model *model = rewriter->model;
     struct i4q_table *shared = i4q_arena_alloc(&model->arena, 1, sizeof *shared);
     if (!shared)
         return false;
     i4q_table_init(shared, &model->arena);
-    *any = false;
-    for (size_t i = 0; i < plan->n_weights; i++) {
-        const struct i4q_plan_weight *weight = &plan->weights[i];
-        if (!weight->recipe || weight->fact->value->scope != scope)
-            continue;
-        *any = true;
-        emissions[i] = (struct i4q_emission){
-            .model = model, .weight = weight->fact, .job = weight->job, .opset = opset, .shared = shared};
-        weight->form->emit(&emissions[i]);
-        if (emissions[i].failed)
+    for (uint32_t i = rewriter->first[scope->index]; i != NONE; i = rewriter->next[i]) {
+        const struct i4q_plan_weight *weight = &rewriter->plan->weights[i];
+        struct i4q_emission *emission = &rewriter->emissions[i];
+        *emission = (struct i4q_emission){.model = model,
+                                          .weight = weight->fact,
+                                          .job = weight->job,
+                                          .opset = rewriter->opset,
+                                          .shared = shared};
+        weight->form->emit(emission);
+        if (emission->failed)
             return false;
     }
     return true;
 }
 
-/* One function a form, for all that its emissions made use of. */
-static bool add_functions(struct i4q_model *model, const struct i4q_plan *plan,
-                          const struct i4q_emission *emissions, int64_t opset)
+/* What the nodes that gave way were the last to read. */
+static bool prune(const struct rewriter *rewriter, const struct i4q_scope *scope)
 {
+    struct i4q_list unread = {0};
+    for (uint32_t i = rewriter->first[scope->index]; i != NONE; i = rewriter->next[i])
+        if (!add_all(rewriter->model, &unread, &rewriter->emissions[i].unread))
+            return false;
+    return !unread.count || i4q_prune(rewriter->model, scope->graph, &unread);
+}
+
+/* One function a form, for all that its emissions made use of. */
+static bool add_functions(const struct rewriter *rewriter)
+{
+    const struct i4q_plan *plan = rewriter->plan;
     for (const struct i4q_form *const *form = i4q_forms; *form; form++) {
         unsigned features = 0;
         for (size_t i = 0; i < plan->n_weights; i++)
-            features |= plan->weights[i].recipe && plan->weights[i].form == *form ? emissions[i].features : 0;
+            if (plan->weights[i].recipe && plan->weights[i].form == *form)
+                features |= rewriter->emissions[i].features;
         if (!features || !(*form)->function)
             continue;
-        Onnx__FunctionProto *function = (*form)->function(model, opset, features);
-        if (!function || !i4q_edit_set_function(model, function))
+        Onnx__FunctionProto *function = (*form)->function(rewriter->model, rewriter->opset, features);
+        if (!function || !i4q_edit_set_function(rewriter->model, function))
             return false;
     }
     return true;
@@ -160,19 +188,16 @@ static bool add_functions(struct i4q_model *model, const struct i4q_plan *plan,
 
 static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset)
 {
-    struct i4q_emission *emissions = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *emissions);
-    if (!emissions)
+    struct rewriter rewriter = {.model = model, .plan = plan, .opset = opset};
+    if (!sort_weights(&rewriter))
         return false;
-    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next) {
-        bool any;
-        if (!emit_weights(model, scope, plan, opset, emissions, &any))
+    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next)
+        if (rewriter.first[scope->index] != NONE &&
+            (!emit_weights(&rewriter, scope) || !i4q_edit_open(model, &scope->graph->base) ||
+             !replace_initializers(&rewriter, scope) || !replace_nodes(&rewriter, scope) ||
+             !prune(&rewriter, scope)))
             return false;
-        if (any && (!i4q_edit_open(model, &scope->graph->base) ||
-                    !replace_initializers(model, scope, plan, emissions) ||
-                    !replace_nodes(model, scope, plan, emissions) || !prune(model, scope, plan, emissions)))
-            return false;
-    }
-    return add_functions(model, plan, emissions, opset);
+    return add_functions(&rewriter);
 }
 
 /* The domains of the nodes that were made. */
