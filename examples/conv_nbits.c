@@ -3,7 +3,7 @@
  * Runs a model with ONNX Runtime's C API, with com.int4q::ConvNBits from a library:
  *
  *     cc conv_nbits.c -o conv_nbits -I /usr/include/onnxruntime -lonnxruntime
- *     ./conv_nbits /usr/lib/x86_64-linux-gnu/libint4q_ort.so model.onnx
+ *     ./conv_nbits /usr/lib/libint4q_ort.so model.onnx
  *     ./conv_nbits - model.onnx       the same by the function body that the model holds
  *
  * Its one input is a float tensor, and gets (i % 255) / 255 in element i. Prints the fastest of ten runs, and
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_RANK = 8, RUNS = 10 };
+enum { API = 19, MAX_RANK = 8, RUNS = 10 }; /* of ONNX Runtime 1.19 and all later ones */
 
 static const OrtApi *api;
 
@@ -129,9 +129,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: conv_nbits LIBRARY MODEL\n");
         return 2;
     }
-    api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
+    api = OrtGetApiBase()->GetApi(API);
     if (!api) {
-        fprintf(stderr, "conv_nbits: ONNX Runtime is older than its header\n");
+        fprintf(stderr, "conv_nbits: ONNX Runtime is older than 1.%d\n", API);
         return 1;
     }
     check(api->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "conv_nbits", &env));

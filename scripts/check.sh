@@ -7,7 +7,7 @@ set -eu -o pipefail
 
 # Functions of this file, in the order in which they run, and the Debian packages that they need.
 steps=(format shell ruff mypy cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release sanitizers threads
-    memory valgrind cpus static install package symbols reproducible)
+    memory valgrind runtimes cpus static install package symbols reproducible)
 declare -A needs=([format]=clang-format [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
     [clang_release]=clang [memory]='clang libclang-rt-dev' [valgrind]=valgrind
     [cpus]='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev')
@@ -21,7 +21,7 @@ done
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$root"
 
-mapfile -t sources < <(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]')
+mapfile -t sources < <(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]' 'examples/*.c')
 mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
 
 tree() { # tree NAME [cmake options]
@@ -83,6 +83,23 @@ valgrind() {
         command valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
             build/check/gcc_debug/int4q rewrite --no-sandbox -n "$model" >/dev/null || [ $? -ne 99 ]
     done
+    local test
+    for test in node kernel; do # it takes two sums for one in PMADDWD, and what nobody reads for what counts
+        INT4Q_CPU=scalar command valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+            "build/check/gcc_debug/tests/test_ort_$test"
+    done
+}
+runtimes() { # ConvNBits in ONNX Runtimes from the oldest that it is for; that of .venv is in scripts/test.sh
+    tree gcc_release -DCMAKE_BUILD_TYPE=Release
+    local version folder
+    for version in 1.19.2 1.20.1 1.22.1 1.24.4 1.28.0; do
+        folder=$root/build/runtimes/$version
+        [ -e "$folder/onnxruntime" ] ||
+            "$python" -m pip install -q --disable-pip-version-check --no-deps --target "$folder" "onnxruntime==$version"
+        PYTHONPATH=$folder INT4Q=$root/build/check/gcc_release/int4q \
+            INT4Q_OPS_LIBRARY=$root/build/check/gcc_release/libint4q_ort.so \
+            "$python" -m pytest -q -p no:cacheprovider tests/acceptance/test_conv_nbits.py
+    done
 }
 cpus() {
     tree gcc_release -DCMAKE_BUILD_TYPE=Release
@@ -115,6 +132,10 @@ installed() { # installed ROOT: all that int4q consists of, and it runs
         doc/int4q/{README.md,NEWS.md,LICENSE,docs/trust.md}; do
         [ -s "$1/usr/share/$file" ]
     done
+    local library # a system has its libraries in a folder of its architecture, or not
+    library=$(find "$1/usr/lib" -name libint4q_ort.so)
+    [ "$(nm -D --defined-only "$library" | awk '{print $3}')" = RegisterCustomOps ]
+    [ -s "$1/usr/include/int4q/ort.h" ]
     [ -x "$1/usr/share/doc/int4q/examples/ci/check_model.sh" ]
 }
 symbols() { # of the library: others than ours would be in the way of programs that link it

@@ -3,8 +3,8 @@
  * libint4q_ort.so: the operator com.int4q::ConvNBits for ONNX Runtime, a Conv that computes from weights of 4
  * or 8 bits. docs/conv_nbits.md says what it computes.
  *
- *     C        api->RegisterCustomOpsLibrary_V2(options, "/usr/lib/.../libint4q_ort.so")
- *     Python   options.register_custom_ops_library("/usr/lib/.../libint4q_ort.so")
+ *     C        api->RegisterCustomOpsLibrary_V2(options, "/usr/lib/libint4q_ort.so")
+ *     Python   options.register_custom_ops_library("/usr/lib/libint4q_ort.so")
  *
  * Programs that link the library, or dlopen() it themselves, call RegisterCustomOps() on the options of each
  * session. Needs ONNX Runtime 1.19 or later. The environment variable INT4Q_CPU picks a kernel set.

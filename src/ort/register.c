@@ -131,35 +131,44 @@ static OrtStatus *fill_domain(const OrtApi *api, struct registration *registrati
     return status;
 }
 
-/* Two threads may both make one for the same ONNX Runtime: either serves. */
-static OrtStatus *make_registration(const OrtApi *api, const OrtApiBase *base, struct registration **made)
+/* NULL with a status. Two threads may both make one for the same ONNX Runtime: either serves. */
+static struct registration *make_registration(const OrtApi *api, const OrtApiBase *base, OrtStatus **status)
 {
     struct registration *registration = calloc(1, sizeof *registration);
-    if (!registration)
-        return api->CreateStatus(ORT_FAIL, INT4Q_ORT_OP ": out of memory");
+    if (!registration) {
+        *status = api->CreateStatus(ORT_FAIL, INT4Q_ORT_OP ": out of memory");
+        return NULL;
+    }
     registration->base = base;
-    OrtStatus *status = fill_domain(api, registration);
-    if (status) {
+    *status = fill_domain(api, registration);
+    if (*status) {
         api->ReleaseCustomOpDomain(registration->domain);
         free(registration);
-        return status;
+        return NULL;
     }
     registration->next = atomic_load(&registrations);
     while (!atomic_compare_exchange_weak(&registrations, &registration->next, registration))
         ;
-    *made = registration;
-    return NULL;
+    return registration;
+}
+
+static struct registration *find_registration(const OrtApiBase *base)
+{
+    struct registration *found = atomic_load(&registrations);
+    while (found && found->base != base)
+        found = found->next;
+    return found;
 }
 
 __attribute__((visibility("default"))) OrtStatus *RegisterCustomOps(OrtSessionOptions *options,
                                                                     const OrtApiBase *base)
 {
     const OrtApi *api = base->GetApi(I4Q_ORT_API);
-    struct registration *found = atomic_load(&registrations);
+    OrtStatus *status = NULL;
     if (!api)
         return NULL;
-    while (found && found->base != base)
-        found = found->next;
-    OrtStatus *status = found ? NULL : make_registration(api, base, &found);
-    return status ? status : api->AddCustomOpDomain(options, found->domain);
+    struct registration *found = find_registration(base);
+    if (!found)
+        found = make_registration(api, base, &status);
+    return found ? api->AddCustomOpDomain(options, found->domain) : status;
 }

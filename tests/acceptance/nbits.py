@@ -8,7 +8,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 DOMAIN, OP = "com.int4q", "ConvNBits"
 INPUTS = ("X", "W", "scales", "zero_points", "B")
 NONE, SILU, RELU, LEAKY_RELU, HARD_SWISH, SIGMOID, CLIP = range(7)
-LISTS = ("weight_shape", "strides", "pads", "dilations")
+LISTS = ("weight_shape", "strides", "dilations", "pads")
 NUMBERS = {"group": 1, "bits": 4, "axis": 0, "block_size": 0, "accuracy_level": 0, "activation": NONE, "alpha": 0.0,
            "beta": 0.0, "input_scale": 0.0, "input_zero_point": 0}
 

@@ -17,18 +17,21 @@ static int code(size_t index)
     return (int)(index * 5 % 16) - 8;
 }
 
-/* A node of three outputs with a kernel of 3 x 3 in float, so that its sums are those of whole numbers. */
+/* A node of three outputs with a kernel of 3 x 3. X has the numbers 0 to 255, which level 4 takes as they
+ * are, so that both levels give whole numbers. */
 static OrtKernelInfo make_node(void)
 {
     for (size_t i = 0; i < sizeof codes; i++)
         codes[i] = (uint8_t)((code(2 * i) & 15) | (code(2 * i + 1) & 15) << 4);
     for (size_t i = 0; i < CHANNELS * SIZE * SIZE; i++)
-        x[i] = (float)((int)(i * 7 % 11) - 5);
+        x[i] = (float)(i * 51 % 256);
+    x[7] = 255;
     return (OrtKernelInfo){
         .attributes = {{"weight_shape", ORT_OP_ATTR_INTS, 4, {OUTPUTS, CHANNELS, 3, 3}, 0},
                        {"pads", ORT_OP_ATTR_INTS, 4, {1, 1, 1, 1}, 0},
                        {"alpha", ORT_OP_ATTR_FLOAT, 0, {0}, 0.5f},
-                       {"group", ORT_OP_ATTR_INT, 1, {1}, 0}},
+                       {"group", ORT_OP_ATTR_INT, 1, {1}, 0},
+                       {"accuracy_level", ORT_OP_ATTR_INT, 1, {4}, 0}},
         .inputs = {{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, 4, {1, CHANNELS, SIZE, SIZE}, NULL},
                    {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT4, 4, {OUTPUTS, CHANNELS, 3, 3}, codes},
                    {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, 1, {OUTPUTS}, scales},
@@ -83,13 +86,16 @@ static OrtStatus *run(const OrtCustomOp *op, void *kernel, const OrtKernelInfo *
 static void computes(void **state)
 {
     const OrtCustomOp *op = registered(&fake_runtime);
-    const OrtKernelInfo node = make_node();
+    OrtKernelInfo node = make_node();
     float y[OUTPUTS * SIZE * SIZE];
     void *kernel;
-    assert_null(op->CreateKernelV2(op, api(), &node, &kernel));
-    assert_null(run(op, kernel, &node, y));
-    assert_computed(y);
-    op->KernelDestroy(kernel);
+    for (int level = 0; level <= 4; level += 4) {
+        node.attributes[4].ints[0] = level;
+        assert_null(op->CreateKernelV2(op, api(), &node, &kernel));
+        assert_null(run(op, kernel, &node, y));
+        assert_computed(y);
+        op->KernelDestroy(kernel);
+    }
     assert_int_equal(fake_live, 0);
 }
 
@@ -263,7 +269,7 @@ static OrtShapeInferContext infer(OrtKernelInfo *node, const char *first)
 static void infers_shapes(void **state)
 {
     OrtKernelInfo node = make_node();
-    node.attributes[4] = (OrtOpAttr){"strides", ORT_OP_ATTR_INTS, 2, {1, 2}, 0};
+    node.attributes[5] = (OrtOpAttr){"strides", ORT_OP_ATTR_INTS, 2, {1, 2}, 0};
     OrtShapeInferContext found = infer(&node, "");
     assert_int_equal(found.output.rank, 4);
     assert_memory_equal(found.output.dims, ((int64_t[]){1, OUTPUTS, 5, 3}), sizeof found.output.dims);
@@ -279,11 +285,11 @@ static void infers_shapes(void **state)
 static void infers_nothing_from_what_is_wrong(void **state)
 {
     OrtKernelInfo node = make_node();
-    node.attributes[4] = (OrtOpAttr){"strides", ORT_OP_ATTR_INTS, 2, {0, INT64_MIN}, 0};
+    node.attributes[5] = (OrtOpAttr){"strides", ORT_OP_ATTR_INTS, 2, {0, INT64_MIN}, 0};
     assert_int_equal(infer(&node, "").output.rank, 0);
-    node.attributes[4].count = 3;
+    node.attributes[5].count = 3;
     assert_int_equal(infer(&node, "").output.rank, 0);
-    node.attributes[4] = (OrtOpAttr){"dilations", ORT_OP_ATTR_INTS, 2, {INT32_MAX, INT32_MAX}, 0};
+    node.attributes[5] = (OrtOpAttr){"dilations", ORT_OP_ATTR_INTS, 2, {INT32_MAX, INT32_MAX}, 0};
     assert_int_equal(infer(&node, "").output.rank, 0);
     node = make_node();
     node.inputs[0].rank = 2;
