@@ -130,14 +130,22 @@ float i4q_weight_element(const struct i4q_weight *weight, size_t i)
                          i);
 }
 
+/* Channels lie along one axis, their n inputs along the other one of the first two. */
 bool i4q_weight_is_dfl(const struct i4q_weight *weight)
 {
     const struct i4q_tensor *tensor = &weight->tensor;
-    if (tensor->rank < 2 || tensor->count < DFL_MIN || tensor->dims[1] != (int64_t)tensor->count)
+    size_t axis = weight->channel_axis;
+    if (tensor->rank < 2 || axis > 1 || !tensor->count)
         return false;
-    for (size_t i = 0; i < tensor->count; i++)
-        if (i4q_weight_element(weight, i) != (float)i)
+    size_t channels = i4q_weight_channels(weight), inner = i4q_weight_inner(weight),
+           n = tensor->count / channels;
+    if (n < DFL_MIN || tensor->dims[1 - axis] != (int64_t)n)
+        return false;
+    for (size_t i = 0; i < tensor->count; i++) {
+        size_t outer = i / inner / channels;
+        if (i4q_weight_element(weight, i) != (float)(outer * inner + i % inner))
             return false;
+    }
     return true;
 }
 

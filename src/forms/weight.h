@@ -51,8 +51,9 @@ bool i4q_weight_is_quantizable(const struct i4q_weight *weight);
 /* Element i of a FLOAT or FLOAT16 weight. */
 float i4q_weight_element(const struct i4q_weight *weight, size_t i);
 
-/* The projection of distribution focal loss: shape [1, n, 1, ...], values exactly 0, 1, ..., n - 1, n >= 4.
- * Only integers hold it exactly. */
+/* The projection of distribution focal loss: the inputs of every output channel have the weights 0, 1, ..., n
+ * - 1, exactly, n >= 4, as in [1, n, 1, 1], [4, n, 1, 1] of a grouped Conv, and [n, 1] of a MatMul. Only
+ * integers hold it exactly. */
 bool i4q_weight_is_dfl(const struct i4q_weight *weight);
 
 /* [outer, channels, inner] of its shape, as i4q_quantize_job has them; for weights with elements. */

@@ -126,3 +126,33 @@ def test_left_and_right_of_one_weight(tmp_path):
     onnx.save(model, tmp_path / "in.onnx")
     done = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--op-types", "MatMul", status=4)
     assert done.stdout.count("(weight-shared-with-other-op)") == 2
+
+
+RUN = np.arange(16, dtype=np.float32)
+# how exporters write the expectation of 16 bins: (operator, weight, shape of x, attributes)
+PROJECTIONS = {
+    "Conv": ("Conv", RUN.reshape(1, 16, 1, 1), (1, 16, 4, 6), {}),
+    "grouped Conv": ("Conv", np.tile(RUN, 4).reshape(4, 16, 1, 1), (1, 64, 4, 6), {"group": 4}),
+    "Conv of several outputs": ("Conv", np.tile(RUN, 3).reshape(3, 16, 1), (1, 16, 6), {}),
+    "MatMul": ("MatMul", RUN.reshape(16, 1), (2, 4, 16), {}),
+    "Gemm": ("Gemm", RUN.reshape(16, 1), (8, 16), {}),
+    "Gemm transB": ("Gemm", RUN.reshape(1, 16), (8, 16), {"transB": 1}),
+}
+
+
+def projection(name, weight=None):
+    op, values, x, attributes = PROJECTIONS[name]
+    node = helper.make_node(op, ["x", "w"], ["y"], name="it", **attributes)
+    return make_model([node], [numpy_helper.from_array(values if weight is None else weight, "w")], inputs=[value("x", *x)])
+
+
+@pytest.mark.parametrize("name", PROJECTIONS)
+def test_projections_are_protected(tmp_path, name):
+    """In every form; one weight that is another number, and it is a weight like others."""
+    op, values, _, _ = PROJECTIONS[name]
+    onnx.save(projection(name), tmp_path / "in.onnx")
+    assert "(dfl)" in run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--op-types", op, status=4).stdout
+    other = values.copy()
+    other.reshape(-1)[-1] += 1
+    _, report = rewrite(projection(name, other), tmp_path, "--op-types", op)
+    assert report["convs"][0]["reason"] is None
