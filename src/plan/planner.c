@@ -78,7 +78,7 @@ static bool report_unmatched(struct planner *planner, const struct i4q_patterns 
 
 static bool apply_patterns(struct planner *planner, const struct i4q_name_index *index)
 {
-    struct i4q_arena *arena = planner->arena;
+    struct i4q_arena *arena = index->arena;
     const struct i4q_plan_options *options = planner->options;
     enum i4q_choice *choices = i4q_arena_alloc(arena, index->count, sizeof *choices);
     bool *exact = i4q_arena_alloc(arena, index->count, sizeof *exact);
@@ -145,22 +145,31 @@ static bool apply_sensitivity(struct planner *planner, const struct i4q_name_ind
     return true;
 }
 
-static bool apply_names(struct planner *planner)
+/* The names of all Convs; nobody asks for any where nobody is named. */
+static bool index_names(const struct planner *planner, struct i4q_arena *arena, struct i4q_name_index *index)
 {
-    struct i4q_plan *plan = planner->plan;
-    struct i4q_arena *arena = planner->arena;
+    const struct i4q_plan *plan = planner->plan;
+    const struct i4q_plan_options *options = planner->options;
+    bool asked = options->include.count || options->exclude.count || options->topk;
     struct i4q_names *names = i4q_arena_alloc(arena, plan->n_rows, sizeof *names);
-    if (!names)
-        return i4q_fail_memory(planner->error);
-    for (size_t i = 0; i < plan->n_rows; i++) {
+    for (size_t i = 0; names && asked && i < plan->n_rows; i++) {
         const struct i4q_conv *conv = plan->rows[i].conv;
         if (!i4q_names_make(arena, conv->node->proto->name, conv->weight->name, &names[i]))
-            return i4q_fail_memory(planner->error);
+            return false;
     }
+    return names && i4q_name_index_make(arena, names, plan->n_rows, index);
+}
+
+/* The index is large, and of no use behind this. */
+static bool apply_names(struct planner *planner)
+{
+    struct i4q_arena scratch;
     struct i4q_name_index index;
-    if (!i4q_name_index_make(arena, names, plan->n_rows, &index))
-        return i4q_fail_memory(planner->error);
-    return apply_patterns(planner, &index) && apply_sensitivity(planner, &index);
+    i4q_arena_init(&scratch, planner->arena->limit - planner->arena->used);
+    bool ok = index_names(planner, &scratch, &index) || i4q_fail_memory(planner->error);
+    ok = ok && apply_patterns(planner, &index) && apply_sensitivity(planner, &index);
+    i4q_arena_free(&scratch);
+    return ok;
 }
 
 /* ---- reasons that each Conv has by itself */
