@@ -68,9 +68,9 @@ static void emit(struct i4q_emission *emission)
 
 /* ---- reading */
 
-static bool begins(const Onnx__NodeProto *node)
+static bool begins(const struct i4q_node *node)
 {
-    return i4q_node_is(node, "Cast");
+    return i4q_node_is(node->proto, "Cast") && i4q_reads_integers(node);
 }
 
 static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)

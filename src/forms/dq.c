@@ -4,8 +4,6 @@
 #include "forms/recognise.h"
 #include "onnx/dtype.h"
 
-#include <string.h>
-
 enum { OPSET_AXIS = 13, OPSET_BLOCKS = 21, IR_MICROSOFT = 10 };
 
 static const char MICROSOFT[] = "com.microsoft";
@@ -85,21 +83,14 @@ static void emit_microsoft(struct i4q_emission *emission)
 
 /* ---- reading */
 
-static bool begins(const Onnx__NodeProto *node)
+static bool begins(const struct i4q_node *node)
 {
-    return i4q_node_is(node, "DequantizeLinear");
+    return i4q_node_is(node->proto, "DequantizeLinear");
 }
 
-static bool begins_microsoft(const Onnx__NodeProto *node)
+static bool begins_microsoft(const struct i4q_node *node)
 {
-    return strcmp(i4q_text(node->op_type), "DequantizeLinear") == 0 &&
-           strcmp(i4q_text(node->domain), MICROSOFT) == 0;
-}
-
-static int64_t int_attribute(const Onnx__NodeProto *node, const char *name, int64_t otherwise)
-{
-    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
-    return attribute ? attribute->i : otherwise;
+    return i4q_node_is_of(node->proto, MICROSOFT, "DequantizeLinear");
 }
 
 /* Inputs: codes, scale, zero point. */
@@ -109,8 +100,8 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
     struct i4q_walk walk = i4q_walk_from(arena, conv, storage);
     bool known = i4q_walk_reshape(&walk);
     storage->is_dequantize = true;
-    storage->axis = int_attribute(node->proto, "axis", 1);
-    storage->block = int_attribute(node->proto, "block_size", 0);
+    storage->axis = i4q_node_int(node->proto, "axis", 1);
+    storage->block = i4q_node_int(node->proto, "block_size", 0);
     i4q_describe_integers(storage, i4q_input_tensor(node, 0), i4q_input_tensor(node, 1),
                           i4q_input_tensor(node, 2));
     return known && walk.at == node && (!i4q_has_input(node, 2) || storage->zero_point);

@@ -12,7 +12,7 @@
 static char *new_name(struct i4q_emission *emission, const char *suffix)
 {
     char *base = i4q_arena_format(&emission->model->arena, "%s_%s", emission->weight->value->name, suffix);
-    char *name = base ? i4q_model_new_name(emission->model, base) : NULL;
+    char *name = base ? i4q_graph_new_name(&emission->model->graph, base) : NULL;
     emission->failed |= !name;
     return name;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "forms/form.h"
+#include "forms/forms.h"
+
 #include "forms/recognise.h"
-#include "onnx/dtype.h"
 
 #include <string.h>
 
@@ -52,34 +52,26 @@ const struct i4q_form *i4q_form_choose(const struct i4q_form *wanted, const stru
     return *form;
 }
 
+bool i4q_form_is_begun_by(const struct i4q_node *node, bool is_operator)
+{
+    for (const struct i4q_form *const *form = i4q_forms; *form; form++)
+        if ((*form)->is_operator == is_operator && (*form)->begins(node))
+            return true;
+    return false;
+}
+
 /* ---- what a weight is stored as */
-
-static const char OTHER[] = "other";
-
-const char *i4q_granularity_name(enum i4q_granularity granularity)
-{
-    static const char *const names[] = {
-        [I4Q_PER_TENSOR] = "per-tensor", [I4Q_PER_CHANNEL] = "per-channel", [I4Q_BLOCK] = "block"};
-    return names[granularity];
-}
-
-void i4q_storage_set_type(struct i4q_storage *storage, int32_t type)
-{
-    const struct i4q_dtype *dtype = i4q_dtype_find(type);
-    storage->name = dtype && dtype->word ? dtype->word : OTHER;
-    storage->is_float = dtype && dtype->kind == I4Q_DTYPE_FLOAT;
-}
 
 /* Whether some form begins with the node; the first that knows itself again describes it. Of any chain of
  * nodes that is none of the forms the kind of codes is all that can be told. */
-static bool describe_begun(struct i4q_arena *arena, const struct i4q_conv *conv, const Onnx__NodeProto *node,
+static bool describe_begun(struct i4q_arena *arena, const struct i4q_conv *conv, const struct i4q_node *node,
                            struct i4q_storage *storage)
 {
     struct i4q_storage told = {0};
     bool begun = false;
     for (const struct i4q_form *const *form = i4q_forms; *form; form++) {
         struct i4q_storage attempt = *storage;
-        if (!(*form)->begins || !(*form)->begins(node))
+        if ((*form)->is_operator != conv->op->integer || !(*form)->begins(node))
             continue;
         if ((*form)->recognise(arena, conv, &attempt)) {
             *storage = attempt;
@@ -118,10 +110,8 @@ static void describe_declared(const struct i4q_conv *conv, struct i4q_storage *s
 
 void i4q_storage_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
 {
-    *storage = (struct i4q_storage){.name = OTHER};
-    const Onnx__NodeProto *first = conv->op->integer                    ? conv->node->proto
-                                   : conv->source == I4Q_SOURCE_DECODED ? conv->decoder->proto
-                                                                        : NULL;
+    *storage = i4q_storage_unknown();
+    const struct i4q_node *first = conv->op->integer ? conv->node : conv->decoder;
     if (first && describe_begun(arena, conv, first, storage))
         return;
     if (conv->op->integer)

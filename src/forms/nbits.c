@@ -15,8 +15,7 @@ const char i4q_nbits_domain[] = "com.int4q", i4q_nbits_op[] = "ConvNBits";
 
 bool i4q_nbits_is(const Onnx__NodeProto *node)
 {
-    return strcmp(i4q_text(node->op_type), i4q_nbits_op) == 0 &&
-           strcmp(i4q_text(node->domain), i4q_nbits_domain) == 0;
+    return i4q_node_is_of(node, i4q_nbits_domain, i4q_nbits_op);
 }
 
 /* ---- which Convs */
@@ -151,12 +150,6 @@ static void emit(struct i4q_emission *emission)
 
 /* ---- reading */
 
-static int64_t int_attribute(const Onnx__NodeProto *node, const char *name)
-{
-    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
-    return attribute ? attribute->i : 0;
-}
-
 static bool read_ints(const Onnx__NodeProto *node, const char *name, size_t n, int64_t *out)
 {
     const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
@@ -177,7 +170,7 @@ bool i4q_nbits_read(const struct i4q_node *node, struct i4q_fusion *fusion)
     const Onnx__NodeProto *proto = node->proto;
     const Onnx__AttributeProto *shape = i4q_node_attribute(proto, "weight_shape"),
                                *group = i4q_node_attribute(proto, "group");
-    int64_t activation = int_attribute(proto, "activation");
+    int64_t activation = i4q_node_int(proto, "activation", 0);
     size_t dimensions = shape ? shape->n_ints - 2 : 0;
     *fusion = (struct i4q_fusion){.conv = node, .dimensions = dimensions, .group = group ? group->i : 1};
     if ((dimensions != 1 && dimensions != 2) || proto->n_output != 1 || activation < 0 ||
@@ -209,14 +202,19 @@ static bool read_shape(const Onnx__NodeProto *node, struct i4q_storage *storage)
 }
 
 /* Inputs: X, codes, scales, zero points, bias. */
+static bool begins(const struct i4q_node *node)
+{
+    return i4q_nbits_is(node->proto);
+}
+
 static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
 {
     const Onnx__NodeProto *node = conv->node->proto;
-    int64_t activation = int_attribute(node, "activation");
+    int64_t activation = i4q_node_int(node, "activation", 0);
     bool known = read_shape(node, storage);
     storage->is_dequantize = true;
-    storage->axis = int_attribute(node, "axis");
-    storage->block = int_attribute(node, "block_size");
+    storage->axis = i4q_node_int(node, "axis", 0);
+    storage->block = i4q_node_int(node, "block_size", 0);
     storage->activation = activation > 0 && activation < I4Q_ACTIVATIONS
                               ? i4q_activation_name((enum i4q_activation)activation)
                               : NULL;
@@ -228,7 +226,7 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
 /* Nodes that the model had before count too. */
 static Onnx__FunctionProto *function(struct i4q_model *model, int64_t version, unsigned features)
 {
-    for (const struct i4q_node *node = model->nodes; node; node = node->next) {
+    for (const struct i4q_node *node = model->graph.nodes; node; node = node->next) {
         const Onnx__AttributeProto *activation =
             i4q_nbits_is(node->proto) ? i4q_node_attribute(node->proto, "activation") : NULL;
         if (i4q_nbits_is(node->proto))
@@ -250,6 +248,7 @@ const struct i4q_form i4q_form_nbits = {
     .ir_version = ir_version,
     .emit = emit,
     .function = function,
-    .begins = i4q_nbits_is,
+    .begins = begins,
+    .is_operator = true,
     .recognise = recognise,
 };

@@ -23,7 +23,7 @@ struct expansion {
 static char *new_name(struct expansion *e, const char *base, const char *suffix)
 {
     char *text = i4q_arena_format(&e->model->arena, "%s%s", base, suffix);
-    char *name = text ? i4q_model_new_name(e->model, text) : NULL;
+    char *name = text ? i4q_graph_new_name(&e->model->graph, text) : NULL;
     e->failed |= !name;
     return name;
 }
@@ -201,7 +201,7 @@ static void drop_function(Onnx__ModelProto *proto)
 
 static bool has_nodes(const struct i4q_model *model)
 {
-    const struct i4q_node *node = model->nodes;
+    const struct i4q_node *node = model->graph.nodes;
     while (node && !i4q_nbits_is(node->proto))
         node = node->next;
     return node != NULL;
@@ -211,7 +211,7 @@ bool i4q_nbits_expand(struct i4q_model *model, struct i4q_error *error)
 {
     if (!has_nodes(model))
         return true;
-    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next)
+    for (struct i4q_scope *scope = model->graph.scopes; scope; scope = scope->next)
         if (scope->graph && !expand_graph(model, scope))
             return i4q_fail_memory(error);
     if (!i4q_model_index(model, error))

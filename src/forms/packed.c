@@ -139,9 +139,10 @@ static void emit(struct i4q_emission *emission)
 /* ---- reading */
 
 /* BitShift of bytes, or the Cast of bytes to numbers with which other widths begin. */
-static bool begins(const Onnx__NodeProto *node)
+static bool begins(const struct i4q_node *node)
 {
-    return i4q_node_is(node, "BitShift") || i4q_node_is(node, "Cast");
+    return (i4q_node_is(node->proto, "BitShift") || i4q_node_is(node->proto, "Cast")) &&
+           i4q_reads_integers(node);
 }
 
 /* From the shape of the codes up to the bytes; tells the width, 0 for none of ours. */

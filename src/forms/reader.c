@@ -3,6 +3,8 @@
 
 #include "base/bits.h"
 #include "base/half.h"
+#include "onnx/node.h"
+#include "onnx/tensor.h"
 
 #include <math.h>
 #include <string.h>

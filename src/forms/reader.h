@@ -3,7 +3,9 @@
 #ifndef INT4Q_FORMS_READER_H
 #define INT4Q_FORMS_READER_H
 
-#include "forms/form.h"
+#include "base/arena.h"
+#include "base/view.h"
+#include "forms/storage.h"
 #include "kernels/sets.h"
 #include "onnx/dtype.h"
 

@@ -2,6 +2,8 @@
 #include "forms/recognise.h"
 
 #include "base/checked.h"
+#include "onnx/dtype.h"
+#include "onnx/tensor.h"
 
 #include <string.h>
 
@@ -70,6 +72,13 @@ const Onnx__TensorProto *i4q_input_tensor(const struct i4q_node *node, size_t in
     const struct i4q_value *value =
         i4q_has_input(node, input) ? i4q_scope_resolve(node->scope, node->proto->input[input]) : NULL;
     return value ? i4q_value_tensor(value) : NULL;
+}
+
+bool i4q_reads_integers(const struct i4q_node *node)
+{
+    const Onnx__TensorProto *tensor = i4q_input_tensor(node, 0);
+    const struct i4q_dtype *dtype = tensor ? i4q_dtype_find(tensor->data_type) : NULL;
+    return tensor && (!dtype || dtype->kind != I4Q_DTYPE_FLOAT);
 }
 
 /* ---- tensors */

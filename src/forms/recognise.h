@@ -4,7 +4,9 @@
 #ifndef INT4Q_FORMS_RECOGNISE_H
 #define INT4Q_FORMS_RECOGNISE_H
 
-#include "forms/form.h"
+#include "base/arena.h"
+#include "forms/storage.h"
+#include "onnx/layers.h"
 
 struct i4q_walk {
     struct i4q_arena *arena;
@@ -28,8 +30,9 @@ bool i4q_walk_reshape(struct i4q_walk *walk);
 /* The stored tensor that an input is, or NULL. */
 const Onnx__TensorProto *i4q_input_tensor(const struct i4q_node *node, size_t input);
 
-/* Whether the node has such an input. */
+/* Whether the node has such an input; whether its first one is stored, and not of a float type. */
 bool i4q_has_input(const struct i4q_node *node, size_t input);
+bool i4q_reads_integers(const struct i4q_node *node);
 
 /* Takes codes, scale and zero point, each of which may be NULL, into the storage: by the rules of
  * DequantizeLinear, for which axis and block are set before, or by those of broadcasting. */

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The weights of a model as something to be quantized: facts, whatever is decided about them. */
+/* A weight as something to be quantized: facts, whatever is decided about it. */
 #ifndef INT4Q_FORMS_WEIGHT_H
 #define INT4Q_FORMS_WEIGHT_H
 
-#include "kernels/sets.h"
 #include "onnx/layers.h"
 #include "onnx/tensor.h"
 
@@ -23,27 +22,10 @@ struct i4q_weight {
     bool finite; /* no NaN and no infinity among them */
 };
 
-/* The weights of a model, found once: any number of plans can be made for them. In the model's arena. */
-struct i4q_weights {
-    struct i4q_model *model;
-    unsigned ops;           /* the operators whose weights these are, see i4q_conv_op_bits */
-    struct i4q_conv *convs; /* of these operators, and those beside them; in file order */
-    size_t n_convs;
-    struct i4q_weight *items; /* in the order of the first Conv that reads each */
-    size_t count;
-    uint32_t *numbers; /* by the index of a value: 1 + that of its weight; 0: it is none */
-};
-
-/* Finds them. I4Q_MODEL: what i4q_convs_find refuses, and a shape or payload that is not sound. */
-bool i4q_weights_find(struct i4q_model *model, unsigned ops, struct i4q_weights *weights,
-                      struct i4q_error *error) I4Q_MUST_CHECK;
-
-/* The weight that a value is, or NULL. A Conv has one where it is stored (I4Q_SOURCE_STORED). */
-struct i4q_weight *i4q_weight_of(const struct i4q_weights *weights, const struct i4q_value *value);
-
-/* Looks through all numbers of the weights that are `wanted` and that nobody has looked through. */
-void i4q_weights_look_through(struct i4q_weights *weights, const bool *wanted,
-                              const struct i4q_kernels *kernels, unsigned threads);
+/* Describes the weight of a Conv, which is stored (I4Q_SOURCE_STORED), among the readers `ops`. I4Q_MODEL: a
+ * shape or payload that is not sound. */
+bool i4q_weight_describe(struct i4q_arena *arena, unsigned ops, const struct i4q_conv *conv,
+                         struct i4q_weight *weight, struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Whether the elements are of a type that can be quantized. */
 bool i4q_weight_is_quantizable(const struct i4q_weight *weight);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inspect/comparison.h"
 
+#include "forms/convs.h"
+#include "forms/forms.h"
 #include "forms/nbits.h"
 #include "forms/reader.h"
 
@@ -311,10 +313,10 @@ static const char *first_output(const Onnx__NodeProto *node)
 static bool compare_nodes(struct comparer *comparer, const struct i4q_model *ours,
                           const struct i4q_model *theirs, const char *missing, bool changes)
 {
-    for (const struct i4q_node *node = ours->nodes; node; node = node->next) {
+    for (const struct i4q_node *node = ours->graph.nodes; node; node = node->next) {
         const char *output = first_output(node->proto);
-        const struct i4q_value *other = i4q_scope_resolve(theirs->scopes, output);
-        if (node->scope != ours->scopes || !*output || is_weight(comparer, output))
+        const struct i4q_value *other = i4q_scope_resolve(theirs->graph.scopes, output);
+        if (node->scope != ours->graph.scopes || !*output || is_weight(comparer, output))
             continue;
         bool present = other && other->producer, equal = true;
         if (present && changes &&
@@ -334,7 +336,7 @@ static bool compare_initializers(struct comparer *comparer, const struct i4q_mod
     const Onnx__GraphProto *graph = ours->proto->graph;
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const char *name = i4q_text(graph->initializer[i]->name);
-        const struct i4q_value *other = i4q_table_get(&theirs->scopes->values, name);
+        const struct i4q_value *other = i4q_table_get(&theirs->graph.scopes->values, name);
         if (is_weight(comparer, name))
             continue;
         bool present = other && other->initializer, equal = true;
@@ -353,7 +355,8 @@ static bool compare_inputs(struct comparer *comparer, const struct i4q_model *ou
 {
     const Onnx__GraphProto *graph = theirs->proto->graph;
     for (size_t i = 0; i < graph->n_input; i++) {
-        const struct i4q_value *value = i4q_table_get(&ours->scopes->values, i4q_text(graph->input[i]->name));
+        const struct i4q_value *value =
+            i4q_table_get(&ours->graph.scopes->values, i4q_text(graph->input[i]->name));
         if ((!value || !value->is_input) &&
             !difference(comparer, "input '%s' is gone", i4q_text(graph->input[i]->name)))
             return false;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inspect/inspection.h"
 
+#include "forms/convs.h"
+#include "forms/forms.h"
 #include "forms/reader.h"
 
 #include <inttypes.h>
@@ -273,11 +275,11 @@ bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, boo
     i4q_arena_init(&inspector.scratch, model->arena.limit);
     *inspection = (struct i4q_inspection){
         .model = model, .opset = i4q_opset_version(model->proto->opset_import, model->proto->n_opset_import)};
-    if (!i4q_convs_find(model, i4q_ops_conv() | i4q_ops_beside(i4q_ops_conv()), i4q_ops_all(), &inspection->convs,
-                        &inspection->n_rows, error))
+    if (!i4q_convs_find(model, i4q_ops_conv() | i4q_ops_beside(i4q_ops_conv()), i4q_ops_all(),
+                        &inspection->convs, &inspection->n_rows, error))
         return false;
     inspection->rows = i4q_arena_alloc(&model->arena, inspection->n_rows, sizeof *inspection->rows);
-    inspector.seen = i4q_arena_alloc(&model->arena, model->n_values, sizeof *inspector.seen);
+    inspector.seen = i4q_arena_alloc(&model->arena, model->graph.n_values, sizeof *inspector.seen);
     if (!inspection->rows || !inspector.seen)
         return i4q_fail_memory(error);
     for (size_t i = 0; i < inspection->n_rows; i++)

@@ -3,8 +3,10 @@
 #ifndef INT4Q_INSPECT_INSPECTION_H
 #define INT4Q_INSPECT_INSPECTION_H
 
-#include "forms/form.h"
+#include "forms/storage.h"
 #include "kernels/sets.h"
+#include "onnx/layers.h"
+#include "onnx/model.h"
 #include "plan/patterns.h"
 
 enum i4q_zero_point { I4Q_ZERO_NONE, I4Q_ZERO_SYMMETRIC, I4Q_ZERO_ASYMMETRIC };

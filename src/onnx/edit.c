@@ -216,22 +216,6 @@ void i4q_edit_take_place(Onnx__TensorProto *tensor, const Onnx__TensorProto *ori
     tensor->n_metadata_props = original->n_metadata_props;
 }
 
-bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item)
-{
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? list->capacity * 2 : 2;
-        void **items = i4q_arena_alloc(arena, capacity, sizeof *items);
-        if (!items)
-            return false;
-        if (list->count)
-            memcpy(items, list->items, list->count * sizeof *items);
-        list->items = items;
-        list->capacity = capacity;
-    }
-    list->items[list->count++] = item;
-    return true;
-}
-
 bool i4q_edit_add_initializer(struct i4q_model *model, struct i4q_scope *scope, Onnx__TensorProto *tensor)
 {
     Onnx__GraphProto *graph = scope->graph;

@@ -68,6 +68,4 @@ bool i4q_edit_import(struct i4q_model *model, const char *domain) I4Q_MUST_CHECK
 /* Adds a model-local function, in the place of one of that domain, name and overload if there is one. */
 bool i4q_edit_set_function(struct i4q_model *model, Onnx__FunctionProto *function) I4Q_MUST_CHECK;
 
-bool i4q_list_add(struct i4q_arena *arena, struct i4q_list *list, void *item) I4Q_MUST_CHECK;
-
 #endif

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Who makes and who reads each value of a model, scope by scope, and the names that are taken. */
 #include "onnx/graph.h"
 
 #include <inttypes.h>
@@ -7,7 +6,8 @@
 #define ATTRIBUTE_TYPE(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
 
 struct indexer {
-    struct i4q_model *model;
+    struct i4q_arena *arena;
+    struct i4q_graph *graph;
     struct i4q_scope **last_scope;
     const struct i4q_node **last_node;
     struct i4q_error *error;
@@ -15,7 +15,7 @@ struct indexer {
 
 static bool take_name(struct indexer *indexer, const char *name)
 {
-    void **taken = *i4q_text(name) ? i4q_table_at(&indexer->model->names, name) : (void *[]){NULL};
+    void **taken = *i4q_text(name) ? i4q_table_at(&indexer->graph->names, name) : (void *[]){NULL};
     if (!taken)
         return i4q_fail_memory(indexer->error);
     if (!*taken)
@@ -34,13 +34,13 @@ static struct i4q_value *value_at(struct indexer *indexer, struct i4q_scope *sco
     struct i4q_value *value = *slot;
     if (value)
         return value;
-    value = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *value);
+    value = i4q_arena_alloc(indexer->arena, 1, sizeof *value);
     if (!value) {
         i4q_fail_memory(indexer->error);
         return NULL;
     }
     *value = (struct i4q_value){
-        .name = name, .scope = scope, .index = indexer->model->n_values++, .last_use = &value->uses};
+        .name = name, .scope = scope, .index = indexer->graph->n_values++, .last_use = &value->uses};
     *slot = value;
     return value;
 }
@@ -116,7 +116,7 @@ static bool index_outputs(struct indexer *indexer, struct i4q_scope *scope, cons
 /* All nodes of a scope, before any of their inputs: files need not be sorted. */
 static bool index_nodes(struct indexer *indexer, struct i4q_scope *scope, Onnx__NodeProto **protos, size_t n)
 {
-    scope->nodes = i4q_arena_alloc(&indexer->model->arena, n, sizeof *scope->nodes);
+    scope->nodes = i4q_arena_alloc(indexer->arena, n, sizeof *scope->nodes);
     if (!scope->nodes)
         return i4q_fail_memory(indexer->error);
     scope->n_nodes = n;
@@ -135,7 +135,7 @@ static bool index_inputs(struct indexer *indexer, const struct i4q_node *node)
         struct i4q_value *value = *name ? i4q_scope_resolve(node->scope, name) : NULL;
         if (!value)
             continue;
-        struct i4q_use *use = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *use);
+        struct i4q_use *use = i4q_arena_alloc(indexer->arena, 1, sizeof *use);
         if (!use)
             return i4q_fail_memory(indexer->error);
         *use = (struct i4q_use){.node = node, .input = i};
@@ -180,7 +180,7 @@ static bool index_uses(struct indexer *indexer, struct i4q_scope *scope)
         struct i4q_node *node = &scope->nodes[i];
         *indexer->last_node = node;
         indexer->last_node = &node->next;
-        node->index = indexer->model->n_nodes++;
+        node->index = indexer->graph->n_nodes++;
         if (!index_inputs(indexer, node) || !index_bodies(indexer, node))
             return false;
     }
@@ -189,15 +189,15 @@ static bool index_uses(struct indexer *indexer, struct i4q_scope *scope)
 
 static struct i4q_scope *add_scope(struct indexer *indexer, const struct i4q_node *holder)
 {
-    struct i4q_scope *scope = i4q_arena_alloc(&indexer->model->arena, 1, sizeof *scope);
+    struct i4q_scope *scope = i4q_arena_alloc(indexer->arena, 1, sizeof *scope);
     if (!scope) {
         i4q_fail_memory(indexer->error);
         return NULL;
     }
     scope->holder = holder;
     scope->parent = holder ? holder->scope : NULL;
-    scope->index = indexer->model->n_scopes++;
-    i4q_table_init(&scope->values, &indexer->model->arena);
+    scope->index = indexer->graph->n_scopes++;
+    i4q_table_init(&scope->values, indexer->arena);
     *indexer->last_scope = scope;
     indexer->last_scope = &scope->next;
     return scope;
@@ -236,20 +236,19 @@ static bool index_function(struct indexer *indexer, Onnx__FunctionProto *functio
            index_uses(indexer, scope);
 }
 
-bool i4q_model_index(struct i4q_model *model, struct i4q_error *error)
+bool i4q_graph_index(struct i4q_arena *arena, const Onnx__ModelProto *proto, struct i4q_graph *graph,
+                     struct i4q_error *error)
 {
-    struct indexer indexer = {model, &model->scopes, &model->nodes, error};
-    model->scopes = NULL;
-    model->nodes = NULL;
-    model->n_values = model->n_nodes = model->n_scopes = 0;
-    i4q_table_init(&model->names, &model->arena);
-    i4q_table_init(&model->new_names, &model->arena);
-    if (!index_graph(&indexer, NULL, model->proto->graph))
+    struct indexer indexer = {arena, graph, &graph->scopes, &graph->nodes, error};
+    *graph = (struct i4q_graph){0};
+    i4q_table_init(&graph->names, arena);
+    i4q_table_init(&graph->new_names, arena);
+    if (!index_graph(&indexer, NULL, proto->graph))
         return false;
-    for (size_t i = 0; i < model->proto->n_functions; i++)
-        if (!index_function(&indexer, model->proto->functions[i]))
+    for (size_t i = 0; i < proto->n_functions; i++)
+        if (!index_function(&indexer, proto->functions[i]))
             return false;
-    return i4q_model_sort(model, error);
+    return true;
 }
 
 struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *name)
@@ -262,28 +261,46 @@ struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *n
     return NULL;
 }
 
-/* 0: the name is free, n: it is taken, and base_n is the next to try. */
-static uintptr_t next_suffix(const struct i4q_model *model, const char *name)
+struct i4q_value *i4q_value_operand(const struct i4q_value *value)
 {
-    void *given = i4q_table_get(&model->new_names, name);
-    return (uintptr_t)(given ? given : i4q_table_get(&model->names, name));
+    const struct i4q_node *node = value->producer;
+    return node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
 }
 
-static bool take(struct i4q_model *model, const char *name, uintptr_t suffix)
+Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value)
 {
-    void **slot = i4q_table_at(&model->new_names, name);
+    if (value->initializer || !value->producer || !i4q_node_is(value->producer->proto, "Constant"))
+        return value->initializer;
+    /* A Constant has one attribute and one output. One with more could not just be replaced. */
+    const Onnx__NodeProto *node = value->producer->proto;
+    const Onnx__AttributeProto *attribute =
+        node->n_attribute == 1 && node->n_output == 1 ? i4q_node_attribute(node, "value") : NULL;
+    return attribute ? attribute->t : NULL;
+}
+
+/* 0: the name is free, n: it is taken, and base_n is the next to try. */
+static uintptr_t next_suffix(const struct i4q_graph *graph, const char *name)
+{
+    void *given = i4q_table_get(&graph->new_names, name);
+    return (uintptr_t)(given ? given : i4q_table_get(&graph->names, name));
+}
+
+static bool take(struct i4q_graph *graph, const char *name, uintptr_t suffix)
+{
+    void **slot = i4q_table_at(&graph->new_names, name);
     if (slot)
         *slot = (void *)suffix;
     return slot != NULL;
 }
 
-char *i4q_model_new_name(struct i4q_model *model, const char *base)
+char *i4q_graph_new_name(struct i4q_graph *graph, const char *base)
 {
-    char *first = i4q_arena_format(&model->arena, "%s", base), *name = first;
-    uintptr_t suffix = first ? next_suffix(model, first) : 0;
+    struct i4q_arena *arena = graph->new_names.arena;
+    char *first = i4q_arena_format(arena, "%s", base), *name = first;
+    uintptr_t suffix = first ? next_suffix(graph, first) : 0;
     if (!suffix)
-        return first && take(model, first, 1) ? first : NULL;
-    while (name && next_suffix(model, name))
-        name = i4q_arena_format(&model->arena, "%s_%" PRIuPTR, base, suffix++);
-    return name && take(model, name, 1) && take(model, first, suffix) ? name : NULL;
+        return first && take(graph, first, 1) ? first : NULL;
+    while (name && next_suffix(graph, name))
+        name = i4q_arena_format(arena, "%s_%" PRIuPTR, base, suffix++);
+    return name && take(graph, name, 1) && take(graph, first, suffix) ? name : NULL;
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/layers.h"
 
-#include "onnx/dtype.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -77,11 +75,9 @@ enum { MAX_CHAIN = 64 };
 
 static bool is_op(const struct i4q_conv_op *op, const Onnx__NodeProto *node)
 {
-    if (!op->domain)
-        return strcmp(i4q_text(node->op_type), op->op_type) == 0 &&
-               i4q_is_standard_domain(node->domain) != op->is_foreign;
-    return strcmp(i4q_text(node->domain), op->domain) == 0 &&
-           strcmp(i4q_text(node->op_type), op->op_type) == 0;
+    if (!op->is_foreign)
+        return i4q_node_is_of(node, op->domain, op->op_type);
+    return strcmp(i4q_text(node->op_type), op->op_type) == 0 && !i4q_is_standard_domain(node->domain);
 }
 
 static bool reads_constant(const struct i4q_node *node, size_t input)
@@ -139,6 +135,11 @@ static bool is_named_before(size_t i)
     return false;
 }
 
+bool i4q_ops_have(unsigned ops, const struct i4q_conv_op *op)
+{
+    return ops >> (op - op_table) & 1;
+}
+
 const char *i4q_conv_op_word(size_t index)
 {
     for (size_t i = 0; i < N_OPS; i++)
@@ -182,25 +183,11 @@ const char *i4q_conv_op_name(const struct i4q_conv *conv, char *buffer, size_t s
     return buffer;
 }
 
-const char *i4q_node_label(const Onnx__NodeProto *node)
-{
-    if (*i4q_text(node->name))
-        return node->name;
-    return node->n_output ? node->output[0] : "";
-}
-
-/* The value that input 0 of the value's producer names; NULL when there is none. */
-static struct i4q_value *first_operand(const struct i4q_value *value)
-{
-    const struct i4q_node *node = value->producer;
-    return node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
-}
-
 struct i4q_value *i4q_value_behind_identities(struct i4q_value *value)
 {
     for (int i = 0; i < MAX_CHAIN && value->producer && i4q_node_is(value->producer->proto, "Identity");
          i++) {
-        struct i4q_value *operand = first_operand(value);
+        struct i4q_value *operand = i4q_value_operand(value);
         if (!operand)
             break;
         value = operand;
@@ -208,79 +195,14 @@ struct i4q_value *i4q_value_behind_identities(struct i4q_value *value)
     return value;
 }
 
-static bool is_float(int32_t type)
-{
-    const struct i4q_dtype *dtype = i4q_dtype_find(type);
-    return dtype && dtype->kind == I4Q_DTYPE_FLOAT;
-}
-
-Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value)
-{
-    if (value->initializer || !value->producer || !i4q_node_is(value->producer->proto, "Constant"))
-        return value->initializer;
-    /* A Constant has one attribute and one output. One with more could not just be replaced. */
-    const Onnx__NodeProto *node = value->producer->proto;
-    const Onnx__AttributeProto *attribute =
-        node->n_attribute == 1 && node->n_output == 1 ? i4q_node_attribute(node, "value") : NULL;
-    return attribute ? attribute->t : NULL;
-}
-
-/* DequantizeLinear, also the one of ONNX Runtime's domain. */
-static bool is_dequantize(const Onnx__NodeProto *node)
-{
-    return strcmp(i4q_text(node->op_type), "DequantizeLinear") == 0 &&
-           (i4q_is_standard_domain(node->domain) || strcmp(node->domain, "com.microsoft") == 0);
-}
-
-/* Whether the node is the first to touch stored integers that become the weight: DequantizeLinear, a Cast, or
- * the BitShift that takes packed bytes apart. */
-static bool decodes(const struct i4q_value *value)
-{
-    const Onnx__NodeProto *node = value->producer->proto;
-    if (is_dequantize(node))
-        return true;
-    bool may = i4q_node_is(node, "Cast") || i4q_node_is(node, "BitShift");
-    const struct i4q_value *operand = may ? first_operand(value) : NULL;
-    const Onnx__TensorProto *tensor = operand ? i4q_value_tensor(operand) : NULL;
-    return tensor && !is_float(tensor->data_type);
-}
-
-/* Operators that stand between a decoder and the weight; behind any other the weight is computed. */
-static bool may_follow_decoder(const Onnx__NodeProto *node)
-{
-    static const char *const ops[] = {"Identity",  "Reshape",  "Mul",    "Sub",       "Cast",
-                                      "Concat",    "Div",      "Slice",  "Unsqueeze", "Squeeze",
-                                      "Transpose", "BitShift", "MatMul", "Mod"};
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-        if (i4q_node_is(node, ops[i]))
-            return true;
-    return false;
-}
-
-/* The node that decodes the weight, up the chain of first operands; NULL when there is none. */
-static const struct i4q_node *find_decoder(const struct i4q_value *value)
-{
-    for (int i = 0; i < MAX_CHAIN && value && value->producer; i++, value = first_operand(value)) {
-        if (value->producer->proto->n_output != 1) /* none of them has more */
-            break;
-        if (decodes(value))
-            return value->producer;
-        if (!may_follow_decoder(value->producer->proto))
-            break;
-    }
-    return NULL;
-}
-
 static void classify(struct i4q_conv *conv)
 {
     const struct i4q_value *weight = conv->weight;
     conv->tensor = i4q_value_tensor(weight);
-    conv->decoder = conv->tensor ? NULL : find_decoder(weight);
     bool sparse_constant = weight->producer && i4q_node_is(weight->producer->proto, "Constant") &&
                            i4q_node_attribute(weight->producer->proto, "sparse_value");
     conv->source = conv->tensor                        ? I4Q_SOURCE_STORED
                    : weight->sparse || sparse_constant ? I4Q_SOURCE_SPARSE
-                   : conv->decoder                     ? I4Q_SOURCE_DECODED
                    : weight->producer                  ? I4Q_SOURCE_COMPUTED
                                                        : I4Q_SOURCE_INPUT;
 }
@@ -301,15 +223,6 @@ static bool find_weight(struct i4q_conv *conv, struct i4q_error *error)
     conv->weight = value;
     classify(conv);
     return true;
-}
-
-/* Whether the decoder reads integers that are stored, not activations that were quantized on the way. */
-static bool decodes_stored(const struct i4q_conv *conv)
-{
-    const struct i4q_node *node = conv->decoder;
-    const struct i4q_value *codes =
-        node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
-    return codes && i4q_value_tensor(codes);
 }
 
 /* Whether the node is part of what one of the operators is for runtimes that do not know it. */
@@ -340,25 +253,24 @@ static bool only_looks_like(const struct i4q_model *model, const struct i4q_conv
     return op->is_foreign && !reads_constant(node, op->weight_input);
 }
 
-bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
-                    size_t *count, struct i4q_error *error)
+bool i4q_layers_find(struct i4q_model *model, unsigned ops, struct i4q_conv **convs, size_t *count,
+                     struct i4q_error *error)
 {
     size_t n = 0;
-    for (const struct i4q_node *node = model->nodes; node; node = node->next)
-        n += find_op(ops | ops_if_decoded, node) != NULL;
+    for (const struct i4q_node *node = model->graph.nodes; node; node = node->next)
+        n += find_op(ops, node) != NULL;
     *convs = i4q_arena_alloc(&model->arena, n, sizeof **convs);
     if (!*convs)
         return i4q_fail_memory(error);
     *count = 0;
-    for (const struct i4q_node *node = model->nodes; node; node = node->next) {
-        struct i4q_conv conv = {.node = node, .op = find_op(ops | ops_if_decoded, node)};
+    for (const struct i4q_node *node = model->graph.nodes; node; node = node->next) {
+        struct i4q_conv conv = {.node = node, .op = find_op(ops, node)};
         if (!conv.op || is_body_of_op(node) || only_looks_like(model, conv.op, node))
             continue;
         conv.channel_axis = channel_axis(conv.op, node->proto);
         if (!find_weight(&conv, error))
             return false;
-        if (find_op(ops, node) || decodes_stored(&conv))
-            (*convs)[(*count)++] = conv;
+        (*convs)[(*count)++] = conv;
     }
     return true;
 }

@@ -29,6 +29,7 @@ struct i4q_conv_op {
 unsigned i4q_ops_conv(void);
 unsigned i4q_ops_beside(unsigned ops);
 unsigned i4q_ops_all(void);
+bool i4q_ops_have(unsigned ops, const struct i4q_conv_op *op);
 
 /* The operators that --op-types may name: word `index`, NULL behind the last; and the bits of one, 0: none.
  */
@@ -40,7 +41,7 @@ enum i4q_source {
     I4Q_SOURCE_STORED,   /* an initializer, or a Constant node with a dense tensor */
     I4Q_SOURCE_SPARSE,   /* a sparse initializer, or a Constant node with a sparse tensor */
     I4Q_SOURCE_INPUT,    /* a graph input without a value, or a formal input */
-    I4Q_SOURCE_DECODED,  /* integers that nodes decode: a DequantizeLinear, or Cast and arithmetic */
+    I4Q_SOURCE_DECODED,  /* integers that nodes decode, in one of the forms */
     I4Q_SOURCE_COMPUTED, /* other nodes */
 };
 
@@ -55,25 +56,18 @@ struct i4q_conv {
 };
 
 /* All nodes of the operators `ops` in file order, bodies and functions included (but for the function of an
- * operator of the table), and of `ops_if_decoded` those whose weight is decoded from stored integers; the
- * array is in the model's arena. I4Q_MODEL: one without a weight, or with one that nothing defines. */
-bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
-                    size_t *count, struct i4q_error *error) I4Q_MUST_CHECK;
+ * operator of the table); the array is in the model's arena. What nodes make of stored integers counts as
+ * computed here: see forms/convs.h. I4Q_MODEL: one without a weight, or with one that nothing defines. */
+bool i4q_layers_find(struct i4q_model *model, unsigned ops, struct i4q_conv **convs, size_t *count,
+                     struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* Whether the node is one of `ops` and takes input `input` as its weight, with its channels along `axis`. */
 bool i4q_conv_reads_weight(unsigned ops, const Onnx__NodeProto *node, size_t input, size_t axis);
-
-/* The dense tensor that a value is stored as: its initializer, or that of the Constant node that makes it; or
- * NULL. */
-Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value);
 
 /* What Identity nodes, however many, copy to the value: the value at their source. */
 struct i4q_value *i4q_value_behind_identities(struct i4q_value *value);
 
 /* How reports call the operator: com.microsoft::FusedConv where it is foreign, else its type. */
 const char *i4q_conv_op_name(const struct i4q_conv *conv, char *buffer, size_t size);
-
-/* How messages call a node: its name, or its first output where it has none. */
-const char *i4q_node_label(const Onnx__NodeProto *node);
 
 #endif

@@ -2,7 +2,7 @@
 #include "onnx/model.h"
 
 #include "onnx/foreign.h"
-#include "onnx/graph.h"
+#include "onnx/order.h"
 #include "onnx/tensor.h"
 #include "onnx/wire.h"
 
@@ -17,38 +17,6 @@ static const size_t MODEL_LIMIT = INT32_MAX;
 static const size_t ARENA_LIMIT = (size_t)4 << 30;
 
 static const struct i4q_wire_payload RAW_DATA = {&onnx__tensor_proto__descriptor, 9};
-
-const char *i4q_text(const char *string)
-{
-    return string ? string : "";
-}
-
-bool i4q_is_standard_domain(const char *domain)
-{
-    return !*i4q_text(domain) || strcmp(domain, "ai.onnx") == 0;
-}
-
-bool i4q_node_is(const Onnx__NodeProto *node, const char *op_type)
-{
-    return strcmp(i4q_text(node->op_type), op_type) == 0 && i4q_is_standard_domain(node->domain);
-}
-
-Onnx__AttributeProto *i4q_node_attribute(const Onnx__NodeProto *node, const char *name)
-{
-    for (size_t i = 0; i < node->n_attribute; i++)
-        if (strcmp(i4q_text(node->attribute[i]->name), name) == 0)
-            return node->attribute[i];
-    return NULL;
-}
-
-int64_t i4q_opset_version(Onnx__OperatorSetIdProto *const *imports, size_t n)
-{
-    int64_t version = 0;
-    for (size_t i = 0; i < n; i++)
-        if (i4q_is_standard_domain(imports[i]->domain) && imports[i]->version > version)
-            version = imports[i]->version;
-    return version;
-}
 
 int64_t i4q_scope_opset(const struct i4q_model *model, const struct i4q_scope *scope)
 {
@@ -230,6 +198,12 @@ static bool parse(struct i4q_model *model, struct i4q_view bytes, struct i4q_err
 }
 
 /* Where reading fails, what the file is says more than the byte at which it stops being protobuf. */
+bool i4q_model_index(struct i4q_model *model, struct i4q_error *error)
+{
+    return i4q_graph_index(&model->arena, model->proto, &model->graph, error) &&
+           i4q_graph_sort(&model->arena, &model->graph, error);
+}
+
 static bool load(struct i4q_model *model, struct i4q_view bytes, struct i4q_error *error)
 {
     if (parse(model, bytes, error))

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The order in which nodes can be computed: each behind all that it reads, also within its bodies (Kahn
- * 1962); and the values that need no computing, since they are always the same. */
-#include "onnx/graph.h"
-
-#include "onnx/layers.h"
+#include "onnx/order.h"
 
 #include <string.h>
 
@@ -54,15 +50,15 @@ static void sort_scope(struct sorter *sorter, const struct i4q_scope *scope)
         each_reader(sorter, sorter->sorted[sorter->done++], wait_less);
 }
 
-static bool refuse(const struct sorter *sorter, const struct i4q_model *model, struct i4q_error *error)
+static bool refuse(const struct sorter *sorter, const struct i4q_graph *graph, struct i4q_error *error)
 {
-    const struct i4q_node *node = model->nodes;
+    const struct i4q_node *node = graph->nodes;
     while (!sorter->waits[node->index])
         node = node->next;
     return i4q_fail(error, I4Q_MODEL,
                     "node '%s' (%s): it is in a cycle, or behind one: %zu of %u nodes wait for each other",
                     i4q_node_label(node->proto), i4q_text(node->proto->op_type),
-                    model->n_nodes - sorter->n_sorted, (unsigned)model->n_nodes);
+                    graph->n_nodes - sorter->n_sorted, (unsigned)graph->n_nodes);
 }
 
 /* ---- constants */
@@ -89,10 +85,10 @@ static bool makes_constants(const struct i4q_node *node)
     return any && !holds_bodies(node->proto);
 }
 
-static void find_constants(const struct i4q_model *model)
+static void find_constants(const struct i4q_graph *graph)
 {
-    for (size_t i = 0; i < model->n_nodes; i++) {
-        const struct i4q_node *node = model->sorted[i];
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct i4q_node *node = graph->sorted[i];
         bool constant = makes_constants(node);
         for (size_t k = 0; k < node->proto->n_output; k++) {
             struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->output[k]);
@@ -102,21 +98,21 @@ static void find_constants(const struct i4q_model *model)
     }
 }
 
-bool i4q_model_sort(struct i4q_model *model, struct i4q_error *error)
+bool i4q_graph_sort(struct i4q_arena *arena, struct i4q_graph *graph, struct i4q_error *error)
 {
     struct i4q_arena scratch;
-    i4q_arena_init(&scratch, model->arena.limit);
-    struct sorter sorter = {.waits = i4q_arena_alloc(&scratch, model->n_nodes, sizeof *sorter.waits)};
-    model->sorted = sorter.sorted = i4q_arena_alloc(&model->arena, model->n_nodes, sizeof *model->sorted);
+    i4q_arena_init(&scratch, arena->limit);
+    struct sorter sorter = {.waits = i4q_arena_alloc(&scratch, graph->n_nodes, sizeof *sorter.waits)};
+    graph->sorted = sorter.sorted = i4q_arena_alloc(arena, graph->n_nodes, sizeof *graph->sorted);
     bool ok = sorter.waits && sorter.sorted;
-    for (const struct i4q_scope *scope = model->scopes; ok && scope; scope = scope->next)
+    for (const struct i4q_scope *scope = graph->scopes; ok && scope; scope = scope->next)
         sort_scope(&sorter, scope);
     if (!ok)
         i4q_fail_memory(error);
-    else if (sorter.n_sorted < model->n_nodes)
-        ok = refuse(&sorter, model, error);
+    else if (sorter.n_sorted < graph->n_nodes)
+        ok = refuse(&sorter, graph, error);
     else
-        find_constants(model);
+        find_constants(graph);
     i4q_arena_free(&scratch);
     return ok;
 }

@@ -3,7 +3,7 @@
 
 #include "base/checked.h"
 #include "onnx/dtype.h"
-#include "onnx/model.h"
+#include "onnx/node.h"
 
 #include <inttypes.h>
 #include <string.h>

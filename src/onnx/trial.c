@@ -14,7 +14,7 @@ void i4q_trial_begin(struct i4q_trial *trial, struct i4q_model *model)
 {
     *trial = (struct i4q_trial){.model = model, .arena = model->arena};
     i4q_arena_init(&model->arena, trial->arena.limit - trial->arena.used);
-    i4q_table_init(&model->new_names, &model->arena);
+    i4q_table_init(&model->graph.new_names, &model->arena);
     model->trial = trial;
 }
 
@@ -36,10 +36,10 @@ void i4q_trial_end(struct i4q_trial *trial)
     for (const struct i4q_noted *noted = trial->noted; noted; noted = noted->earlier)
         if (noted->size)
             memcpy(noted->memory, noted->bytes, noted->size);
-    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next)
+    for (struct i4q_scope *scope = model->graph.scopes; scope; scope = scope->next)
         scope->initializers = (struct i4q_list){0};
     i4q_arena_free(&model->arena);
     model->arena = trial->arena;
-    i4q_table_init(&model->new_names, &model->arena);
+    i4q_table_init(&model->graph.new_names, &model->arena);
     model->trial = NULL;
 }

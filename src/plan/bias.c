@@ -62,7 +62,7 @@ static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_pl
 static bool add(struct i4q_model *model, const struct i4q_plan_row *row, const char *base,
                 const struct i4q_view *payload)
 {
-    const char *name = i4q_model_new_name(model, base);
+    const char *name = i4q_graph_new_name(&model->graph, base);
     Onnx__TensorProto *made = name ? corrected(model, row->weight, name, payload) : NULL;
     return made && i4q_edit_add_initializer(model, row->conv->node->scope, made) &&
            i4q_edit_set_input(model, row->conv->node->proto, BIAS_INPUT, name);

@@ -12,7 +12,8 @@
 #ifndef INT4Q_PLAN_PLAN_H
 #define INT4Q_PLAN_PLAN_H
 
-#include "forms/form.h"
+#include "forms/forms.h"
+#include "forms/weights.h"
 #include "plan/patterns.h"
 #include "plan/reasons.h"
 #include "plan/sensitivity.h"

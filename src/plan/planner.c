@@ -24,7 +24,7 @@ struct planner {
  * are listed, as older exporters go on doing. */
 static bool inputs_are_constant(const struct i4q_model *model)
 {
-    const struct i4q_scope *main_graph = model->scopes;
+    const struct i4q_scope *main_graph = model->graph.scopes;
     const Onnx__GraphProto *graph = main_graph->graph;
     if (model->proto->ir_version < IR_INITIALIZERS_ARE_NO_INPUTS)
         return true;
@@ -178,7 +178,7 @@ static void judge_rows(const struct planner *planner)
 {
     struct i4q_plan *plan = planner->plan;
     const struct i4q_criteria criteria = {
-        .main_graph = plan->facts->model->scopes,
+        .main_graph = plan->facts->model->graph.scopes,
         .inputs_are_constant = plan->inputs_are_constant || planner->options->assume_constant,
         .min_weights = planner->options->min_weights,
     };

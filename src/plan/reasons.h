@@ -3,7 +3,7 @@
 #ifndef INT4Q_PLAN_REASONS_H
 #define INT4Q_PLAN_REASONS_H
 
-#include "forms/weight.h"
+#include "forms/weights.h"
 #include "plan/patterns.h"
 
 /* In the order in which they are looked for: the first that applies is the reason. */

@@ -3,7 +3,8 @@
 #ifndef INT4Q_REPORT_TEXT_H
 #define INT4Q_REPORT_TEXT_H
 
-#include "forms/form.h"
+#include "forms/storage.h"
+#include "onnx/layers.h"
 #include "onnx/layers.h"
 
 enum {

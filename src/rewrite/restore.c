@@ -3,6 +3,8 @@
 
 #include "base/checked.h"
 #include "base/half.h"
+#include "forms/convs.h"
+#include "forms/forms.h"
 #include "forms/nbits.h"
 #include "forms/reader.h"
 #include "onnx/edit.h"
@@ -228,7 +230,7 @@ static void drop_nodes(const struct restorer *restorer, struct i4q_scope *scope)
 
 static bool uses_domain(const struct restorer *restorer, const char *domain)
 {
-    for (const struct i4q_node *node = restorer->model->nodes; node; node = node->next) {
+    for (const struct i4q_node *node = restorer->model->graph.nodes; node; node = node->next) {
         const struct fate *fate =
             node->proto->n_output ? fate_at(restorer, node->scope, node->proto->output[0]) : NULL;
         if ((!fate || !fate->goes) && strcmp(i4q_text(node->proto->domain), domain) == 0)
@@ -260,13 +262,13 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
     if (!i4q_nbits_expand(model, error) || !i4q_convs_find(model, 0, i4q_ops_all(), &convs, &count, error))
         return false;
     restoration->weights = i4q_arena_alloc(&model->arena, count, sizeof *restoration->weights);
-    restorer.fates = i4q_arena_alloc(&model->arena, model->n_values, sizeof *restorer.fates);
+    restorer.fates = i4q_arena_alloc(&model->arena, model->graph.n_values, sizeof *restorer.fates);
     if (!restoration->weights || !restorer.fates)
         return i4q_fail_memory(error);
     for (size_t i = 0; i < count; i++)
         if (convs[i].weight->scope->graph && !restore_weight(&restorer, &convs[i]))
             return false;
-    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next) {
+    for (struct i4q_scope *scope = model->graph.scopes; scope; scope = scope->next) {
         if (!scope->graph)
             continue;
         if (!rebuild_initializers(&restorer, scope))

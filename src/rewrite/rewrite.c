@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rewrite/rewrite.h"
 
-#include "forms/form.h"
+#include "forms/forms.h"
 #include "onnx/edit.h"
 #include "onnx/prune.h"
 #include "plan/bias.h"
@@ -29,11 +29,11 @@ static bool sort_weights(struct rewriter *rewriter)
     struct i4q_model *model = rewriter->model;
     const struct i4q_plan *plan = rewriter->plan;
     rewriter->emissions = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *rewriter->emissions);
-    rewriter->first = i4q_arena_alloc(&model->arena, model->n_scopes, sizeof *rewriter->first);
+    rewriter->first = i4q_arena_alloc(&model->arena, model->graph.n_scopes, sizeof *rewriter->first);
     rewriter->next = i4q_arena_alloc(&model->arena, plan->n_weights, sizeof *rewriter->next);
     if (!rewriter->emissions || !rewriter->first || !rewriter->next)
         return false;
-    for (size_t i = 0; i < model->n_scopes; i++)
+    for (size_t i = 0; i < model->graph.n_scopes; i++)
         rewriter->first[i] = NONE;
     for (size_t i = plan->n_weights; i-- > 0;) {
         if (!plan->weights[i].recipe)
@@ -191,7 +191,7 @@ static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan
     struct rewriter rewriter = {.model = model, .plan = plan, .opset = opset};
     if (!sort_weights(&rewriter))
         return false;
-    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next)
+    for (struct i4q_scope *scope = model->graph.scopes; scope; scope = scope->next)
         if (rewriter.first[scope->index] != NONE &&
             (!emit_weights(&rewriter, scope) || !i4q_edit_open(model, &scope->graph->base) ||
              !replace_initializers(&rewriter, scope) || !replace_nodes(&rewriter, scope) ||
@@ -222,7 +222,7 @@ static bool drop_constant_inputs(struct i4q_model *model, const struct i4q_plan 
     size_t kept = 0;
     for (size_t i = 0; i < graph->n_input; i++) {
         const struct i4q_value *value =
-            i4q_table_get(&model->scopes->values, i4q_text(graph->input[i]->name));
+            i4q_table_get(&model->graph.scopes->values, i4q_text(graph->input[i]->name));
         const struct i4q_plan_weight *weight = i4q_plan_weight_of(plan, value);
         bool constant = plan->inputs_are_constant || (weight && weight->recipe);
         if (!value->initializer || !constant)

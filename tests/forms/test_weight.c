@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "testing.h"
 
-#include "forms/weight.h"
+#include "forms/weights.h"
 
 #include <math.h>
 
@@ -47,8 +47,8 @@ static void weights_are_found_in_order(void **state)
         assert_false(weight->is_output || weight->other_reader || weight->looked_through);
         assert_int_equal(i4q_weight_is_dfl(weight), i == 3);
     }
-    assert_null(i4q_weight_of(&weights, i4q_scope_resolve(model.scopes, "x")));
-    assert_null(i4q_weight_of(&weights, i4q_scope_resolve(model.scopes, "model.0.conv.bias")));
+    assert_null(i4q_weight_of(&weights, i4q_scope_resolve(model.graph.scopes, "x")));
+    assert_null(i4q_weight_of(&weights, i4q_scope_resolve(model.graph.scopes, "model.0.conv.bias")));
 }
 
 static void shapes_are_split_at_the_channels(void **state)

@@ -160,14 +160,14 @@ static void uses_are_found_across_bodies(void **state)
     branch->attribute = attributes;
     branch->n_attribute = 1;
     assert_loads(f);
-    const struct i4q_value *weight = i4q_scope_resolve(f->model.scopes, "w");
+    const struct i4q_value *weight = i4q_scope_resolve(f->model.graph.scopes, "w");
     assert_non_null(weight->uses);
     assert_string_equal(weight->uses->node->proto->op_type, "Conv");
-    assert_ptr_not_equal(weight->uses->node->scope, f->model.scopes);
+    assert_ptr_not_equal(weight->uses->node->scope, f->model.graph.scopes);
     assert_null(weight->uses->next);
     struct i4q_conv *convs;
     size_t count;
-    assert_true(i4q_convs_find(&f->model, i4q_ops_conv(), 0, &convs, &count, &f->error));
+    assert_true(i4q_layers_find(&f->model, i4q_ops_conv(), &convs, &count, &f->error));
     assert_int_equal(count, 1);
     assert_int_equal(convs[0].source, I4Q_SOURCE_STORED);
     assert_ptr_equal(convs[0].weight, weight);
@@ -193,12 +193,12 @@ static void nodes_are_sorted_and_constants_known(void **state)
     add_node(f, "Div", "r", "s");
     assert_loads(f);
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        if (i4q_scope_resolve(f->model.scopes, values[i])->is_constant != constant[i])
+        if (i4q_scope_resolve(f->model.graph.scopes, values[i])->is_constant != constant[i])
             fail_msg("%s", values[i]);
     size_t place[6];
-    assert_int_equal(f->model.n_nodes, 6);
+    assert_int_equal(f->model.graph.n_nodes, 6);
     for (size_t i = 0; i < 6; i++)
-        place[f->model.sorted[i]->index] = i;
+        place[f->model.graph.sorted[i]->index] = i;
     assert_true(place[2] < place[0] && place[3] < place[1] && place[4] < place[5]);
     add_node(f, "Max", "f", "e");
     add_node(f, "Min", "e", "f");
@@ -214,10 +214,10 @@ static void new_names_are_free(void **state)
     add_initializer(f, "w_scale", "");
     add_initializer(f, "w_scale_1", "");
     assert_loads(f);
-    assert_string_equal(i4q_model_new_name(&f->model, "w_scale"), "w_scale_2");
-    assert_string_equal(i4q_model_new_name(&f->model, "w_scale"), "w_scale_3");
-    assert_string_equal(i4q_model_new_name(&f->model, "w_zero_point"), "w_zero_point");
-    assert_string_equal(i4q_model_new_name(&f->model, "w_zero_point"), "w_zero_point_1");
+    assert_string_equal(i4q_graph_new_name(&f->model.graph, "w_scale"), "w_scale_2");
+    assert_string_equal(i4q_graph_new_name(&f->model.graph, "w_scale"), "w_scale_3");
+    assert_string_equal(i4q_graph_new_name(&f->model.graph, "w_zero_point"), "w_zero_point");
+    assert_string_equal(i4q_graph_new_name(&f->model.graph, "w_zero_point"), "w_zero_point_1");
 }
 
 /* Names that are taken are tried once, not once for each new name. */
@@ -229,13 +229,13 @@ static void new_names_are_found_soon(void **state)
     assert_loads(f);
     for (int i = 0; i < TAKEN; i++) {
         snprintf(names[i], sizeof names[i], i ? "w_scale_%d" : "w_scale", i);
-        *i4q_table_at(&f->model.names, names[i]) = (void *)1;
+        *i4q_table_at(&f->model.graph.names, names[i]) = (void *)1;
     }
     size_t before = f->model.arena.used;
     for (int i = 0; i < TAKEN; i++)
-        assert_non_null(i4q_model_new_name(&f->model, "w_scale"));
+        assert_non_null(i4q_graph_new_name(&f->model.graph, "w_scale"));
     assert_true(f->model.arena.used - before < (size_t)TAKEN * 2 * BYTES);
-    assert_string_equal(i4q_model_new_name(&f->model, "w_scale"), "w_scale_4000");
+    assert_string_equal(i4q_graph_new_name(&f->model.graph, "w_scale"), "w_scale_4000");
 }
 
 static void broken_models_are_refused(void **state)

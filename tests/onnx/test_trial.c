@@ -66,9 +66,9 @@ static void edit_the_graph(void)
     static const int64_t dims[] = {2};
     static const uint8_t data[8];
     for (size_t i = 0; i < 3; i++) {
-        Onnx__TensorProto *tensor = i4q_edit_tensor(&model, i4q_model_new_name(&model, "new"),
+        Onnx__TensorProto *tensor = i4q_edit_tensor(&model, i4q_graph_new_name(&model.graph, "new"),
                                                     ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, dims, 1, data, 8);
-        assert_true(i4q_edit_add_initializer(&model, model.scopes, tensor));
+        assert_true(i4q_edit_add_initializer(&model, model.graph.scopes, tensor));
     }
     assert_true(i4q_edit_import(&model, "com.example"));
     Onnx__FunctionProto *function = i4q_arena_alloc(&model.arena, 1, sizeof *function);
@@ -95,13 +95,13 @@ static void names_are_free_again(void **state)
 {
     struct i4q_trial trial;
     i4q_trial_begin(&trial, &model);
-    assert_string_equal(i4q_model_new_name(&model, "fresh"), "fresh");
-    assert_string_equal(i4q_model_new_name(&model, "fresh"), "fresh_1");
-    assert_string_equal(i4q_model_new_name(&model, "x"), "x_1");
+    assert_string_equal(i4q_graph_new_name(&model.graph, "fresh"), "fresh");
+    assert_string_equal(i4q_graph_new_name(&model.graph, "fresh"), "fresh_1");
+    assert_string_equal(i4q_graph_new_name(&model.graph, "x"), "x_1");
     i4q_trial_end(&trial);
-    assert_string_equal(i4q_model_new_name(&model, "fresh"), "fresh");
-    assert_string_equal(i4q_model_new_name(&model, "x"), "x_1");
-    assert_string_equal(i4q_model_new_name(&model, "x"), "x_2");
+    assert_string_equal(i4q_graph_new_name(&model.graph, "fresh"), "fresh");
+    assert_string_equal(i4q_graph_new_name(&model.graph, "x"), "x_1");
+    assert_string_equal(i4q_graph_new_name(&model.graph, "x"), "x_2");
 }
 
 /* Also where they stop half way. */

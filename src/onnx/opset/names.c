@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* All operators of ai.onnx up to version 25, from the operator schemas of the onnx package;
  * acceptance/test_opset.py holds them to it. */
-#include "onnx/opset/rules.h"
+#include "onnx/opset/names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -228,4 +228,10 @@ static int compare(const void *name, const void *element)
 const struct i4q_opset_operator *i4q_opset_find(const char *op_type)
 {
     return bsearch(op_type, operators, sizeof operators / sizeof *operators, sizeof *operators, compare);
+}
+
+bool i4q_opset_has_type(const struct i4q_opset_operator *known, size_t input)
+{
+    size_t last = sizeof known->inputs * 8 - 1;
+    return known->inputs >> (input < last ? input : last) & 1;
 }

@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What opset.c and the rules share. A rule brings one node over the version at which its operator changed. */
+/* A rule brings one node over the version at which its operator changed. */
 #ifndef INT4Q_ONNX_OPSET_RULES_H
 #define INT4Q_ONNX_OPSET_RULES_H
 
-#include "onnx/edit.h"
-
-/* The upgrade of one graph or function body. */
-struct i4q_upgrader {
-    struct i4q_model *model;
-    const struct i4q_scope *scope;
-    int64_t version;       /* that the nodes get in the end */
-    const char *op_type;   /* of the node at hand, as the model has it: rules may rename it */
-    struct i4q_list nodes; /* the new node list: what comes before the node at hand is in it */
-    struct i4q_list after; /* nodes that come right behind it */
-    bool changed;          /* the rule had to change the node */
-    struct i4q_error *error;
-};
+#include "onnx/opset/tools.h"
 
 struct i4q_opset_rule {
     const char *op_type;
@@ -27,68 +15,5 @@ struct i4q_opset_rule {
 /* In the order of versions, so that a node takes its steps in theirs. */
 extern const struct i4q_opset_rule i4q_opset_rules[];
 extern const size_t i4q_opset_n_rules;
-
-/* What every version of an operator before opset 21, from which on no rule asks, says of element types. */
-struct i4q_opset_operator {
-    const char *name;
-    uint8_t
-        inputs; /* bit i: input i has the type of the first output; the last bit: so has all that follows */
-    bool every_output; /* all outputs have that type */
-};
-
-/* The operator, if ai.onnx has ever had it, up to I4Q_OPSET_MAX; else NULL. */
-const struct i4q_opset_operator *i4q_opset_find(const char *op_type);
-
-/* Finds the element types of values, as far as declarations, constants and operators tell them: sets
- * i4q_value.element_type. */
-void i4q_opset_find_types(struct i4q_model *model);
-
-/* What is known after that: TensorProto.DataType, 0: nothing. */
-int32_t i4q_opset_type(const struct i4q_value *value);
-
-/* The error of a node that cannot be upgraded exactly. Returns false. */
-bool i4q_opset_refuse(struct i4q_upgrader *upgrader, const Onnx__NodeProto *node, const char *format, ...)
-    I4Q_PRINTF(3, 4);
-
-/* ---- what a node says */
-
-/* The attribute `name`, NULL when it is absent. False: it stands for an attribute of the function that the
- * node is in, whose value only a call tells; refused. */
-bool i4q_up_attribute(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
-                      Onnx__AttributeProto **attribute);
-
-bool i4q_up_has_input(const Onnx__NodeProto *node, size_t index);
-
-/* The value, the constant tensor, the element type (0: unknown) and the rank (-1: unknown) of an input, as
- * far as the model tells. Values made by the upgrade are not known. */
-const struct i4q_value *i4q_up_value(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index);
-const Onnx__TensorProto *i4q_up_constant(const struct i4q_upgrader *u, const Onnx__NodeProto *node,
-                                         size_t index);
-int32_t i4q_up_type(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index);
-int64_t i4q_up_rank(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index);
-
-/* The declared type of a tensor value, NULL when it has none. */
-const Onnx__TypeProto__Tensor *i4q_up_tensor_type(const struct i4q_value *value);
-
-/* ---- new nodes around `node`; each returns the name of their output, or NULL when memory runs out */
-
-/* A free name made from that of the node. */
-char *i4q_up_new_name(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *suffix);
-
-/* A node with one output, put into `list` (nodes or after of the upgrader). */
-const char *i4q_up_emit(struct i4q_upgrader *u, struct i4q_list *list, const Onnx__NodeProto *node,
-                        const char *op_type, const char *suffix, const char *const *inputs, size_t n_inputs,
-                        Onnx__NodeProto **made);
-
-/* A Constant in front of the node: of any kind, of INT64 values, or a scalar FLOAT, FLOAT16 or DOUBLE.
- * Constants rather than initializers, because functions have none and bodies seldom do: one form serves all
- * three. */
-const char *i4q_up_constant_node(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *suffix,
-                                 int32_t type, const int64_t *dims, size_t n_dims, const void *data,
-                                 size_t size);
-const char *i4q_up_ints(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *suffix,
-                        const int64_t *values, size_t n);
-const char *i4q_up_scalar(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *suffix,
-                          int32_t type, float value);
 
 #endif

@@ -1,12 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "onnx/opset/rules.h"
+#include "onnx/opset/tools.h"
 
 #include "base/half.h"
-#include "onnx/layers.h"
+#include "onnx/opset/names.h"
+#include "onnx/opset/types.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+bool i4q_opset_refuse(struct i4q_upgrader *upgrader, const Onnx__NodeProto *node, const char *format, ...)
+{
+    char reason[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    return i4q_fail(upgrader->error, I4Q_MODEL, "node '%s' (%s): cannot be upgraded exactly: %s",
+                    i4q_node_label(node), upgrader->op_type, reason);
+}
 
 /* ---- what a node says */
 
@@ -56,12 +69,22 @@ const Onnx__TensorProto *i4q_up_constant(const struct i4q_upgrader *u, const Onn
     return value ? i4q_value_tensor(value) : NULL;
 }
 
+int32_t i4q_up_type(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
+{
+    const struct i4q_value *value = i4q_up_value(u, node, index);
+    int32_t type = value ? i4q_opset_type(value) : 0;
+    if (type || !node->n_output || !i4q_opset_has_type(i4q_opset_find(node->op_type), index))
+        return type;
+    value = i4q_scope_resolve(u->scope, node->output[0]); /* models rather declare what comes out of them */
+    return value ? i4q_opset_type(value) : 0;
+}
+
 /* ---- new nodes */
 
 char *i4q_up_new_name(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *suffix)
 {
     char *base = i4q_arena_format(&u->model->arena, "%s_%s", i4q_node_label(node), suffix);
-    return base ? i4q_model_new_name(u->model, base) : NULL;
+    return base ? i4q_graph_new_name(&u->model->graph, base) : NULL;
 }
 
 /* A node with one output, put into `list`; its output is the result. */

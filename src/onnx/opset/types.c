@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The element types of values: what is declared, stored, said by a node, or the same as that of an input. */
-#include "onnx/opset/rules.h"
+#include "onnx/opset/types.h"
 
-#include "onnx/layers.h"
+#include "onnx/opset/names.h"
 
 #include <string.h>
 
@@ -23,25 +22,19 @@ int32_t i4q_opset_type(const struct i4q_value *value)
 
 /* ---- nodes that say themselves what comes out of them */
 
-static int32_t from_int(const Onnx__NodeProto *node, const char *name, int32_t otherwise)
-{
-    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
-    return attribute ? (int32_t)attribute->i : otherwise;
-}
-
 static int32_t from_to(const Onnx__NodeProto *node, size_t output)
 {
-    return from_int(node, "to", 0);
+    return (int32_t)i4q_node_int(node, "to", 0);
 }
 
 static int32_t from_dtype(const Onnx__NodeProto *node, size_t output)
 {
-    return from_int(node, "dtype", 0);
+    return (int32_t)i4q_node_int(node, "dtype", 0);
 }
 
 static int32_t from_dtype_or_float(const Onnx__NodeProto *node, size_t output)
 {
-    return from_int(node, "dtype", TYPE(FLOAT));
+    return (int32_t)i4q_node_int(node, "dtype", TYPE(FLOAT));
 }
 
 static int32_t from_value_or_float(const Onnx__NodeProto *node, size_t output)
@@ -109,19 +102,12 @@ static int32_t told_type(const Onnx__NodeProto *node, size_t output)
 
 /* ---- all nodes */
 
-/* Bits above the last stand for it. */
-static bool takes_part(const struct i4q_opset_operator *known, size_t input)
-{
-    size_t last = sizeof known->inputs * 8 - 1;
-    return known->inputs >> (input < last ? input : last) & 1;
-}
-
 static int32_t type_of_inputs(const struct i4q_node *node, const struct i4q_opset_operator *known)
 {
     int32_t type = 0;
     for (size_t i = 0; i < node->proto->n_input && !type; i++) {
         const struct i4q_value *value =
-            takes_part(known, i) ? i4q_scope_resolve(node->scope, node->proto->input[i]) : NULL;
+            i4q_opset_has_type(known, i) ? i4q_scope_resolve(node->scope, node->proto->input[i]) : NULL;
         type = value ? i4q_opset_type(value) : 0;
     }
     return type;
@@ -143,16 +129,6 @@ static void set_types(const struct i4q_node *node)
 
 void i4q_opset_find_types(struct i4q_model *model)
 {
-    for (size_t i = 0; i < model->n_nodes; i++)
-        set_types(model->sorted[i]);
-}
-
-int32_t i4q_up_type(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
-{
-    const struct i4q_value *value = i4q_up_value(u, node, index);
-    int32_t type = value ? i4q_opset_type(value) : 0;
-    if (type || !node->n_output || !takes_part(i4q_opset_find(node->op_type), index))
-        return type;
-    value = i4q_scope_resolve(u->scope, node->output[0]); /* models rather declare what comes out of them */
-    return value ? i4q_opset_type(value) : 0;
+    for (size_t i = 0; i < model->graph.n_nodes; i++)
+        set_types(model->graph.sorted[i]);
 }

@@ -1,23 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/opset/upgrade.h"
 
-#include "onnx/layers.h"
+#include "onnx/opset/names.h"
 #include "onnx/opset/rules.h"
+#include "onnx/opset/types.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-
-bool i4q_opset_refuse(struct i4q_upgrader *upgrader, const Onnx__NodeProto *node, const char *format, ...)
-{
-    char reason[512];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(reason, sizeof reason, format, arguments);
-    va_end(arguments);
-    return i4q_fail(upgrader->error, I4Q_MODEL, "node '%s' (%s): cannot be upgraded exactly: %s",
-                    i4q_node_label(node), upgrader->op_type, reason);
-}
 
 /* ---- one node */
 
@@ -199,13 +188,13 @@ bool i4q_opset_upgrade(struct i4q_model *model, int64_t version, const struct i4
                        struct i4q_error *error)
 {
     *upgrades = NULL;
-    int64_t own = i4q_scope_opset(model, model->scopes);
+    int64_t own = i4q_scope_opset(model, model->graph.scopes);
     if (!check_start(own, error))
         return false;
     if (own >= version)
         return true;
     i4q_opset_find_types(model);
-    for (struct i4q_scope *scope = model->scopes; scope; scope = scope->next) {
+    for (struct i4q_scope *scope = model->graph.scopes; scope; scope = scope->next) {
         int64_t from = i4q_scope_opset(model, scope);
         if (from == 0 || from >= version)
             continue;

@@ -106,7 +106,7 @@ static bool read_bias(struct i4q_propagation *p, const Onnx__NodeProto *node, si
 /* Whether what the Conv gives goes on as it is, only into other Convs, or with `sums` also into sums. */
 static bool is_linear(const struct i4q_propagation *p, const char *output, bool sums)
 {
-    const struct i4q_value *value = i4q_scope_resolve(p->model->scopes, output);
+    const struct i4q_value *value = i4q_scope_resolve(p->model->graph.scopes, output);
     const struct i4q_use *use = value ? value->uses : NULL;
     if (!use || value->is_output)
         return false;
@@ -179,7 +179,7 @@ void i4q_pass_normalization(struct i4q_propagation *p, const Onnx__NodeProto *no
 {
     enum { SCALE_INPUT = 1, OFFSET_INPUT = 2, INPUTS = 5 };
     const struct i4q_value *scale =
-        node->n_input == INPUTS ? i4q_scope_resolve(p->model->scopes, node->input[SCALE_INPUT]) : NULL;
+        node->n_input == INPUTS ? i4q_scope_resolve(p->model->graph.scopes, node->input[SCALE_INPUT]) : NULL;
     const Onnx__TensorProto *tensor = scale ? i4q_value_tensor(scale) : NULL;
     size_t channels = tensor && tensor->n_dims == 1 && tensor->dims[0] > 0 ? (size_t)tensor->dims[0] : 0;
     const double *factor = channels ? i4q_constant_floats(p, node->input[SCALE_INPUT], channels) : NULL;

@@ -166,8 +166,8 @@ static void pass_node(struct i4q_propagation *p, const Onnx__NodeProto *node)
 /* Whether x sigmoid(x) occurs in the main graph. */
 static bool has_silu(const struct i4q_propagation *p)
 {
-    for (const struct i4q_node *node = p->model->nodes; node; node = node->next) {
-        const Onnx__NodeProto *gate = node->scope == p->model->scopes && i4q_node_is(node->proto, "Mul")
+    for (const struct i4q_node *node = p->model->graph.nodes; node; node = node->next) {
+        const Onnx__NodeProto *gate = node->scope == p->model->graph.scopes && i4q_node_is(node->proto, "Mul")
                                           ? i4q_gate_of(p, node->proto)
                                           : NULL;
         if (gate && i4q_node_is(gate, "Sigmoid"))
@@ -182,7 +182,7 @@ static void start(struct i4q_propagation *p)
     const Onnx__GraphProto *graph = p->model->proto->graph;
     for (size_t i = 0; i < graph->n_input; i++) {
         const char *name = i4q_text(graph->input[i]->name);
-        const struct i4q_value *value = i4q_table_get(&p->model->scopes->values, name);
+        const struct i4q_value *value = i4q_table_get(&p->model->graph.scopes->values, name);
         const Onnx__TypeProto *type = graph->input[i]->type;
         const Onnx__TensorShapeProto *shape =
             type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE ? type->tensor_type->shape : NULL;
@@ -205,7 +205,7 @@ static struct i4q_weight *readable_weight(const struct i4q_propagation *p, const
     struct i4q_weight *weight = i4q_weight_of(p->weights, conv->weight);
     bool readable = weight && conv->op->is_conv && i4q_weight_is_quantizable(weight) &&
                     weight->tensor.rank > SPATIAL_AXIS && weight->tensor.count &&
-                    conv->node->scope == p->model->scopes && conv->node->proto->n_output &&
+                    conv->node->scope == p->model->graph.scopes && conv->node->proto->n_output &&
                     !weight->value->uses->next;
     return readable ? weight : NULL;
 }
@@ -232,8 +232,8 @@ bool i4q_propagate_means(const struct i4q_weights *weights, unsigned threads, co
     p.is_silu_net = has_silu(&p);
     find_weights(&p);
     start(&p);
-    for (const struct i4q_node *node = model->nodes; node && !p.failed; node = node->next)
-        if (node->scope == model->scopes)
+    for (const struct i4q_node *node = model->graph.nodes; node && !p.failed; node = node->next)
+        if (node->scope == model->graph.scopes)
             pass_node(&p, node->proto);
     return !p.failed;
 }

@@ -30,7 +30,7 @@
 #ifndef INT4Q_PLAN_MEANS_PROPAGATE_H
 #define INT4Q_PLAN_MEANS_PROPAGATE_H
 
-#include "forms/weight.h"
+#include "forms/weights.h"
 
 /* For each of the weights, the mean of each of its inputs [groups, k] as a Conv of the main graph
  * meets it, or NULL where it is not known, or where several Convs share the weight. In the model's arena.

@@ -50,7 +50,7 @@ size_t i4q_constant_integers(const struct i4q_propagation *p, const Onnx__NodePr
         return found->n_ints;
     }
     const struct i4q_value *value =
-        i < node->n_input ? i4q_scope_resolve(p->model->scopes, node->input[i]) : NULL;
+        i < node->n_input ? i4q_scope_resolve(p->model->graph.scopes, node->input[i]) : NULL;
     const Onnx__TensorProto *tensor = value ? i4q_value_tensor(value) : NULL;
     if (!tensor || tensor->data_type != ONNX__TENSOR_PROTO__DATA_TYPE__INT64 ||
         !i4q_tensor_payload(&p->model->arena, tensor, &payload, &ignored) ||
@@ -63,7 +63,7 @@ size_t i4q_constant_integers(const struct i4q_propagation *p, const Onnx__NodePr
 
 const double *i4q_constant_floats(struct i4q_propagation *p, const char *name, size_t count)
 {
-    const struct i4q_value *value = i4q_scope_resolve(p->model->scopes, name);
+    const struct i4q_value *value = i4q_scope_resolve(p->model->graph.scopes, name);
     const Onnx__TensorProto *tensor = value ? i4q_value_tensor(value) : NULL;
     bool half = tensor && tensor->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
     size_t size = i4q_real_size(half);
@@ -82,7 +82,7 @@ const double *i4q_constant_floats(struct i4q_propagation *p, const char *name, s
 
 const Onnx__NodeProto *i4q_made_by(const struct i4q_propagation *p, const char *name)
 {
-    const struct i4q_value *value = i4q_scope_resolve(p->model->scopes, name);
+    const struct i4q_value *value = i4q_scope_resolve(p->model->graph.scopes, name);
     const Onnx__NodeProto *node = value && value->producer ? value->producer->proto : NULL;
     return node && node->n_input ? node : NULL;
 }

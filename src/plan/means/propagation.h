@@ -6,7 +6,7 @@
 #define INT4Q_PLAN_MEANS_PROPAGATION_H
 
 #include "base/table.h"
-#include "forms/weight.h"
+#include "forms/weights.h"
 
 /* What is known of a value: a mean and a variance a channel. */
 struct i4q_known {

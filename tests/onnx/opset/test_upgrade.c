@@ -2,6 +2,7 @@
 /* The tables of the upgrade; what the rules do is tested on whole models, in acceptance/test_opset.py. */
 #include "testing.h"
 
+#include "onnx/opset/names.h"
 #include "onnx/opset/rules.h"
 #include "onnx/opset/upgrade.h"
 

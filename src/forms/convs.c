@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forms/convs.h"
+
+#include "forms/forms.h"
+
+/* Steps through nodes towards what is stored; a longer chain, or a cycle, counts as computed. */
+enum { MAX_CHAIN = 64 };
+
+/* Operators that stand between a decoder and the weight; behind any other the weight is computed. */
+static bool may_follow_decoder(const Onnx__NodeProto *node)
+{
+    static const char *const ops[] = {"Identity",  "Reshape",  "Mul",    "Sub",       "Cast",
+                                      "Concat",    "Div",      "Slice",  "Unsqueeze", "Squeeze",
+                                      "Transpose", "BitShift", "MatMul", "Mod"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (i4q_node_is(node, ops[i]))
+            return true;
+    return false;
+}
+
+/* The node that decodes the weight, up the chain of first operands; NULL when there is none. */
+static const struct i4q_node *find_decoder(const struct i4q_value *value)
+{
+    for (int i = 0; i < MAX_CHAIN && value && value->producer; i++, value = i4q_value_operand(value)) {
+        if (value->producer->proto->n_output != 1) /* none of them has more */
+            break;
+        if (i4q_form_is_begun_by(value->producer, false))
+            return value->producer;
+        if (!may_follow_decoder(value->producer->proto))
+            break;
+    }
+    return NULL;
+}
+
+/* Whether the decoder reads integers that are stored, not activations that were quantized on the way. */
+static bool decodes_stored(const struct i4q_conv *conv)
+{
+    const struct i4q_node *node = conv->decoder;
+    const struct i4q_value *codes =
+        node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
+    return codes && i4q_value_tensor(codes);
+}
+
+bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
+                    size_t *count, struct i4q_error *error)
+{
+    size_t kept = 0;
+    if (!i4q_layers_find(model, ops | ops_if_decoded, convs, count, error))
+        return false;
+    for (size_t i = 0; i < *count; i++) {
+        struct i4q_conv *conv = &(*convs)[i];
+        conv->decoder = conv->source == I4Q_SOURCE_COMPUTED ? find_decoder(conv->weight) : NULL;
+        if (conv->decoder)
+            conv->source = I4Q_SOURCE_DECODED;
+        if (i4q_ops_have(ops, conv->op) || decodes_stored(conv))
+            (*convs)[kept++] = *conv;
+    }
+    *count = kept;
+    return true;
+}
