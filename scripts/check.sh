@@ -6,8 +6,8 @@
 set -eu -o pipefail
 
 # Functions of this file, in the order in which they run, and the Debian packages that they need.
-steps=(format shell ruff mypy cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release sanitizers threads
-    memory valgrind runtimes cpus static install package symbols reproducible)
+steps=(format shell layers ruff mypy cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release sanitizers
+    threads memory valgrind runtimes cpus static install package symbols reproducible)
 declare -A needs=([format]=clang-format [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
     [clang_release]=clang [memory]='clang libclang-rt-dev' [valgrind]=valgrind
     [cpus]='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev')
@@ -37,6 +37,7 @@ tests() { # tests NAME [ctest options]: what needs no Python
 }
 
 format() { clang-format --dry-run -Werror "${sources[@]}"; }
+layers() { "$python" tests/layers.py; }
 shell() { shellcheck -x -e SC1091 "${scripts[@]}"; }
 python_tool() { # python_tool NAME [arguments]
     install_requirements "$root/build/check-venv" requirements-check.txt

@@ -288,21 +288,6 @@ int i4q_cli_fail(const char *subject, const struct i4q_error *error)
     return (int)error->code;
 }
 
-bool i4q_is_dash(const char *path)
-{
-    return path && strcmp(path, "-") == 0;
-}
-
-const char *i4q_cli_input_name(const char *path)
-{
-    return i4q_is_dash(path) ? "standard input" : path;
-}
-
-const char *i4q_cli_output_name(const char *path)
-{
-    return i4q_is_dash(path) ? "standard output" : path;
-}
-
 int i4q_cli_finish(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/cli.h"
+#include "cli/commands.h"
 
 const struct i4q_command *const i4q_commands[] = {&i4q_cmd_rewrite, &i4q_cmd_inspect, &i4q_cmd_restore, NULL};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the arguments of a command name: which files it may use, and which it must not replace. */
-#include "cli/cli.h"
+#include "cli/files.h"
 
 #include "onnx/save.h"
 #include "platform/identity.h"
@@ -25,6 +25,23 @@ struct i4q_named_files {
 static bool is_output(const struct named_file *file)
 {
     return file->kind == I4Q_FILE_OUTPUT || file->kind == I4Q_FILE_RESULT || file->kind == I4Q_FILE_DATA;
+}
+
+/* ---- names */
+
+bool i4q_is_dash(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+const char *i4q_cli_input_name(const char *path)
+{
+    return i4q_is_dash(path) ? "standard input" : path;
+}
+
+const char *i4q_cli_output_name(const char *path)
+{
+    return i4q_is_dash(path) ? "standard output" : path;
 }
 
 /* ---- the files of the arguments */

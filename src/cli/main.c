@@ -2,6 +2,7 @@
 /* int4q: the commands, and what is the same for all of them: --help and --version, the end. */
 #include "base/suggest.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "kernels/sets.h"
 #include "platform/process.h"
 #include "platform/terminal.h"

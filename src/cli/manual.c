@@ -4,6 +4,7 @@
  * by the build, so that both are made from the tables from which the program parses its options.
  */
 #include "cli/cli.h"
+#include "cli/commands.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -51,73 +51,6 @@ static bool check_spec(const struct i4q_conv_spec *spec, size_t *weights, struct
     return check_shape(&spec->shape, weights, error);
 }
 
-/* ---- codes */
-
-static int read_code(const struct i4q_conv *conv, const void *codes, size_t i)
-{
-    const uint8_t *bytes = codes;
-    size_t bit = i * conv->bits, byte = bit / 8;
-    unsigned at = bit % 8, high = 1u << (conv->bits - 1);
-    unsigned code = bytes[byte] >> at;
-    if (at + conv->bits > 8)
-        code |= (unsigned)bytes[byte + 1] << (8 - at);
-    code &= 2 * high - 1;
-    return conv->is_signed ? (int)(code ^ high) - (int)high : (int)code;
-}
-
-static size_t block_end(const struct i4q_conv *conv, size_t block)
-{
-    size_t end = (block + 1) * conv->block;
-    return end < conv->weights ? end : conv->weights;
-}
-
-void i4q_conv_decoded_row(const struct i4q_conv *conv, const void *codes, size_t o, float *row)
-{
-    for (size_t block = 0, k = 0; block < conv->blocks; block++) {
-        int zero = conv->zeros[o * conv->blocks + block];
-        float scale = conv->scales[o * conv->blocks + block];
-        for (; k < block_end(conv, block); k++)
-            row[k] = (float)(read_code(conv, codes, o * conv->weights + k) - zero) * scale;
-    }
-}
-
-/* Codes less zero point. */
-static void read_row(const struct i4q_conv *conv, const void *codes, size_t o, int16_t *row)
-{
-    for (size_t block = 0, k = 0; block < conv->blocks; block++) {
-        int zero = conv->zeros[o * conv->blocks + block];
-        for (size_t end = block_end(conv, block); k < end; k++)
-            row[k] = (int16_t)(read_code(conv, codes, o * conv->weights + k) - zero);
-    }
-}
-
-/* Largest |weight| of a row that has blocks. */
-static float largest_weight(const struct i4q_conv *conv, const void *codes, size_t o)
-{
-    float largest = 0;
-    for (size_t k = 0; k < conv->weights; k++) {
-        size_t block = o * conv->blocks + k / conv->block;
-        int code = read_code(conv, codes, o * conv->weights + k) - conv->zeros[block];
-        largest = fmaxf(largest, fabsf((float)code * conv->scales[block]));
-    }
-    return largest;
-}
-
-static int requantize(float weight, float scale)
-{
-    enum { MOST = 127 };
-    return scale > 0 ? (int)fmaxf(fminf(rintf(weight / scale), MOST), -MOST) : 0;
-}
-
-void i4q_conv_row(const struct i4q_conv *conv, const void *codes, size_t o, int16_t *row)
-{
-    read_row(conv, codes, o, row);
-    for (size_t k = 0; conv->blocks > 1 && k < conv->weights; k++) {
-        float weight = (float)row[k] * conv->scales[o * conv->blocks + k / conv->block];
-        row[k] = (int16_t)requantize(weight, conv->row_scales[o]);
-    }
-}
-
 /* ---- preparing */
 
 static bool copy_scales(struct i4q_conv *conv, const struct i4q_conv_weights *weights,
@@ -127,12 +60,12 @@ static bool copy_scales(struct i4q_conv *conv, const struct i4q_conv_weights *we
         if (!isfinite(weights->scales[i]))
             return i4q_fail(error, I4Q_MODEL, "scale %zu is not finite", i);
         conv->scales[i] = weights->scales[i];
-        conv->zeros[i] = weights->zero_points ? (int16_t)read_code(conv, weights->zero_points, i) : 0;
+        conv->zeros[i] = weights->zero_points ? (int16_t)i4q_conv_code(conv, weights->zero_points, i) : 0;
     }
     for (size_t o = 0; o < conv->shape.outputs; o++) {
         conv->bias[o] = weights->bias ? weights->bias[o] : 0;
         conv->row_scales[o] =
-            conv->blocks == 1 ? conv->scales[o] : largest_weight(conv, weights->codes, o) / 127;
+            conv->blocks == 1 ? conv->scales[o] : i4q_conv_largest_weight(conv, weights->codes, o) / 127;
     }
     return true;
 }

@@ -130,6 +130,10 @@ typedef void i4q_conv_piece(const void *context, size_t index, size_t first, siz
 void i4q_conv_share(const struct i4q_conv_workers *workers, size_t count, i4q_conv_piece *piece,
                     const void *context);
 
+/* Code i of what is stored; largest |weight| of output o. */
+int i4q_conv_code(const struct i4q_conv *conv, const void *codes, size_t i);
+float i4q_conv_largest_weight(const struct i4q_conv *conv, const void *codes, size_t o);
+
 /* Codes less zero point, and decoded weights, of output o; K of each. `codes` as in struct i4q_conv_input. */
 void i4q_conv_row(const struct i4q_conv *conv, const void *codes, size_t o, int16_t *row);
 void i4q_conv_decoded_row(const struct i4q_conv *conv, const void *codes, size_t o, float *row);
