@@ -58,28 +58,23 @@ def includes(source: Path) -> Arrows:
     return arrows
 
 
-def symbols(path: Path) -> Iterator[tuple[str, bool]]:
-    """The global symbols of an object, and whether it defines them."""
-    text = subprocess.run(["nm", "-g", "-P", path], check=True, capture_output=True, text=True).stdout
+def symbols(objects: Path) -> Iterator[tuple[str, str, bool]]:
+    """Module, name, and whether it defines it, of all global symbols in the folders TARGET.dir that CMake has."""
+    paths = sorted(objects.glob("*.dir/**/*.o"))
+    text = subprocess.run(["nm", "-A", "-g", "-P", *paths], check=True, capture_output=True, text=True).stdout
     for line in text.splitlines():
-        name, kind = line.split()[:2]
-        yield name, kind != "U"
+        path, name, kind = line.split()[:3]
+        module = "/".join(Path(path).relative_to(objects).parts[1:]).split(".")[0]
+        yield module, name, kind != "U"
 
 
 def calls(objects: Path, source: Path) -> Arrows:
-    """What each module calls of others, from the folders TARGET.dir that CMake has for the objects made of src."""
+    """What each module calls of others, from the objects that CMake made of src."""
     ports = "".join((source / port).read_text(encoding="utf-8") for port in PORTS)
-    home: dict[str, str] = {}
-    wanted: list[tuple[str, str]] = []
-    for path in sorted(objects.glob("*.dir/**/*.o")):
-        module = "/".join(path.relative_to(objects).parts[1:]).split(".")[0]
-        for name, defined in symbols(path):
-            if defined:
-                home[name] = module
-            else:
-                wanted.append((module, name))
+    found = list(symbols(objects))
+    home = {name: module for module, name, defined in found if defined}
     arrows: Arrows = {}
-    for module, name in wanted:
+    for module, name, _ in found:
         if home.get(name, module) != module and not re.search(rf"\b{name}\(", ports):
             arrows.setdefault(module, set()).add(home[name])
     return arrows

@@ -3,20 +3,11 @@
  * body for runtimes that do not know it. docs/conv_nbits.md has what is written. */
 #include "base/checked.h"
 #include "forms/form.h"
-#include "forms/nbits.h"
+#include "forms/nbits_function.h"
+#include "forms/nbits_node.h"
 #include "forms/recognise.h"
-#include "onnx/fusion.h"
-
-#include <string.h>
 
 enum { OPSET = 21, IR_VERSION = 10, ACCURACY_LEVEL = 4, MAX_DEPTH = 64 };
-
-const char i4q_nbits_domain[] = "com.int4q", i4q_nbits_op[] = "ConvNBits";
-
-bool i4q_nbits_is(const Onnx__NodeProto *node)
-{
-    return i4q_node_is_of(node, i4q_nbits_domain, i4q_nbits_op);
-}
 
 /* ---- which Convs */
 
@@ -150,41 +141,6 @@ static void emit(struct i4q_emission *emission)
 
 /* ---- reading */
 
-static bool read_ints(const Onnx__NodeProto *node, const char *name, size_t n, int64_t *out)
-{
-    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
-    if (!attribute || attribute->n_ints != n)
-        return false;
-    memcpy(out, attribute->ints, n * sizeof *out);
-    return true;
-}
-
-static float float_attribute(const Onnx__NodeProto *node, const char *name)
-{
-    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
-    return attribute ? attribute->f : 0;
-}
-
-bool i4q_nbits_read(const struct i4q_node *node, struct i4q_fusion *fusion)
-{
-    const Onnx__NodeProto *proto = node->proto;
-    const Onnx__AttributeProto *shape = i4q_node_attribute(proto, "weight_shape"),
-                               *group = i4q_node_attribute(proto, "group");
-    int64_t activation = i4q_node_int(proto, "activation", 0);
-    size_t dimensions = shape ? shape->n_ints - 2 : 0;
-    *fusion = (struct i4q_fusion){.conv = node, .dimensions = dimensions, .group = group ? group->i : 1};
-    if ((dimensions != 1 && dimensions != 2) || proto->n_output != 1 || activation < 0 ||
-        activation >= I4Q_ACTIVATIONS)
-        return false;
-    fusion->activation = (enum i4q_activation)activation;
-    fusion->alpha = float_attribute(proto, "alpha");
-    fusion->beta = float_attribute(proto, "beta");
-    fusion->output = proto->output[0];
-    return read_ints(proto, "strides", dimensions, fusion->strides) &&
-           read_ints(proto, "dilations", dimensions, fusion->dilations) &&
-           read_ints(proto, "pads", 2 * dimensions, fusion->pads);
-}
-
 /* The shape that the attribute tells, where it is one. */
 static bool read_shape(const Onnx__NodeProto *node, struct i4q_storage *storage)
 {
@@ -201,7 +157,6 @@ static bool read_shape(const Onnx__NodeProto *node, struct i4q_storage *storage)
     return true;
 }
 
-/* Inputs: X, codes, scales, zero points, bias. */
 static bool begins(const struct i4q_node *node)
 {
     return i4q_nbits_is(node->proto);
@@ -218,8 +173,8 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
     storage->activation = activation > 0 && activation < I4Q_ACTIVATIONS
                               ? i4q_activation_name((enum i4q_activation)activation)
                               : NULL;
-    i4q_describe_integers(storage, conv->tensor, i4q_input_tensor(conv->node, 2),
-                          i4q_input_tensor(conv->node, 3));
+    i4q_describe_integers(storage, conv->tensor, i4q_input_tensor(conv->node, I4Q_NBITS_SCALES),
+                          i4q_input_tensor(conv->node, I4Q_NBITS_ZERO_POINTS));
     return known;
 }
 

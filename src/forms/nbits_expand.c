@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Nodes of com.int4q::ConvNBits, taken apart into what they were made of. */
-#include "forms/nbits.h"
+#include "forms/nbits_expand.h"
+
+#include "forms/nbits_node.h"
 #include "forms/nbits_steps.h"
 #include "onnx/edit.h"
-#include "onnx/graph.h"
 
 #include <string.h>
 

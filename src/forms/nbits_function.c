@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "forms/nbits.h"
+#include "forms/nbits_function.h"
+
+#include "forms/nbits_node.h"
 #include "forms/nbits_steps.h"
 #include "onnx/edit.h"
 

@@ -3,7 +3,7 @@
 
 #include "forms/convs.h"
 #include "forms/forms.h"
-#include "forms/nbits.h"
+#include "forms/nbits_node.h"
 #include "forms/reader.h"
 
 #include <inttypes.h>

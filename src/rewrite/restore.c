@@ -5,7 +5,7 @@
 #include "base/half.h"
 #include "forms/convs.h"
 #include "forms/forms.h"
-#include "forms/nbits.h"
+#include "forms/nbits_expand.h"
 #include "forms/reader.h"
 #include "onnx/edit.h"
 

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forms/nbits_node.h"
+
+#include <string.h>
+
+const char i4q_nbits_domain[] = "com.int4q", i4q_nbits_op[] = "ConvNBits";
+
+bool i4q_nbits_is(const Onnx__NodeProto *node)
+{
+    return i4q_node_is_of(node, i4q_nbits_domain, i4q_nbits_op);
+}
+
+static bool read_ints(const Onnx__NodeProto *node, const char *name, size_t n, int64_t *out)
+{
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
+    if (!attribute || attribute->n_ints != n)
+        return false;
+    memcpy(out, attribute->ints, n * sizeof *out);
+    return true;
+}
+
+static float float_attribute(const Onnx__NodeProto *node, const char *name)
+{
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(node, name);
+    return attribute ? attribute->f : 0;
+}
+
+bool i4q_nbits_read(const struct i4q_node *node, struct i4q_fusion *fusion)
+{
+    const Onnx__NodeProto *proto = node->proto;
+    const Onnx__AttributeProto *shape = i4q_node_attribute(proto, "weight_shape"),
+                               *group = i4q_node_attribute(proto, "group");
+    int64_t activation = i4q_node_int(proto, "activation", 0);
+    size_t dimensions = shape ? shape->n_ints - 2 : 0;
+    *fusion = (struct i4q_fusion){.conv = node, .dimensions = dimensions, .group = group ? group->i : 1};
+    if ((dimensions != 1 && dimensions != 2) || proto->n_output != 1 || activation < 0 ||
+        activation >= I4Q_ACTIVATIONS)
+        return false;
+    fusion->activation = (enum i4q_activation)activation;
+    fusion->alpha = float_attribute(proto, "alpha");
+    fusion->beta = float_attribute(proto, "beta");
+    fusion->output = proto->output[0];
+    return read_ints(proto, "strides", dimensions, fusion->strides) &&
+           read_ints(proto, "dilations", dimensions, fusion->dilations) &&
+           read_ints(proto, "pads", 2 * dimensions, fusion->pads);
+}
