@@ -69,9 +69,9 @@ def symbols(objects: Path) -> Iterator[tuple[str, str, bool]]:
 
 
 def calls(objects: Path, source: Path) -> Arrows:
-    """What each module calls of others, from the objects that CMake made of src."""
+    """What each module calls of others, from the objects that CMake made of src; older ones may lie there too."""
     ports = "".join((source / port).read_text(encoding="utf-8") for port in PORTS)
-    found = list(symbols(objects))
+    found = [symbol for symbol in symbols(objects) if (source / f"{symbol[0]}.c").is_file()]
     home = {name: module for module, name, defined in found if defined}
     arrows: Arrows = {}
     for module, name, _ in found:
