@@ -260,9 +260,9 @@ def test_library_goes_before_body(library):
 
 # ---- detectors
 
-def dq_form(source, folder, *args):
-    run_int4q("rewrite", source, "-f", "-q", "-o", folder / "dq.onnx", *args)
-    return onnx.load(folder / "dq.onnx")
+def in_form(source, folder, form):
+    run_int4q("rewrite", source, "-f", "-q", "-o", folder / "out.onnx", "--decode", form)
+    return onnx.load(folder / "out.onnx")
 
 
 def simulated(model, converted):
@@ -312,11 +312,12 @@ def picture(model, shape):
     return pixels.transpose(2, 0, 1)[None] / np.float32(1 if "yolox" in model else 255)
 
 
-def check_detector(dq, library, make_input):
+def check_detector(source, folder, library, make_input):
     """Body and form `dq` alike; the library as near to it as the simulation is: steps that flip add up to more than the
     difference of one of them, so every node is compared alone, with the numbers that reach it."""
-    converted, count = nbits.convert(dq)
-    assert count == sum(n.op_type == "DequantizeLinear" for n in dq.graph.node)
+    dq, converted = in_form(source, folder, "dq"), in_form(source, folder, "nbits")
+    count = sum(n.op_type == "DequantizeLinear" for n in dq.graph.node)
+    assert count == sum(n.domain == nbits.DOMAIN for n in converted.graph.node) > 0
     onnx.checker.check_model(converted, full_check=True)
     onnx.shape_inference.infer_shapes(converted, strict_mode=True)
     name, shape = dq.graph.input[0].name, [d.dim_value for d in dq.graph.input[0].type.tensor_type.shape.dim]
@@ -343,13 +344,13 @@ def compare_nodes(model, library, feeds):
 
 
 def test_small_detector(library, tmp_path):
-    dq = dq_form(os.path.join(ROOT, "tests", "data", "good-detector.onnx"), tmp_path)
-    check_detector(dq, library, lambda shape: np.random.default_rng(0).random(shape).astype(np.float32))
+    source = os.path.join(ROOT, "tests", "data", "good-detector.onnx")
+    check_detector(source, tmp_path, library, lambda shape: np.random.default_rng(0).random(shape).astype(np.float32))
 
 
 @pytest.mark.parametrize("model", ["yolov10n_raw_op13.onnx", "yolox_nano_416.onnx", "nanodet_m_320.onnx"])
 def test_real_detector(library, tmp_path, model):
-    check_detector(dq_form(shared_data("models", model), tmp_path), library, lambda shape: picture(model, shape))
+    check_detector(shared_data("models", model), tmp_path, library, lambda shape: picture(model, shape))
 
 
 # ---- the example

@@ -3,17 +3,21 @@
 import json
 import os
 
-import nbits
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from helpers import INT4Q, ROOT, run_int4q
+from helpers import INT4Q, ROOT, run, run_int4q, tensor
+from nbits_reference import ACTIVATIONS, Case, weights
+from onnx import helper
 
 from int4q.lab.base.errors import Error
 from int4q.lab.base.files import file_sha256
 from int4q.lab.commands import smoke_run
+from int4q.lab.detection import recognition
 from int4q.lab.experiment.pieces import Pieces
 from int4q.lab.models import operators
+from int4q.lab.models.expanded import expanded
 
 
 @pytest.fixture(name="library")
@@ -28,8 +32,9 @@ def fixture_library(monkeypatch):
 
 @pytest.fixture(name="model")
 def fixture_model(tmp_path):
-    run_int4q("rewrite", os.path.join(ROOT, "tests", "data", "good-detector.onnx"), "-q", "-o", tmp_path / "dq.onnx")
-    onnx.save(nbits.convert(onnx.load(tmp_path / "dq.onnx"))[0], tmp_path / "nbits.onnx")
+    for form in ("dq", "nbits"):
+        run_int4q("rewrite", os.path.join(ROOT, "tests", "data", "good-detector.onnx"), "-q", "-o", tmp_path / f"{form}.onnx",
+                  "--decode", form)
     return str(tmp_path / "nbits.onnx")
 
 
@@ -81,3 +86,31 @@ def test_results_depend_on_it(tmp_path):
     files = [pieces.file(row, []) for row in rows]
     assert len(set(files)) == 4
     assert pieces.file({"sha256": "b"}, []) == files[1]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_expanded(name):
+    """What reads graphs sees standard operators, which give the same numbers."""
+    for case in (Case(**ACTIVATIONS[name]), Case(block=5, bias=False, **ACTIVATIONS[name])):
+        model = case.model()
+        plain = expanded(model)
+        assert not plain.functions and not [n for n in plain.graph.node if n.domain]
+        assert run(plain, {"x": case.x})[0].tobytes() == run(model, {"x": case.x})[0].tobytes()
+    float_model = Case().dq_model()
+    assert expanded(float_model) is float_model
+
+
+def test_family_is_recognized_through_it(tmp_path):
+    """The first weight and the Sigmoid behind a Conv tell what a YOLOX is."""
+    first, obj = Case(channels=3, outputs=4, size=(32, 32)), tensor("v", 5, 4, 1, 1)
+    model = first.model()
+    model.graph.node[0].output[0] = "stem"
+    model.graph.node.append(helper.make_node("Conv", ["stem", "v"], ["y"]))
+    model.graph.initializer.append(obj)
+    onnx.save(model, tmp_path / "m.onnx")
+    plain = expanded(onnx.load(tmp_path / "m.onnx"))
+    q, scale = weights(first)
+    wanted = float(np.abs(q * scale.reshape(-1, 1, 1, 1)).mean())
+    assert recognition.stem_level(str(tmp_path / "m.onnx"), plain) == pytest.approx(wanted, rel=1e-5)
+    sigmoid = expanded(Case(activation=5).model())
+    assert recognition.graph_facts(sigmoid, (32, 32))["raw"] is False

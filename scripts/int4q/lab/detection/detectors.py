@@ -24,6 +24,7 @@ from int4q.lab.detection.family import Detections, Family, first
 from int4q.lab.detection.heads import decode_nanodet, decode_yolo, decode_yolox, pick
 from int4q.lab.detection.pictures import Placement, prepare, to_picture
 from int4q.lab.detection.recognition import graph_facts, input_size, recognize, taps_of
+from int4q.lab.models.expanded import expanded
 from int4q.lab.models.session import dims, inputs_of, load_model, open_session, run_session, with_outputs
 
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet
@@ -47,12 +48,13 @@ class Detector:
     def __init__(self, path: str, family: str | None = None, size: int | None = None, threads: int = 1,
                  probabilities: bool = False) -> None:
         self.path, model = path, load_model(path)
+        plain = expanded(model)
         self.size = input_size(path, model, size)
         self.outputs = [o.name for o in model.graph.output]
         self.kind = np.float16 if inputs_of(model.graph)[0].type.tensor_type.elem_type == 10 else np.float32
-        self.name = family or recognize(path, model, self.shapes(model), self.size)
-        self.family, self.facts = FAMILIES[self.name], graph_facts(model, self.size)
-        self.taps = taps_of(model.graph) if probabilities and not self.family.decode else []
+        self.name = family or recognize(path, plain, self.shapes(model), self.size)
+        self.family, self.facts = FAMILIES[self.name], graph_facts(plain, self.size)
+        self.taps = taps_of(plain.graph) if probabilities and not self.family.decode else []
         changed = with_outputs(model, self.outputs + self.taps) if self.taps else None
         self.session = open_session(path, threads, changed)
         self.has_probabilities = bool(self.family.decode or self.taps)
