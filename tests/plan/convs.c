@@ -47,6 +47,30 @@ static Onnx__TensorProto *make_tensor(const char *name, const int64_t *dims, siz
     return tensor;
 }
 
+static Onnx__TypeProto *make_type(int64_t channels)
+{
+    Onnx__TypeProto *type = NEW(1, Onnx__TypeProto);
+    Onnx__TypeProto__Tensor *tensor = NEW(1, Onnx__TypeProto__Tensor);
+    Onnx__TensorShapeProto *shape = NEW(1, Onnx__TensorShapeProto);
+    onnx__type_proto__init(type);
+    onnx__type_proto__tensor__init(tensor);
+    onnx__tensor_shape_proto__init(shape);
+    type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
+    type->tensor_type = tensor;
+    tensor->has_elem_type = true;
+    tensor->elem_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    tensor->shape = shape;
+    shape->dim = NEW(4, Onnx__TensorShapeProto__Dimension *);
+    for (shape->n_dim = 0; shape->n_dim < 4; shape->n_dim++) {
+        Onnx__TensorShapeProto__Dimension *dim = NEW(1, Onnx__TensorShapeProto__Dimension);
+        onnx__tensor_shape_proto__dimension__init(dim);
+        dim->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+        dim->dim_value = shape->n_dim == 1 ? channels : 8;
+        shape->dim[shape->n_dim] = dim;
+    }
+    return type;
+}
+
 static Onnx__ValueInfoProto *make_info(char *name)
 {
     Onnx__ValueInfoProto *info = NEW(1, Onnx__ValueInfoProto);
@@ -63,27 +87,48 @@ static void add_initializer(Onnx__GraphProto *graph, Onnx__TensorProto *tensor)
     graph->initializer[graph->n_initializer++] = tensor;
 }
 
+/* A node with up to three inputs, of which the last may be NULL. */
+static void add_node(Onnx__GraphProto *graph, const char *op, const char *name, char *const *inputs,
+                     char *output)
+{
+    Onnx__NodeProto *node = NEW(1, Onnx__NodeProto);
+    onnx__node_proto__init(node);
+    node->op_type = text("", op);
+    node->name = text("", name);
+    node->input = NEW(3, char *);
+    for (size_t i = 0; i < 3 && inputs[i]; i++)
+        node->input[node->n_input++] = inputs[i];
+    node->output = NEW(1, char *);
+    node->output[node->n_output++] = output;
+    graph->node[graph->n_node++] = node;
+}
+
 static void add_conv(Onnx__GraphProto *graph, const struct test_conv *spec)
 {
     static const float zeros[64];
-    Onnx__NodeProto *node = NEW(1, Onnx__NodeProto);
-    onnx__node_proto__init(node);
-    node->op_type = text("Conv", "");
-    node->name = text("", spec->name);
-    node->input = NEW(3, char *);
-    node->input[0] = text("x", "");
-    node->input[1] = text("", spec->weight);
-    node->n_input = 2;
-    if (spec->bias)
-        node->input[node->n_input++] = text("b_", spec->name);
-    node->output = NEW(1, char *);
-    node->output[0] = text("y_", spec->name);
-    node->n_output = 1;
-    graph->node[graph->n_node++] = node;
-    graph->output[graph->n_output++] = make_info(node->output[0]);
+    char *bias = spec->bias ? text("b_", spec->name) : NULL, *y = text("y_", spec->name);
+    add_node(graph, "Conv", spec->name,
+             (char *[]){text("", spec->input ? spec->input : "x"), text("", spec->weight), bias}, y);
     add_initializer(graph, make_tensor(spec->weight, spec->dims, 4, spec->values));
-    if (spec->bias)
-        add_initializer(graph, make_tensor(node->input[2], spec->dims, 1, zeros));
+    if (bias)
+        add_initializer(graph, make_tensor(bias, spec->dims, 1, zeros));
+    char *z = text("z_", spec->name);
+    if (spec->then)
+        add_node(graph, spec->then, z, (char *[]){y, spec->with ? text("", spec->with) : NULL, NULL}, z);
+}
+
+/* What nobody reads is an output. */
+static void add_outputs(Onnx__GraphProto *graph)
+{
+    for (size_t i = 0; i < graph->n_node; i++) {
+        char *name = graph->node[i]->output[0];
+        bool read = false;
+        for (size_t n = 0; n < graph->n_node; n++)
+            for (size_t k = 0; k < graph->node[n]->n_input; k++)
+                read |= strcmp(graph->node[n]->input[k], name) == 0;
+        if (!read)
+            graph->output[graph->n_output++] = make_info(name);
+    }
 }
 
 static size_t pack(const struct test_conv *specs, size_t count, uint8_t **bytes)
@@ -101,13 +146,15 @@ static size_t pack(const struct test_conv *specs, size_t count, uint8_t **bytes)
     model.opset_import = imports;
     model.n_opset_import = 1;
     model.graph = &graph;
-    graph.node = NEW(TEST_CONVS, Onnx__NodeProto *);
+    graph.node = NEW(2 * TEST_CONVS, Onnx__NodeProto *);
     graph.initializer = NEW(2 * TEST_CONVS, Onnx__TensorProto *);
     graph.output = NEW(TEST_CONVS, Onnx__ValueInfoProto *);
     graph.input = (Onnx__ValueInfoProto *[]){make_info(text("x", ""))};
+    graph.input[0]->type = make_type(specs[0].dims[1]);
     graph.n_input = 1;
     for (size_t i = 0; i < count; i++)
         add_conv(&graph, &specs[i]);
+    add_outputs(&graph);
     *bytes = malloc(onnx__model_proto__get_packed_size(&model));
     assert_non_null(*bytes);
     size_t size = onnx__model_proto__pack(&model, *bytes);

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A model of some Convs side by side, packed and loaded again: for tests of what is decided about weights. */
+/* A model of some Convs, packed and loaded again: for tests of what is decided about weights. */
 #ifndef INT4Q_TEST_CONVS_H
 #define INT4Q_TEST_CONVS_H
 
 #include "plan/plan.h"
 
-/* A Conv that reads x; Convs that name the same weight share it. */
+/* A Conv; those that name the same weight share it. Its output is y_NAME. */
 struct test_conv {
     const char *name, *weight;
     int64_t dims[4];     /* of the weight */
     const float *values; /* of the weight; NULL: a wave between -1 and 1 */
     bool bias;           /* it has one, of zeros */
+    const char *input;   /* NULL: x, an image with as many channels as the first Conv reads */
+    const char *then;    /* an operator behind it, of which z_NAME is the output; NULL: none */
+    const char *with;    /* the other input of that operator; NULL: it has one */
 };
 
 enum { TEST_CONVS = 24 };
