@@ -78,7 +78,9 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
     struct i4q_walk walk = i4q_walk_from(arena, conv, storage);
     bool known = i4q_walk_reshape(&walk);
     const struct i4q_node *mul = i4q_walk_step(&walk, "Mul"), *sub = i4q_walk_step(&walk, "Sub");
-    known &= i4q_describe_arithmetic(storage, conv->decoder, mul, sub);
+    known &= i4q_describe_arithmetic(storage, conv->decoder, mul, sub) &&
+             i4q_fits_arithmetic(storage, storage->codes ? storage->codes->dims : NULL,
+                                 storage->codes ? storage->codes->n_dims : 0);
     if (storage->codes && storage->scale) /* axes are counted from the last */
         storage->axis += (int64_t)storage->codes->n_dims - (int64_t)storage->scale->n_dims;
     return known && walk.at == conv->decoder;

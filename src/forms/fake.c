@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forms/fake.h"
 
+#include "forms/forms.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +29,8 @@ bool i4q_is_quant(const Onnx__NodeProto *node)
 /* Nodes that move elements and change none. */
 static bool moves(const Onnx__NodeProto *node)
 {
-    return i4q_node_is(node, "Identity") || i4q_node_is(node, "Transpose") || i4q_node_is(node, "Reshape");
+    static const char *const ops[] = {"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", NULL};
+    return i4q_is_standard_domain(node->domain) && is_one_of(i4q_text(node->op_type), ops) && node->n_input;
 }
 
 bool i4q_is_behind_quant(const struct i4q_conv *conv)
@@ -42,6 +45,31 @@ bool i4q_is_behind_quant(const struct i4q_conv *conv)
         value = i4q_scope_resolve(value->producer->scope, node->input[0]);
     }
     return false;
+}
+
+/* ---- integers */
+
+static bool is_recognised(const struct i4q_conv *conv)
+{
+    struct i4q_storage storage;
+    struct i4q_arena scratch;
+    i4q_arena_init(&scratch, SIZE_MAX);
+    i4q_storage_describe(&scratch, conv, &storage);
+    i4q_arena_free(&scratch);
+    return storage.codes || storage.unsound;
+}
+
+bool i4q_is_decoded(const struct i4q_conv *conv)
+{
+    if (conv->source != I4Q_SOURCE_DECODED || !conv->weight->is_constant)
+        return false;
+    const struct i4q_node *node = conv->weight->producer;
+    while (node && node != conv->decoder && moves(node->proto)) {
+        const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[0]);
+        node = value ? value->producer : NULL;
+    }
+    bool dequantized = strcmp(i4q_text(conv->decoder->proto->op_type), "DequantizeLinear") == 0;
+    return (dequantized && node == conv->decoder) || is_recognised(conv);
 }
 
 /* ---- FINN */

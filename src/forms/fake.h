@@ -17,6 +17,10 @@ bool i4q_is_quant(const Onnx__NodeProto *node);
  * nodes. */
 bool i4q_is_behind_quant(const struct i4q_conv *conv);
 
+/* Whether the Conv's weight is surely made of stored integers: in one of the forms, or by a DequantizeLinear
+ * whose numbers at most move before the Conv reads them. Other arithmetic on integers makes any numbers. */
+bool i4q_is_decoded(const struct i4q_conv *conv);
+
 /* Whether the graph says by "finn_datatype" that the elements of the weight are integers of some width, and
  * all of them are. */
 bool i4q_is_finn_integer(const struct i4q_weight *weight);

@@ -62,8 +62,8 @@ bool i4q_form_is_begun_by(const struct i4q_node *node, bool is_operator)
 
 /* ---- what a weight is stored as */
 
-/* Whether some form begins with the node; the first that knows itself again describes it. Of any chain of
- * nodes that is none of the forms the kind of codes is all that can be told. */
+/* Whether some form begins with the node; the first that knows itself again describes it. Of any
+ * other chain of nodes the kind of codes is all that can be told, where they are dequantized. */
 static bool describe_begun(struct i4q_arena *arena, const struct i4q_conv *conv, const struct i4q_node *node,
                            struct i4q_storage *storage)
 {
@@ -80,9 +80,12 @@ static bool describe_begun(struct i4q_arena *arena, const struct i4q_conv *conv,
         told = begun ? told : attempt;
         begun = true;
     }
-    if (begun)
-        *storage = (struct i4q_storage){
-            .name = told.name, .is_float = told.is_float, .unsound = told.unsound, .bytes = told.bytes};
+    if (begun) {
+        *storage = i4q_storage_unknown();
+        storage->name = told.is_dequantize ? told.name : storage->name;
+        storage->unsound = told.unsound;
+        storage->bytes = told.bytes;
+    }
     return begun;
 }
 

@@ -173,7 +173,8 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
     }
     if (storage->zero_point && storage->zero_point->n_dims == 0)
         storage->bytes -= i4q_tensor_size(storage->zero_point); /* the one that all weights share */
-    return reshaped && format && stored && walk.at == conv->decoder;
+    return reshaped && format && stored && walk.at == conv->decoder &&
+           i4q_fits_arithmetic(storage, storage->dims, storage->rank);
 }
 
 const struct i4q_form i4q_form_packed = {

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { MOST_CODE_BITS = 16 }; /* wider integers are numbers rather than codes */
+
 /* ---- the walk */
 
 static const struct i4q_node *producer_of(const struct i4q_node *node, size_t input)
@@ -166,5 +168,48 @@ bool i4q_describe_arithmetic(struct i4q_storage *storage, const struct i4q_node 
 {
     i4q_describe_integers(storage, i4q_input_tensor(first, 0), mul ? i4q_input_tensor(mul, 1) : NULL,
                           sub ? i4q_input_tensor(sub, 1) : NULL);
-    return !sub || !i4q_has_input(sub, 1) || storage->zero_point;
+    bool stored = (!mul || storage->scale) && (!sub || storage->zero_point);
+    return stored || storage->unsound;
+}
+
+/* Whether the tensor broadcasts to these dimensions without making them more. What does not broadcast at all
+ * counts too: no runtime computes that, and readers of the numbers tell. */
+static bool broadcasts(const Onnx__TensorProto *tensor, const int64_t *dims, size_t rank)
+{
+    bool grows = tensor->n_dims > rank;
+    for (size_t i = 0; i < tensor->n_dims && i < rank; i++) {
+        int64_t ours = dims[rank - 1 - i], theirs = tensor->dims[tensor->n_dims - 1 - i];
+        if (ours != theirs && ours != 1 && theirs != 1)
+            return true;
+        grows |= ours == 1 && theirs != 1;
+    }
+    return !grows;
+}
+
+static size_t count_wide_dims(const Onnx__TensorProto *tensor)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < tensor->n_dims; i++)
+        count += tensor->dims[i] != 1;
+    return count;
+}
+
+static bool same_dims(const Onnx__TensorProto *a, const Onnx__TensorProto *b)
+{
+    return a->n_dims == b->n_dims &&
+           (!a->n_dims || memcmp(a->dims, b->dims, a->n_dims * sizeof *a->dims) == 0);
+}
+
+bool i4q_fits_arithmetic(const struct i4q_storage *storage, const int64_t *dims, size_t rank)
+{
+    const Onnx__TensorProto *scale = storage->scale, *zero = storage->zero_point;
+    if (!storage->codes) /* unsound, which is told */
+        return true;
+    const struct i4q_dtype *dtype = i4q_dtype_find(storage->codes->data_type);
+    bool integers = dtype && dtype->type != I4Q_TYPE(BOOL) && dtype->bits <= MOST_CODE_BITS &&
+                    (dtype->kind == I4Q_DTYPE_SIGNED || dtype->kind == I4Q_DTYPE_UNSIGNED);
+    if (!integers || (scale && !broadcasts(scale, dims, rank)) || (zero && !broadcasts(zero, dims, rank)))
+        return false;
+    bool one_axis = !scale || storage->granularity == I4Q_BLOCK || count_wide_dims(scale) <= 1;
+    return one_axis && (!zero || !count_wide_dims(zero) || (scale && same_dims(zero, scale)));
 }

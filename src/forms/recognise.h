@@ -44,4 +44,9 @@ void i4q_describe_integers(struct i4q_storage *storage, const Onnx__TensorProto 
 bool i4q_describe_arithmetic(struct i4q_storage *storage, const struct i4q_node *first,
                              const struct i4q_node *mul, const struct i4q_node *sub);
 
+/* Whether integers of this shape with that scale and zero point are surely a quantized weight: one scale for
+ * all, along one axis or for each block, and zero points of one number or the scale's shape. Any other
+ * arithmetic on a constant is just that. */
+bool i4q_fits_arithmetic(const struct i4q_storage *storage, const int64_t *dims, size_t rank);
+
 #endif

@@ -17,7 +17,7 @@ static bool is_not_included(const struct i4q_candidate *c, const struct i4q_crit
 
 static bool is_already_quantized(const struct i4q_candidate *c, const struct i4q_criteria *by)
 {
-    return c->conv->op->integer || c->conv->source == I4Q_SOURCE_DECODED || i4q_is_behind_quant(c->conv) ||
+    return c->conv->op->integer || i4q_is_decoded(c->conv) || i4q_is_behind_quant(c->conv) ||
            (c->weight && i4q_is_finn_integer(c->weight));
 }
 
@@ -33,7 +33,7 @@ static bool is_foreign(const struct i4q_candidate *c, const struct i4q_criteria 
 
 static bool is_computed(const struct i4q_candidate *c, const struct i4q_criteria *by)
 {
-    return c->conv->source == I4Q_SOURCE_COMPUTED;
+    return c->conv->source == I4Q_SOURCE_COMPUTED || c->conv->source == I4Q_SOURCE_DECODED;
 }
 
 /* Inputs of a body get their values from the node that holds it. */

@@ -102,9 +102,26 @@ def test_decoders_of_others(tmp_path, name):
         assert weight.name == "w" and weight.raw_data == run(original, random_feeds(original))[1].tobytes()
 
 
-def test_zero_points_along_another_axis(tmp_path):
-    onnx.save(foreign(*steps("Sub", "Mul"), zero=(3,)), tmp_path / "in.onnx")
-    assert "zero point" in run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=3).stderr
+# arithmetic on integers that is valid, and not what a quantizer writes: (scale, zero point)
+ARITHMETIC = {"a mask of weights": ((3, 3, 3, 3), None), "zero points along another axis": ((3, 1, 1, 1), (3,)),
+              "zero points beside one scale": ((), (3, 1, 1, 1)), "scales along two axes": ((3, 3, 1, 1), None),
+              "a scale of more dimensions": ((1, 1, 1, 1, 1), None)}
+
+
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_arithmetic_that_is_no_form(tmp_path, name):
+    """Not malformed: such a weight is computed, and stays."""
+    scale, zero = ARITHMETIC[name]
+    onnx.save(foreign(*steps(*(["Sub", "Mul"] if zero else ["Mul"])), scale=scale, zero=zero), tmp_path / "in.onnx")
+    run_int4q("inspect", tmp_path / "in.onnx", "--require", "valid", "--require", "other==1")
+    assert "(weight-computed)" in run_int4q("rewrite", tmp_path / "in.onnx", "-n", status=4).stdout
+    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=4)
+
+
+def test_arithmetic_that_nobody_can_do(tmp_path):
+    onnx.save(foreign(*steps("Mul"), scale=(4, 1, 1, 1)), tmp_path / "in.onnx")
+    run_int4q("inspect", tmp_path / "in.onnx", status=3)
+    assert "scale 's' does not fit" in run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=3).stderr
 
 
 def test_again_gives_the_same_codes(tmp_path):
