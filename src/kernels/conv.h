@@ -10,12 +10,12 @@
  * each channel of it where the Conv is depthwise (groups == channels):
  *     low = min(0, min x)     high = max(0, max x)     s = (high - low) / 255, 1 where that is 0
  *     z = min(rint(-low * (1 / s)), 255)               u = rint(clamp(x * (1 / s), -z, 255 - z)) + z
- * half to even. With an s and z that are given, that is all; else what cannot be (a NaN or infinity among the
- * numbers, an s that is no normal number) makes what depends on this image or channel come from level 0. Then
- *     acc = sum of (code - zero point) * (u - z), exact
- *     y = activation(fma(float(acc), s * scale, bias))
- * in binary32. What lies in the padding is z, and adds nothing. Scales a block of weights
- * become one a channel first: scale = max |weight| / 127, code = rint(weight / scale).
+ * half to even. Where that cannot be (a NaN or infinity among the numbers, an s that is no normal number),
+ * what depends on this image or channel comes from level 0. With an s and z that are given, nothing of X is
+ * looked at before: an infinity is the most or the least that there is, and a NaN the most. Then acc = sum of
+ * (code - zero point) * (u - z), exact y = activation(fma(float(acc), s * scale, bias)) in binary32. What
+ * lies in the padding is z, and adds nothing. Scales a block of weights become one a channel first: scale =
+ * max |weight| / 127, code = rint(weight / scale).
  *
  * Every kernel set, every number of workers and every split gives the same bytes, as one does of the scalar
  * set. Thread-safe: a prepared Conv never changes, scratch comes from the caller.
