@@ -19,7 +19,8 @@ struct i4q_glob {
     size_t count;
     uint16_t tokens[I4Q_GLOB_MAX]; /* a byte, a wildcard, or a set of bytes: see glob.c */
     size_t n_sets;
-    uint8_t sets[I4Q_GLOB_MAX / 3][UINT8_MAX / 8 + 1]; /* a bit for each byte; a set takes 3 to write */
+    uint8_t sets[I4Q_GLOB_MAX / 3 + 1][UINT8_MAX / 8 + 1]; /* a bit for each byte; a set takes 3 to write, and
+                                                              one more may be tried that nothing closes */
 };
 
 /* Whether the text has a character that means something in a glob. Without one it matches itself alone. */

@@ -95,7 +95,12 @@ static void what_is_taken_is_counted(void **state)
         memset(tensor, 1, EACH);
     }
     assert_true(arena.used >= (size_t)EACH * COUNT && arena.used < (size_t)EACH * COUNT * 9 / 8);
+#ifdef __SANITIZE_THREAD__
+    print_message("skipped: ThreadSanitizer shadows memory\n");
+    (void)before;
+#else
     assert_true(peak_memory() - before < arena.used * 9 / 8);
+#endif
     i4q_arena_free(&arena);
     assert_int_equal(arena.used, 0);
 }
