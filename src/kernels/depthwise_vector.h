@@ -73,34 +73,60 @@ static void quantize(const float *x, size_t n, const struct i4q_conv_grid *grid,
 
 /* ---- planes. Whole lines are written: what is too much is overwritten by what follows, or slack. */
 
-typedef uint8_t line __attribute__((vector_size(32)));
+enum { LINE = 32 };
+typedef uint8_t line __attribute__((vector_size(LINE)));
 
-static inline void pad(uint8_t *bytes, size_t n, int zero)
+static inline line load_line(const uint8_t *source)
 {
-    const line padding = (line){0} + (uint8_t)zero;
-    for (size_t i = 0; i < n; i += sizeof padding)
+    line some;
+    memcpy(&some, source, sizeof some);
+    return some;
+}
+
+static inline void pad(uint8_t *bytes, size_t n, line padding)
+{
+    for (size_t i = 0; i < n; i += LINE)
         memcpy(bytes + i, &padding, sizeof padding);
 }
 
-static inline void copy(const uint8_t *source, size_t n, uint8_t *bytes)
+/* The first n bytes of a line. */
+static line first_bytes(size_t n)
 {
-    line some;
-    for (size_t i = 0; i < n; i += sizeof some) {
-        memcpy(&some, source + i, sizeof some);
-        memcpy(bytes + i, &some, sizeof some);
-    }
+    uint8_t mask[LINE];
+    for (size_t i = 0; i < LINE; i++)
+        mask[i] = i < n ? UINT8_MAX : 0;
+    return load_line(mask);
 }
 
+/* Rows of `whole` lines, and one that ends in padding. */
+INLINE void lay_rows(const struct i4q_depthwise_phase *phase, const uint8_t *bytes, line padding,
+                     uint8_t *plane, size_t whole)
+{
+    const size_t end = whole * LINE + LINE, stride = phase->stride, pitch = phase->pitch;
+    const line keep = first_bytes(phase->width % LINE), rest = padding & ~keep;
+    for (size_t row = phase->rows; row > 0; row--, bytes += stride, plane += pitch) {
+        for (size_t i = 0; i < whole; i++)
+            pad(plane + i * LINE, LINE, load_line(bytes + i * LINE));
+        pad(plane + whole * LINE, LINE, (load_line(bytes + whole * LINE) & keep) | rest);
+        pad(plane + end, pitch > end ? pitch - end : 0, padding);
+    }
+    pad(plane, phase->behind, padding);
+}
+
+/* Most maps are small: no loop is faster than one of a constant length. */
 static void lay(const struct i4q_depthwise_phase *phase, const uint8_t *bytes, int zero, uint8_t *plane)
 {
-    pad(plane, phase->before, zero);
-    plane += phase->before;
+    const line padding = (line){0} + (uint8_t)zero;
+    size_t whole = phase->width / LINE;
+    pad(plane, phase->before, padding);
     bytes += phase->first;
-    for (size_t row = 0; row < phase->rows; row++, bytes += phase->stride, plane += phase->pitch) {
-        copy(bytes, phase->width, plane);
-        pad(plane + phase->width, phase->pitch - phase->width, zero);
-    }
-    pad(plane, phase->behind, zero);
+    plane += phase->before;
+    if (whole == 0)
+        lay_rows(phase, bytes, padding, plane, 0);
+    else if (whole == 1)
+        lay_rows(phase, bytes, padding, plane, 1);
+    else
+        lay_rows(phase, bytes, padding, plane, whole);
 }
 
 /* ---- sums */

@@ -6,6 +6,7 @@
  * several rounds counts.
  */
 #include "kernels/conv_dense.h"
+#include "kernels/conv_depthwise.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,15 +17,23 @@ enum { ROUNDS = 25 };
 
 struct layer {
     size_t channels, side, outputs, kernel, stride;
+    bool depthwise;
 };
 
-/* Of YOLOv10n and YOLOv10m at 640 x 640. */
+#define DEPTHWISE(c, side, kernel, stride)                                                                   \
+    {                                                                                                        \
+        c, side, c, kernel, stride, true                                                                     \
+    }
+
+/* Of YOLOv10n and YOLOv10m at 640 x 640, and of detectors with depthwise Convs of 5 x 5. */
 static const struct layer layers[] = {
-    {3, 640, 16, 3, 2},   {3, 640, 48, 3, 2},    {16, 320, 32, 3, 2},  {48, 320, 96, 3, 2},
-    {192, 80, 192, 3, 2}, {16, 160, 16, 3, 1},   {48, 160, 48, 3, 1},  {64, 80, 64, 3, 1},
-    {96, 80, 96, 3, 1},   {192, 40, 192, 3, 1},  {128, 20, 128, 3, 1}, {32, 160, 32, 1, 1},
-    {96, 160, 96, 1, 1},  {64, 80, 64, 1, 1},    {192, 80, 192, 1, 1}, {576, 80, 192, 1, 1},
-    {384, 40, 384, 1, 1}, {1152, 40, 384, 1, 1}, {128, 20, 256, 1, 1}, {1152, 20, 576, 1, 1},
+    {3, 640, 16, 3, 2},       {3, 640, 48, 3, 2},       {16, 320, 32, 3, 2},      {48, 320, 96, 3, 2},
+    {192, 80, 192, 3, 2},     {16, 160, 16, 3, 1},      {48, 160, 48, 3, 1},      {64, 80, 64, 3, 1},
+    {96, 80, 96, 3, 1},       {192, 40, 192, 3, 1},     {128, 20, 128, 3, 1},     {32, 160, 32, 1, 1},
+    {96, 160, 96, 1, 1},      {64, 80, 64, 1, 1},       {192, 80, 192, 1, 1},     {576, 80, 192, 1, 1},
+    {384, 40, 384, 1, 1},     {1152, 40, 384, 1, 1},    {128, 20, 256, 1, 1},     {1152, 20, 576, 1, 1},
+    DEPTHWISE(64, 80, 3, 1),  DEPTHWISE(128, 40, 3, 1), DEPTHWISE(128, 20, 3, 1), DEPTHWISE(96, 20, 5, 1),
+    DEPTHWISE(256, 20, 7, 1), DEPTHWISE(128, 80, 3, 2), DEPTHWISE(128, 40, 3, 2), DEPTHWISE(96, 40, 5, 2),
 };
 
 /* ---- loops of multiplications, in registers only */
@@ -96,18 +105,38 @@ static void no_quantize(const float *const x[4], size_t n, const struct i4q_conv
 
 static void no_finish(const int32_t *sums, size_t n, const struct i4q_conv_finish *finish, float *y) {}
 
+static void no_depthwise_quantize(const float *x, size_t n, const struct i4q_conv_grid *grid, bool given,
+                                  uint8_t *bytes)
+{
+}
+
+static void no_depthwise_finish(const int16_t *sums, size_t rows, size_t width, size_t pitch,
+                                const struct i4q_conv_finish *finish, float *y)
+{
+}
+
 enum variant { ALL, NO_RANGE, NO_QUANTIZE, NO_FINISH, VARIANTS };
 
-static void make_variants(const struct i4q_conv_kernels *set, struct i4q_conv_kernels *sets,
-                          struct i4q_dense_kernels *without_quantize)
+struct variants {
+    struct i4q_conv_kernels sets[VARIANTS];
+    struct i4q_dense_kernels dense;
+    struct i4q_depthwise_kernels depthwise[2];
+};
+
+static void make_variants(const struct i4q_conv_kernels *set, struct variants *variants)
 {
     for (int i = 0; i < VARIANTS; i++)
-        sets[i] = *set;
-    *without_quantize = *set->dense;
-    without_quantize->quantize = no_quantize;
-    sets[NO_RANGE].range = no_range;
-    sets[NO_QUANTIZE].dense = without_quantize;
-    sets[NO_FINISH].finish = no_finish;
+        variants->sets[i] = *set;
+    variants->dense = *set->dense;
+    variants->dense.quantize = no_quantize;
+    variants->depthwise[0] = variants->depthwise[1] = *set->depthwise;
+    variants->depthwise[0].quantize = no_depthwise_quantize;
+    variants->depthwise[1].finish = no_depthwise_finish;
+    variants->sets[NO_RANGE].range = no_range;
+    variants->sets[NO_QUANTIZE].dense = &variants->dense;
+    variants->sets[NO_QUANTIZE].depthwise = &variants->depthwise[0];
+    variants->sets[NO_FINISH].finish = no_finish;
+    variants->sets[NO_FINISH].depthwise = &variants->depthwise[1];
 }
 
 /* ---- a layer */
@@ -124,12 +153,12 @@ static const struct i4q_conv_workers alone = {.workers = 1};
 
 static struct work prepare(const struct layer *layer, const struct i4q_conv_kernels *sets)
 {
-    size_t weights = layer->channels * layer->kernel * layer->kernel, out = layer->side / layer->stride,
-           pad = layer->kernel / 2;
+    size_t groups = layer->depthwise ? layer->channels : 1, out = layer->side / layer->stride;
+    size_t weights = layer->channels / groups * layer->kernel * layer->kernel, pad = layer->kernel / 2;
     size_t inputs = layer->channels * layer->side * layer->side;
     struct i4q_error error = {0};
     struct work work = {.operations = 2.0 * (double)(weights * layer->outputs * out * out)};
-    uint8_t *codes = malloc(weights * layer->outputs / 2);
+    uint8_t *codes = malloc(weights * layer->outputs / 2 + 1);
     float *scales = malloc(layer->outputs * sizeof *scales), *x = malloc(inputs * sizeof *x);
     for (size_t i = 0; i < weights * layer->outputs / 2;
          i++) /* sums of two, so that small codes are frequent */
@@ -142,7 +171,7 @@ static struct work prepare(const struct layer *layer, const struct i4q_conv_kern
     const struct i4q_conv_spec spec = {
         .shape = {layer->channels,
                   layer->outputs,
-                  1,
+                  groups,
                   {layer->kernel, layer->kernel},
                   {layer->stride, layer->stride},
                   {1, 1},
@@ -210,8 +239,7 @@ int main(int argc, char **argv)
 {
     struct i4q_error error = {0};
     const struct i4q_conv_kernels *set = i4q_conv_choose(argc > 1 ? argv[1] : "", &error);
-    struct i4q_conv_kernels sets[VARIANTS];
-    struct i4q_dense_kernels without_quantize;
+    struct variants variants;
     const struct loop *loop = loops;
     if (!set || !set->dense) {
         fprintf(stderr, "int4q-bench-conv: %s\n", set ? "the set has no kernels of its own" : error.message);
@@ -219,10 +247,10 @@ int main(int argc, char **argv)
     }
     while (loop->run && strcmp(loop->set, set->name) != 0)
         loop++;
-    make_variants(set, sets, &without_quantize);
+    make_variants(set, &variants);
     printf("%s\n", set->name);
     printf("    C  H x W       M  kernel       all    range quantize   finish    GOP/s products    peak\n");
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
-        measure(&layers[i], sets, loop);
+        measure(&layers[i], variants.sets, loop);
     return 0;
 }
