@@ -3,9 +3,12 @@
 import glob
 import os
 import re
+import shlex
+import subprocess
+import sys
 
 import pytest
-from helpers import ROOT
+from helpers import INT4Q, ROOT
 
 PAGES = ["README.md", "CONTRIBUTING.md", *(os.path.relpath(p, ROOT) for p in glob.glob(os.path.join(ROOT, "docs", "*.md")))]
 FOLDERS = ("docs", "examples", "include", "scripts", "src", "tests")
@@ -40,3 +43,26 @@ def test_every_promise_names_its_test():
         cited = re.findall(r"`(tests/[\w./]+)`", citation)
         assert cited, f"no test named: {claim}"
         assert not [test for test in cited if not runs(test)], claim
+
+
+def transcripts(page):
+    """(command, what it is said to print, as pieces that follow each other) of every `$ int4q` in the page."""
+    for block in re.findall(r"^```\n(\$ int4q.*?)^```", read(page), re.MULTILINE | re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, shown = part.split("\n", 1)
+            yield command, [piece.strip("\n") for piece in re.split(r"^\.\.\.\n", shown, flags=re.MULTILINE)]
+
+
+def test_transcripts_are_what_is_printed(tmp_path):
+    """All that the tool says, its warnings included, but for what stands for `...`."""
+    subprocess.run([sys.executable, os.path.join(ROOT, "scripts", "make_yolov10.py"), "-o", tmp_path / "yolov10m.onnx"], check=True,
+                   stdout=subprocess.DEVNULL)
+    found = list(transcripts("README.md"))
+    assert len(found) >= 2
+    for command, pieces in found:
+        done = subprocess.run([INT4Q, *shlex.split(command)[1:]], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, check=True)
+        printed = done.stdout.strip("\n")
+        assert printed.startswith(pieces[0]) and printed.endswith(pieces[-1]), command
+        places = [printed.find(piece) for piece in pieces]
+        assert -1 not in places and places == sorted(places), command
