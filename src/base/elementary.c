@@ -52,9 +52,8 @@ double i4q_exp2(double x)
 /* 2^p (e^r - 1) + (2^p - 1): the two never cancel. */
 double i4q_expm1(double x)
 {
-    enum { ALL = 60 }; /* the power from which on 1 is nothing */
     int power;
-    if (!(fabs(x) < ALL * LN2))
+    if (!(fabs(x) < 60 * LN2)) /* beyond 2^60 the 1 is nothing */
         return x < 0 ? -1 : i4q_exp(x);
     if (x == 0)
         return x; /* -0, too */

@@ -160,7 +160,7 @@ static bool open_file(const struct i4q_external *external, const char *location,
         check_file(external, location, fd, &status, error) && map(fd, location, &status, &file->bytes, error);
     close(fd);
     if (ok)
-        *file = (struct i4q_external_file){location, file->bytes, {true, status.st_dev, status.st_ino}};
+        *file = (struct i4q_external_file){location, file->bytes, i4q_inode_of(&status)};
     return ok;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/cpu.h"
 
+#include "platform/native.h"
+
 #include <stdatomic.h>
 
 enum { DETECTED = 1 << 30 };
@@ -56,14 +58,9 @@ static unsigned detect(void)
     return features | detect_leaf7();
 }
 #elif defined(__aarch64__)
-#include <sys/auxv.h>
-
-/* Of the kernel's header asm/hwcap.h. */
-enum { HWCAP_DOT_PRODUCT = 1 << 20 };
-
 static unsigned detect(void)
 {
-    return I4Q_CPU_NEON | (getauxval(AT_HWCAP) & HWCAP_DOT_PRODUCT ? I4Q_CPU_DOTPROD : 0);
+    return I4Q_CPU_NEON | (i4q_native_has_dot_product() ? I4Q_CPU_DOTPROD : 0);
 }
 #else
 static unsigned detect(void)

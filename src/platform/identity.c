@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct i4q_inode inode_of(const struct stat *status)
+struct i4q_inode i4q_inode_of(const struct stat *status)
 {
-    return (struct i4q_inode){true, status->st_dev, status->st_ino};
+    return (struct i4q_inode){true, (uint64_t)status->st_dev, (uint64_t)status->st_ino};
 }
 
 static bool is_special(const struct stat *status)
@@ -34,7 +34,7 @@ static bool find_folder(const char *path, struct i4q_inode *folder)
     bool ok = copy && look(dirname(copy), &status, &exists);
     free(copy);
     if (ok && exists)
-        *folder = inode_of(&status);
+        *folder = i4q_inode_of(&status);
     return ok;
 }
 
@@ -53,7 +53,7 @@ bool i4q_identify(struct i4q_identity *identity, const char *path)
         return false;
     identity->is_link = lstat(path, &link) == 0 && S_ISLNK(link.st_mode);
     if (exists) {
-        identity->file = inode_of(&status);
+        identity->file = i4q_inode_of(&status);
         identity->is_special = is_special(&status);
     }
     return true;
@@ -64,7 +64,7 @@ static bool identify_descriptor(struct i4q_identity *identity, int fd)
     struct stat status;
     if (fstat(fd, &status) != 0)
         return false;
-    *identity = (struct i4q_identity){.file = inode_of(&status), .is_special = is_special(&status)};
+    *identity = (struct i4q_identity){.file = i4q_inode_of(&status), .is_special = is_special(&status)};
     return true;
 }
 

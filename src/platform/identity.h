@@ -25,6 +25,10 @@ struct i4q_identity {
     bool is_link;    /* the name is a symbolic link */
 };
 
+/* What stat(2) found. */
+struct stat;
+struct i4q_inode i4q_inode_of(const struct stat *status);
+
 /* That there is nothing is no failure; false with errno: it cannot be found out. */
 bool i4q_identify(struct i4q_identity *identity, const char *path);
 

@@ -16,4 +16,10 @@ int i4q_native_open_beneath(int directory, const char *location, int flags);
 /* Processors that this process may run on; 0: not known. */
 int i4q_native_processors(void);
 
+/* raise(3), by a call that the sandbox knows; async-signal-safe. */
+void i4q_native_raise(int signal_number);
+
+/* Whether an AArch64 processor has dot products of bytes, which only the system can tell. */
+bool i4q_native_has_dot_product(void);
+
 #endif

@@ -48,13 +48,13 @@ bool i4q_output_check(const char *path, enum i4q_output_mode mode, struct i4q_er
 static bool copy_permissions(int fd, const struct stat *from)
 {
     struct stat now;
-    mode_t mode = from->st_mode & 0777, both = (mode >> 3) & mode & 07;
+    mode_t mode = from->st_mode & 0777, both = mode >> 3 & mode & 07;
     if (fstat(fd, &now) != 0)
         return false;
     if (now.st_uid != from->st_uid && fchown(fd, from->st_uid, from->st_gid) == 0)
         now.st_gid = from->st_gid;
     if (now.st_gid != from->st_gid && fchown(fd, (uid_t)-1, from->st_gid) != 0)
-        mode = (mode & 0700) | both << 3 | both;
+        mode = (mode_t)((mode & 0700) | both << 3 | both);
     return fchmod(fd, mode) == 0;
 }
 

@@ -2,6 +2,7 @@
 #include "platform/process.h"
 
 #include "base/error.h"
+#include "platform/native.h"
 #include "platform/temporary.h"
 
 #include <errno.h>
@@ -29,8 +30,8 @@ bool i4q_process_fill_descriptors(void)
 static void die(int signal_number)
 {
     i4q_temporaries_remove();
-    raise(signal_number);
-    _exit(SIGNALED + signal_number); /* where a C library raises by a call that the sandbox lacks */
+    i4q_native_raise(signal_number);
+    _exit(SIGNALED + signal_number); /* not reached */
 }
 
 /* A page of a mapped file is gone. That is no bug of ours, so no core is dumped. Several threads may find out

@@ -110,7 +110,7 @@ void i4q_log_progress(size_t done, size_t total)
     char bar[WIDTH + 1] = "", line[128];
     if (!shows_progress() || !total || !is_time())
         return;
-    memset(bar, '#', (size_t)((double)done / (double)total * WIDTH));
+    memset(bar, '#', (size_t)((double)WIDTH * (double)done / (double)total));
     int length =
         snprintf(line, sizeof line, "\r[%-*s] %3.0f %%", WIDTH, bar, 100 * (double)done / (double)total);
     (void)!write(STDERR_FILENO, line, (size_t)length);

@@ -113,7 +113,7 @@ struct best {
 
 static void try(const struct fit *fit, int percent, struct best *best)
 {
-    float factor = (float)percent / LARGEST;
+    float factor = (float)percent / (float)LARGEST;
     const struct i4q_extent shrunk = {fit->extent.absmax * factor, fit->extent.min * factor,
                                       fit->extent.max * factor};
     struct i4q_grid grid = i4q_grid_choose(fit->format, fit->method, fit->half, &shrunk);

@@ -51,7 +51,7 @@ static void print_reasons(const struct i4q_plan *plan, FILE *stream)
     size_t counts[I4Q_REASONS] = {0};
     for (size_t i = 0; i < plan->n_rows; i++)
         counts[plan->rows[i].reason]++;
-    for (size_t r = 1; r < I4Q_REASONS; r++)
+    for (enum i4q_reason r = 1; r < I4Q_REASONS; r++)
         if (counts[r])
             fprintf(stream, "           %zu %s: %s\n", counts[r], i4q_reasons[r].word,
                     i4q_reason_meaning(r, plan->estimated));

@@ -44,7 +44,7 @@ static void errors_are_within_their_bounds(void **state)
         const struct row *row = &rows[i];
         long double worst = 0;
         for (int n = 0; n <= STEPS; n++) {
-            double x = row->from + (row->to - row->from) * n / STEPS;
+            double x = row->from + (row->to - row->from) * n / (double)STEPS;
             long double exact = row->exact(x), error = fabsl(row->ours(x) - exact) / ulp_at(exact);
             worst = error > worst ? error : worst;
         }

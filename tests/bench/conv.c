@@ -226,7 +226,7 @@ static void measure(const struct layer *layer, const struct i4q_conv_kernels *se
         }
     }
     double rest = best[NO_RANGE] + best[NO_QUANTIZE] + best[NO_FINISH] - 2 * best[ALL];
-    double rate = work.operations / rest * 1e-9, most = loop->operations * TURNS / best_loop * 1e-9;
+    double rate = work.operations / rest * 1e-9, most = loop->operations * (double)TURNS / best_loop * 1e-9;
     printf("%5zu %4zux%-4zu %4zu  %zux%zu s%zu %9.0f %8.0f %8.0f %8.0f %8.0f %8.0f", layer->channels,
            layer->side, layer->side, layer->outputs, layer->kernel, layer->kernel, layer->stride,
            1e6 * best[ALL], 1e6 * (best[ALL] - best[NO_RANGE]), 1e6 * (best[ALL] - best[NO_QUANTIZE]),

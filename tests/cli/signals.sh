@@ -3,12 +3,12 @@
 . "$TESTS/functions.sh"
 # A signal ends the program as shells expect, and leaves no temporary file.
 ulimit -c 0
-for signal in INT TERM HUP QUIT ABRT ALRM USR1 USR2 PROF VTALRM XCPU XFSZ IO PWR STKFLT RTMIN RTMAX; do
+for signal in INT TERM HUP QUIT ABRT ALRM USR1 USR2 PROF VTALRM XCPU XFSZ IO PWR STKFLT RTMIN+1 RTMAX; do
     mkfifo pipe
     env --default-signal="$signal" int4q rewrite pipe -o out.onnx & # the shell ignores INT for it
     pid=$!
     exec 3>pipe # now int4q has opened its output and waits for the model
-    until compgen -G "*.tmp" >/dev/null; do :; done
+    until compgen -G "*.tmp" >/dev/null || ! kill -0 "$pid" 2>/dev/null; do :; done
     kill -s "$signal" "$pid"
     wait "$pid" 2>/dev/null
     echo "$signal $(kill -l $?)"

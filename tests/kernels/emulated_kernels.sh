@@ -36,8 +36,8 @@ command -v "$compiler" >/dev/null || skip "$compiler"
 cache=$(command -v ccache || true)
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
-for source in src/kernels/*.c $cpu src/platform/threads.c src/platform/posix/native.c src/base/elementary.c src/base/error.c src/base/half.c \
-    tests/kernels/emulated_main.c tests/kernels/*_checks.c; do
+for source in src/kernels/*.c $cpu src/platform/threads.c src/platform/linux/native.c src/base/elementary.c \
+    src/base/error.c src/base/half.c tests/kernels/emulated_main.c tests/kernels/*_checks.c; do
     case $source in
     *"$other"*) continue ;;
     esac

@@ -227,7 +227,7 @@ static void four_bits_hold_little_more_than_half_a_byte(void **state)
         struct i4q_error error = {0};
         struct i4q_conv *conv = i4q_conv_prepare(&numbers.spec, *set, &error);
         assert_non_null(conv);
-        assert_true(i4q_conv_held(conv) < 256 * 256 * 9 * 0.6);
+        assert_true(i4q_conv_held(conv) < (size_t)256 * 256 * 9 * 6 / 10);
         i4q_conv_free(conv);
     }
     conv_unmake(&numbers);

@@ -98,7 +98,7 @@ static void activate_channel(const struct activation *f, bool gated, double mean
     enum { STEPS = 64 };
     double total = 0, first = 0, second = 0, sigma = sqrt(variance);
     for (int i = 0; i <= STEPS; i++) {
-        double z = -5 + 10.0 * i / STEPS, density = i4q_exp(-z * z / 2), x = mean + sigma * z;
+        double z = -5 + 10 * i / (double)STEPS, density = i4q_exp(-z * z / 2), x = mean + sigma * z;
         double y = f->value(x, f->parameters[0], f->parameters[1]) * (gated ? x : 1);
         total += density;
         first += density * y;

@@ -21,7 +21,7 @@ static bool read_row(struct i4q_sink *sink, size_t i, const json_t *row)
         return i4q_shape_wrong(sink, where, "the row", "an object", row);
     if (bits && !json_is_null(bits) && !i4q_shape_number(sink, where, "\"num_bits\"", bits, &entry.bits))
         return false;
-    if (isfinite(entry.bits) && entry.bits >= FLOAT_BITS)
+    if (isfinite(entry.bits) && entry.bits >= (double)FLOAT_BITS)
         return true;
     if (!i4q_shape_name(sink, where, "\"layer\"", name, &entry.name) ||
         !i4q_shape_number(sink, where, "\"sensitivity\"", json_object_get(row, "sensitivity"), &entry.score))

@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <sched.h>
 #include <stddef.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,6 +34,17 @@ int i4q_native_open_beneath(int directory, const char *location, int flags)
     if (fd < 0 && is_missing(errno))
         errno = ENOSYS;
     return (int)fd;
+}
+
+void i4q_native_raise(int signal_number)
+{
+    syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal_number);
+}
+
+bool i4q_native_has_dot_product(void)
+{
+    enum { AARCH64_DOT_PRODUCT = 1 << 20 }; /* of asm/hwcap.h there */
+    return getauxval(AT_HWCAP) & AARCH64_DOT_PRODUCT;
 }
 
 int i4q_native_processors(void)

@@ -151,7 +151,10 @@ static const struct call {
     {SYS_fcntl, 1, F_GETFL},
     /* isatty; no other ioctl: one puts text into the input of the terminal */
     {SYS_ioctl, 1, TCGETS},
+    {SYS_ioctl, 1, TIOCGWINSZ},
+#ifdef TCGETS2 /* newer headers only */
     {SYS_ioctl, 1, TCGETS2},
+#endif
     /* names of files */
     {SYS_openat, ANY},
     {SYS_openat2, ANY},
@@ -164,6 +167,7 @@ static const struct call {
 #ifdef SYS_open /* old names of the same, which newer architectures lack */
     {SYS_open, ANY},
     {SYS_stat, ANY},
+    {SYS_lstat, ANY},
     {SYS_rename, ANY},
     {SYS_link, ANY},
     {SYS_unlink, ANY},
@@ -202,7 +206,7 @@ static const struct call {
 enum { N_CALLS = sizeof allowed / sizeof *allowed, MOST_STEPS = 5, HEAD = 4 };
 
 struct program {
-    struct sock_filter steps[HEAD + N_CALLS * MOST_STEPS + MOST_STEPS + 1];
+    struct sock_filter steps[HEAD + (N_CALLS + 2) * MOST_STEPS + 1];
     unsigned short length;
 };
 
@@ -242,8 +246,9 @@ static bool filter_calls(void)
     };
     for (size_t i = 0; i < N_CALLS; i++)
         allow_call(&program, &allowed[i]);
-    /* raise and abort */
+    /* raise and abort, which musl does by the thread, here the only one */
     allow_call(&program, &(struct call){SYS_tgkill, 0, (unsigned)getpid()});
+    allow_call(&program, &(struct call){SYS_tkill, 0, (unsigned)getpid()});
     step(&program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
     struct sock_fprog filter = {program.length, program.steps};
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;

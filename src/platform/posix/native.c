@@ -2,6 +2,7 @@
 #include "platform/native.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -26,6 +27,20 @@ int i4q_native_open_beneath(int directory, const char *location, int flags)
     (void)flags;
     errno = ENOSYS;
     return -1;
+}
+
+void i4q_native_raise(int signal_number)
+{
+    raise(signal_number);
+}
+
+bool i4q_native_has_dot_product(void)
+{
+#ifdef __APPLE__
+    return true; /* all of its processors with 64 bits that run macOS */
+#else
+    return false;
+#endif
 }
 
 int i4q_native_processors(void)
