@@ -3,6 +3,7 @@
 
 #include "base/half.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
@@ -187,9 +188,17 @@ const char *i4q_emit_output(const Onnx__NodeProto *node)
     return node ? node->output[0] : "";
 }
 
+/* Most decoders of a graph have the same attributes: one message is in all of them. */
 void i4q_emit_int(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name, int64_t value)
 {
-    emission->failed |= !node || !i4q_edit_add_int(emission->model, node, name, value);
+    char *key = i4q_arena_format(&emission->model->arena, "%s=%" PRId64, name, value);
+    void **slot = node && key ? i4q_table_at(emission->shared, key) : NULL;
+    if (slot && *slot)
+        emission->failed |= !i4q_edit_add_attribute(emission->model, node, *slot);
+    else
+        emission->failed |= !slot || !i4q_edit_add_int(emission->model, node, name, value);
+    if (slot && !*slot && !emission->failed)
+        *slot = node->attribute[node->n_attribute - 1];
 }
 
 void i4q_emit_ints(struct i4q_emission *emission, Onnx__NodeProto *node, const char *name,

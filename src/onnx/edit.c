@@ -56,22 +56,29 @@ Onnx__NodeProto *i4q_edit_node(struct i4q_model *model, const char *op_type, con
     return node->input && node->output ? node : NULL;
 }
 
+bool i4q_edit_add_attribute(struct i4q_model *model, Onnx__NodeProto *node, Onnx__AttributeProto *attribute)
+{
+    Onnx__AttributeProto **list = i4q_arena_alloc(&model->arena, node->n_attribute + 1, sizeof *list);
+    if (!list || !i4q_edit_open(model, &node->base))
+        return false;
+    if (node->n_attribute)
+        memcpy(list, node->attribute, node->n_attribute * sizeof *list);
+    list[node->n_attribute++] = attribute;
+    node->attribute = list;
+    return true;
+}
+
 /* A new attribute at the end of the node's list. */
 static Onnx__AttributeProto *add_attribute(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
                                            Onnx__AttributeProto__AttributeType type)
 {
     Onnx__AttributeProto *attribute = i4q_arena_alloc(&model->arena, 1, sizeof *attribute);
-    Onnx__AttributeProto **list = i4q_arena_alloc(&model->arena, node->n_attribute + 1, sizeof *list);
-    if (!attribute || !list || !i4q_edit_open(model, &node->base))
+    if (!attribute || !i4q_edit_add_attribute(model, node, attribute))
         return NULL;
     onnx__attribute_proto__init(attribute);
     attribute->name = (char *)name;
     attribute->has_type = true;
     attribute->type = type;
-    if (node->n_attribute)
-        memcpy(list, node->attribute, node->n_attribute * sizeof *list);
-    list[node->n_attribute++] = attribute;
-    node->attribute = list;
     return attribute;
 }
 

@@ -34,6 +34,10 @@ bool i4q_edit_add_tensor(struct i4q_model *model, Onnx__NodeProto *node, const c
 bool i4q_edit_add_reference(struct i4q_model *model, Onnx__NodeProto *node, const char *name,
                             Onnx__AttributeProto__AttributeType type, const char *source) I4Q_MUST_CHECK;
 
+/* Adds an attribute that other nodes may have too. */
+bool i4q_edit_add_attribute(struct i4q_model *model, Onnx__NodeProto *node,
+                            Onnx__AttributeProto *attribute) I4Q_MUST_CHECK;
+
 /* Takes the attribute out of the node, which is open. */
 void i4q_edit_remove_attribute(Onnx__NodeProto *node, const Onnx__AttributeProto *attribute);
 

@@ -26,7 +26,8 @@ static bool take_name(struct indexer *indexer, const char *name)
 /* The value `name` of this very scope, made when it is new. */
 static struct i4q_value *value_at(struct indexer *indexer, struct i4q_scope *scope, const char *name)
 {
-    void **slot = take_name(indexer, name) ? i4q_table_at(&scope->values, name) : NULL;
+    bool is_main = scope == indexer->graph->scopes;
+    void **slot = is_main || take_name(indexer, name) ? i4q_table_at(&scope->values, name) : NULL;
     if (!slot) {
         i4q_fail_memory(indexer->error);
         return NULL;
@@ -282,7 +283,8 @@ Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value)
 static uintptr_t next_suffix(const struct i4q_graph *graph, const char *name)
 {
     void *given = i4q_table_get(&graph->new_names, name);
-    return (uintptr_t)(given ? given : i4q_table_get(&graph->names, name));
+    given = given ? given : i4q_table_get(&graph->names, name);
+    return given ? (uintptr_t)given : i4q_table_get(&graph->scopes->values, name) != NULL;
 }
 
 static bool take(struct i4q_graph *graph, const char *name, uintptr_t suffix)
@@ -295,12 +297,11 @@ static bool take(struct i4q_graph *graph, const char *name, uintptr_t suffix)
 
 char *i4q_graph_new_name(struct i4q_graph *graph, const char *base)
 {
-    struct i4q_arena *arena = graph->new_names.arena;
-    char *first = i4q_arena_format(arena, "%s", base), *name = first;
-    uintptr_t suffix = first ? next_suffix(graph, first) : 0;
+    char *name = (char *)base;
+    uintptr_t suffix = next_suffix(graph, base);
     if (!suffix)
-        return first && take(graph, first, 1) ? first : NULL;
+        return take(graph, base, 1) ? name : NULL;
     while (name && next_suffix(graph, name))
-        name = i4q_arena_format(arena, "%s_%" PRIuPTR, base, suffix++);
-    return name && take(graph, name, 1) && take(graph, first, suffix) ? name : NULL;
+        name = i4q_arena_format(graph->new_names.arena, "%s_%" PRIuPTR, base, suffix++);
+    return name && take(graph, name, 1) && take(graph, base, suffix) ? name : NULL;
 }

@@ -69,7 +69,8 @@ struct i4q_graph {
     const struct i4q_node **sorted; /* [n_nodes] each behind those that it reads from; of a body, behind all
                                        of the graph that holds it */
     uint32_t n_values, n_nodes, n_scopes;
-    struct i4q_table names;     /* every value and node name of the model, bodies and functions included */
+    struct i4q_table names; /* those of nodes, and of values in bodies and functions: in use, as all values
+                               of the main graph are */
     struct i4q_table new_names; /* those that were given since */
 };
 
@@ -88,8 +89,8 @@ struct i4q_value *i4q_value_operand(const struct i4q_value *value);
  * NULL. */
 Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value);
 
-/* `base` if that name is free in the whole model, else base_1, base_2, ...; the result is taken from then on.
- * NULL when memory runs out. */
+/* `base` itself, which must live as long as the model, if that name is free in all of it, else base_1,
+ * base_2, ...; the result is taken from then on. NULL when memory runs out. */
 char *i4q_graph_new_name(struct i4q_graph *graph, const char *base) I4Q_MUST_CHECK;
 
 #endif
