@@ -117,7 +117,7 @@ static json_t *row_json(const struct i4q_inspected *row)
     i4q_json_put(&json, "granularity", i4q_json_text(i4q_granularity_name(storage->granularity)));
     i4q_json_put(&json, "block", json_integer(storage->block));
     i4q_json_put(&json, "zero_point", i4q_json_text(zero_point_name(row)));
-    i4q_json_put(&json, "bytes", storage->codes ? i4q_json_size(storage->bytes) : json_null());
+    i4q_json_put(&json, "bytes", storage->dims ? i4q_json_size(storage->bytes) : json_null());
     i4q_json_put(&json, "scale_min", i4q_json_real(row->scale_min));
     i4q_json_put(&json, "scale_max", i4q_json_real(row->scale_max));
     i4q_json_put(&json, "zero_channels",

@@ -10,7 +10,7 @@
 /* A size of what is stored; null where it is not known what is. */
 static json_t *stored(const struct i4q_told *told, size_t value)
 {
-    return told->before.codes ? i4q_json_size(value) : json_null();
+    return told->before.dims ? i4q_json_size(value) : json_null();
 }
 
 static json_t *row_json(const struct i4q_report *report, const struct i4q_plan_row *row)

@@ -123,3 +123,28 @@ def test_what_only_has_the_name_of_a_conv(tmp_path):
              helper.make_node("Conv", ["c"], ["d"], domain="other"), helper.make_node("FusedConv", ["d", "x"], ["y"], domain="other")]
     report = inspect(tmp_path, make_model(nodes, [tensor("w", 4, 3, 3, 3)], ir=8, functions=[function], local=1))
     assert [c["node"] for c in report["convs"]] == ["inner"]
+
+
+# ---- floats that nodes quantize
+
+
+@pytest.mark.parametrize("kind, clip", [(np.float32, False), (np.float32, True), (np.int8, True)])
+def test_weights_that_nodes_quantize(tmp_path, kind, clip):
+    """They are on a grid, so nobody quantizes them again; what is stored of them is told."""
+    weight = numpy_helper.from_array((np.random.default_rng(0).standard_normal((4, 3, 3, 3)) * 3).astype(kind), "f")
+    nodes = [helper.make_node("QuantizeLinear", ["f", "s", "z"], ["q"])] if kind == np.float32 else []
+    nodes += [helper.make_node("Clip", ["q" if nodes else "f", "low", "high"], ["k"])] if clip else []
+    nodes += [helper.make_node("DequantizeLinear", ["k" if clip else "q", "s", "z"], ["w"]), conv()]
+    constants = [numpy_helper.from_array(np.array(v), n) for n, v in
+                 (("s", np.float32(0.25)), ("z", np.int8(0)), ("low", np.int8(-7)), ("high", np.int8(7)))]
+    model, stored = make_model(nodes, [weight, *constants]), "float32" if kind == np.float32 else "int8"
+    found = inspect(tmp_path, model, "--require", "valid")["convs"][0]
+    assert (found["storage"], found["shape"], found["bytes"]) == (stored, [4, 3, 3, 3], 108 * weight_size(kind))
+    run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--json", tmp_path / "r.json", status=4)
+    told = json.loads((tmp_path / "r.json").read_text())["convs"][0]
+    assert (told["reason"], told["weights"], told["bytes_before"]) == ("already-quantized", 108, 108 * weight_size(kind))
+    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=4)
+
+
+def weight_size(kind):
+    return np.dtype(kind).itemsize
