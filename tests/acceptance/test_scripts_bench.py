@@ -84,12 +84,12 @@ def test_unknown_names(tmp_path, capsys, main, option):
     assert "'giant'" in capsys.readouterr().err
 
 
-def runtime_model(folder):
+def runtime_model(folder, opset=17):
     """Two Convs, one of them behind what is quantized, and a tail."""
     nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="first"), helper.make_node("Sigmoid", ["c"], ["s"], name="gate"),
              helper.make_node("Conv", ["s", "v"], ["d"], name="last"), helper.make_node("Softmax", ["d"], ["y"], name="tail")]
     inputs = [value("x", "batch", 3, 6, 6)]
-    onnx.save(make_model(nodes, [tensor("w", 64, 3, 3, 3), tensor("v", 8, 64, 1, 1)], inputs=inputs), folder / "m.onnx")
+    onnx.save(make_model(nodes, [tensor("w", 64, 3, 3, 3), tensor("v", 8, 64, 1, 1)], inputs=inputs, opset=opset), folder / "m.onnx")
     return str(folder / "m.onnx")
 
 
@@ -112,6 +112,10 @@ def test_bench_runtime(tmp_path, capsys):
     assert stored["int4, disable_quant_qdq"] < stored["float"] < 2 * stored["int4, optimized and saved by ONNX Runtime"]
     assert rows["float"]["bytes"] == os.path.getsize(model) == rows["m.onnx"]["bytes"]
     assert "x float" in capsys.readouterr().out
+
+
+def test_bench_runtime_of_an_old_opset(tmp_path):
+    assert [row["name"] for row in bench_rows(tmp_path, runtime_model(tmp_path, 11), "--only", "W8A8", "--threads", "1")] == ["W8A8"]
 
 
 def test_static_baseline_leaves_the_tail(tmp_path):

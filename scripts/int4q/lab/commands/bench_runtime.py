@@ -4,7 +4,8 @@
     scripts/bench.sh runtime [--model yolov10m.onnx ...] [--only 'float;ConvNBits'] [--also other.onnx ...]
 
 Latency: all forms of a model are loaded into one process, for 1 and for 2 threads, and take turns on the same random
-input; the table has the least and the median of each, and how many times as fast as float the least is.  Load time and
+input; the table has the least and the median of each, how many times as fast as float the least is, and the least time
+of processors, which is the steadier one on a machine that has other work.  Load time and
 memory: processes of their own, which take turns too; medians of the time to load, of the resident set behind a run and
 at its peak, less that of a process that has only imported ONNX Runtime.  `no arena` is the session option
 enable_cpu_mem_arena=False: memory goes back to the system after each run.  W8A8 is ONNX Runtime's static quantizer, with
@@ -34,10 +35,12 @@ from int4q.lab.base.tool import call_int4q
 from int4q.lab.base.types import Feeds, Row
 from int4q.lab.experiment.static8 import make_static8
 from int4q.lab.models.operators import add_operators_option, find_library, register, use_library
+from int4q.lab.models.session import load_model
 from int4q.lab.models.yolov10 import Yolov10, make_model
 
 NO_QDQ, NO_ARENA = "session.disable_quant_qdq=1", "enable_cpu_mem_arena="
 FLOAT = "float"
+STATIC8_OPSET = 13  # the first whose DequantizeLinear has an axis
 
 
 class Form(NamedTuple):
@@ -119,16 +122,16 @@ def probe(contender: Contender, threads: int) -> Row:
     return {"load": load, "loaded": held, "rss": status_bytes("VmRSS") - before, "peak": status_bytes("VmHWM") - before}
 
 
-def race(contenders: Sequence[Contender], threads: int, runs: int) -> list[list[float]]:
-    """Seconds of the runs of each, which take turns, behind one of each that is not counted."""
+def race(contenders: Sequence[Contender], threads: int, runs: int) -> list[list[tuple[float, float]]]:
+    """Seconds of the runs of each, by the clock and of processors; they take turns, and the first ones are not counted."""
     sessions = [open_session(c.path, threads, c.form) for c in contenders]
-    feeds, seconds = [feeds_of(s) for s in sessions], [list[float]() for _ in sessions]
+    feeds, seconds = [feeds_of(s) for s in sessions], [list[tuple[float, float]]() for _ in sessions]
     for turn in range(runs + 1):
         for session, given, taken in zip(sessions, feeds, seconds, strict=True):
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             session.run(None, given)
             if turn:
-                taken.append(time.perf_counter() - start)
+                taken.append((time.perf_counter() - start, time.process_time() - busy))
     return seconds
 
 
@@ -142,10 +145,19 @@ def apart(name: str, work: Callable[..., Any], *args: object) -> Any:
 
 # ---- here
 
+def raised(tool: str, source: str, path: str) -> str:
+    """The model in an opset that ONNX Runtime's quantizer can do with; weights of older ones are rounded to 8 bits."""
+    if any(o.version >= STATIC8_OPSET for o in load_model(source).opset_import if o.domain in ("", "ai.onnx")):
+        return source
+    call_int4q(tool, "rewrite", "-q", "-f", source, "-o", path, "--format", "int8", "--opset", STATIC8_OPSET)
+    call_int4q(tool, "restore", "-q", "-f", path, "-o", path + ".raised")
+    return path + ".raised"
+
+
 def make_form(args: argparse.Namespace, source: str, path: str, form: Form) -> str:
     """Path of one form of the model: `path`, if it has to be made."""
     if form.static8:
-        apart("W8A8", make_static8, source, path)
+        apart("W8A8", make_static8, raised(args.int4q, source, path), path)
         return path
     if form.rewrite is None:
         return source
@@ -166,7 +178,8 @@ def measure(args: argparse.Namespace, contenders: Sequence[Contender], threads: 
     for contender, found, seconds in zip(contenders, probes, times, strict=True):
         middle = {key: statistics.median(row[key] for row in found) for key in found[0]}
         rows.append({"name": contender.name, "threads": threads, "bytes": os.path.getsize(contender.path), **middle,
-                     "latency": statistics.median(seconds), "least": min(seconds)})
+                     "latency": statistics.median(s for s, _ in seconds), "least": min(s for s, _ in seconds),
+                     "processor": min(busy for _, busy in seconds)})
     return rows
 
 
@@ -174,12 +187,13 @@ def print_table(title: str, rows: Sequence[Row]) -> None:
     base = {row["threads"]: row["least"] for row in rows if row["name"] == FLOAT}
     wide = max(len(row["name"]) for row in rows)
     print(f"\n{title}\n  {'':{wide}}{'threads':>9}{'file MB':>9}{'load ms':>9}{'median ms':>11}{'least ms':>10}"
-          f"{'x float':>9}{'loaded MB':>11}{'RSS MB':>8}{'peak MB':>9}")
+          f"{'x float':>9}{'CPU ms':>8}{'loaded MB':>11}{'RSS MB':>8}{'peak MB':>9}")
     for row in rows:
         compared = f"{base[row['threads']] / row['least']:9.2f}" if row["threads"] in base else "-".rjust(9)
         print(f"  {row['name']:{wide}}{row['threads']:9}{row['bytes'] / 1e6:9.2f}{row['load'] * 1e3:9.0f}"
-              f"{row['latency'] * 1e3:11.1f}{row['least'] * 1e3:10.1f}{compared}{row['loaded'] / 1e6:11.0f}"
-              f"{row['rss'] / 1e6:8.0f}{row['peak'] / 1e6:9.0f}", flush=True)
+              f"{row['latency'] * 1e3:11.1f}{row['least'] * 1e3:10.1f}{compared}"
+              f"{row['processor'] * 1e3:8.1f}{row['loaded'] / 1e6:11.0f}{row['rss'] / 1e6:8.0f}{row['peak'] / 1e6:9.0f}",
+              flush=True)
 
 
 def measure_model(args: argparse.Namespace, source: str, folder: str) -> list[Row]:

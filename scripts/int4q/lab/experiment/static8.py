@@ -5,6 +5,7 @@ import tempfile
 
 import numpy as np
 import onnx
+import onnxruntime
 
 from int4q.lab.base.types import Feeds
 from int4q.lab.models.session import copy_model, dims, inputs_of, load_model
@@ -40,6 +41,7 @@ class Noise:
 def make_static8(source: str, target: str) -> None:
     """Quantizes all that ONNX Runtime can, but attention and tail; nodes need names."""
     from onnxruntime import quantization  # takes a second
+    onnxruntime.set_default_logger_severity(3)
     with tempfile.TemporaryDirectory() as folder:
         copy, ready = copy_model(source, folder), os.path.join(folder, "ready.onnx")
         quantization.shape_inference.quant_pre_process(copy, ready, skip_symbolic_shape=True)
