@@ -11,7 +11,7 @@ static unsigned slowly(const uint8_t *stream, size_t i, unsigned bits)
     unsigned number = 0;
     for (unsigned b = 0; b < bits; b++) {
         size_t bit = i * bits + b;
-        number |= (stream[bit / 8] >> bit % 8 & 1u) << b;
+        number |= ((unsigned)stream[bit / 8] >> bit % 8 & 1u) << b;
     }
     return number;
 }

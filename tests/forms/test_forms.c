@@ -30,7 +30,7 @@ static int teardown(void **state)
 
 static void *buffer(size_t size)
 {
-    void *made = i4q_arena_alloc(&model.arena, size, 1);
+    void *made = i4q_arena_alloc(&model.arena, 1, size); /* aligned for what has this size */
     assert_non_null(made);
     return made;
 }
