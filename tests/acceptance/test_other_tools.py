@@ -52,12 +52,13 @@ def test_uint16(tmp_path):
     assert row["bytes"] == 2 * 108 + 4 + 2
 
 
-@pytest.mark.parametrize("kind, size", [(TensorProto.FLOAT8E4M3FN, 108), (TensorProto.FLOAT8E5M2, 108),
-                                        (TensorProto.FLOAT4E2M1, 54), (TensorProto.UINT2, 27)])
-def test_sizes_of_rare_types(tmp_path, kind, size):
+@pytest.mark.parametrize("kind, size, name", [
+    (TensorProto.FLOAT8E4M3FN, 108, "other"), (TensorProto.FLOAT8E5M2, 108, "other"), (TensorProto.FLOAT4E2M1, 54, "other"),
+    (TensorProto.UINT2, 27, "uint2")])
+def test_sizes_of_rare_types(tmp_path, kind, size, name):
     codes = TensorProto(name="q", dims=SHAPE, data_type=kind, raw_data=bytes(size))
     [row] = inspect(dequantized(codes, numbers("s", np.float32(1)), opset=25), tmp_path)["convs"]
-    assert (row["storage"], row["bytes"]) == ("other", size + 4)
+    assert (row["storage"], row["bytes"]) == (name, size + 4)
 
 
 def test_activations_are_no_weights(tmp_path):
