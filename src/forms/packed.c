@@ -127,7 +127,8 @@ static void emit(struct i4q_emission *emission)
     if (!whole)
         codes = drop_padding(emission, codes);
     const char *dims = i4q_emit_shape(emission);
-    Onnx__NodeProto *last = i4q_emit_node(emission, "Reshape", "shaped", codes, dims, NULL);
+    Onnx__NodeProto *last = i4q_emit_node(
+        emission, "Reshape", job->format->bits == NIBBLE ? "nibbles" : "shaped", codes, dims, NULL);
     last = i4q_emit_node(emission, "Cast", "float", i4q_emit_output(last), NULL, NULL);
     i4q_emit_int(emission, last, "to", shape->type);
     const char *zero =
