@@ -102,7 +102,7 @@ static bool check_finish(struct check *check, size_t n)
     for (size_t i = 0; i < n; i++)
         sums[i] = (int32_t)(next(check) % 200000) - 100000;
     if (n)
-        sums[n - 1] = INT32_MIN + 1;
+        sums[n - 1] = INT32_MIN / 2;
     for (size_t k = 0; k < sizeof scales / sizeof *scales; k++)
         for (enum i4q_conv_function function = 0; function < I4Q_CONV_FUNCTIONS; function++) {
             const struct i4q_conv_activation activation = {function, 0.1f, -0.75f, 6};
