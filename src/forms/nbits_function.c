@@ -154,17 +154,20 @@ static const struct {
     {"input_scale", true, 0},     {"input_zero_point", false, 0},
 };
 
-/* Attributes with a default are made as those of a node. */
+/* Attributes with a default are made as those of a node, which lives as long as a trial may look at it. */
 static void set_defaults(struct builder *builder, Onnx__FunctionProto *function)
 {
-    Onnx__NodeProto holder = ONNX__NODE_PROTO__INIT;
+    Onnx__NodeProto *holder = i4q_edit_node(builder->model, "", "", NULL, 0, NULL, 0);
+    builder->failed |= !holder;
     for (size_t i = 0; i < COUNT(defaults) && !builder->failed; i++)
         builder->failed |=
             defaults[i].is_float
-                ? !i4q_edit_add_float(builder->model, &holder, defaults[i].name, 0)
-                : !i4q_edit_add_int(builder->model, &holder, defaults[i].name, defaults[i].value);
-    function->attribute_proto = holder.attribute;
-    function->n_attribute_proto = holder.n_attribute;
+                ? !i4q_edit_add_float(builder->model, holder, defaults[i].name, 0)
+                : !i4q_edit_add_int(builder->model, holder, defaults[i].name, defaults[i].value);
+    if (builder->failed)
+        return;
+    function->attribute_proto = holder->attribute;
+    function->n_attribute_proto = holder->n_attribute;
 }
 
 static void set_import(struct builder *builder, Onnx__FunctionProto *function, int64_t opset)

@@ -20,7 +20,7 @@ void i4q_trial_begin(struct i4q_trial *trial, struct i4q_model *model)
 
 bool i4q_trial_note(struct i4q_trial *trial, void *memory, size_t size)
 {
-    struct i4q_noted *noted = i4q_arena_alloc(&trial->model->arena, sizeof *noted + size, 1);
+    struct i4q_noted *noted = i4q_arena_alloc(&trial->model->arena, 1, sizeof *noted + size);
     if (!noted)
         return false;
     *noted = (struct i4q_noted){.earlier = trial->noted, .memory = memory, .size = size};
