@@ -70,7 +70,10 @@ gcc_debug() { tree gcc_debug -DCMAKE_BUILD_TYPE=Debug && tests gcc_debug; }
 gcc_release() { tree gcc_release -DCMAKE_BUILD_TYPE=Release && tests gcc_release; }
 clang_debug() { tree clang_debug -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug && tests clang_debug; }
 clang_release() { tree clang_release -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Release && tests clang_release; }
-sanitizers() { tree asan -DCMAKE_BUILD_TYPE=Debug -DINT4Q_SANITIZE=address,undefined && tests asan; }
+sanitizers() {
+    tree asan -DCMAKE_BUILD_TYPE=Debug -DINT4Q_SANITIZE=address,undefined
+    ASAN_OPTIONS=detect_stack_use_after_return=1 tests asan
+}
 threads() { tree tsan -DCMAKE_BUILD_TYPE=Debug -DINT4Q_SANITIZE=thread && tests tsan -E 'rewrite.price|emulated|cross'; } # what has no threads, and takes minutes there
 # MemorySanitizer knows nothing of what uninstrumented libraries write: the modules that use none.
 memory() {
