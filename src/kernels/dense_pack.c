@@ -118,7 +118,7 @@ static void store_half(half bytes, int8_t *target)
 /* Offsets of 4 outputs, for their 4 weights each. */
 static half spread(const uint8_t *offsets)
 {
-    half bytes;
+    half bytes = {0};
     for (size_t i = 0; i < HALF; i++)
         bytes[i] = offsets[i / 4];
     return bytes;
