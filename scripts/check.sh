@@ -6,11 +6,12 @@
 set -eu -o pipefail
 
 # Functions of this file, in the order in which they run, and the Debian packages that they need.
-steps=(format shell layers ruff mypy cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release sanitizers
-    threads memory valgrind runtimes cpus static install package symbols reproducible)
+steps=(format shell layers ruff mypy cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release
+    sanitizers threads memory valgrind runtimes cpus static posix musl macos install package symbols
+    reproducible)
 declare -A needs=([format]=clang-format [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
     [clang_release]=clang [memory]='clang libclang-rt-dev' [valgrind]=valgrind
-    [cpus]='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev')
+    [macos]=file [cpus]='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev')
 [ $# -eq 0 ] || steps=("$@")
 more_packages=()
 for step in "${steps[@]}"; do
@@ -114,6 +115,17 @@ cpus() {
     tests gcc_release -R '^emulated\.' # with these packages, none is skipped
 }
 static() { tree static -DCMAKE_BUILD_TYPE=Release -DINT4Q_STATIC=ON && tests static; }
+posix() { # without what only Linux has, as on other systems
+    tree posix -DCMAKE_BUILD_TYPE=Release -DINT4Q_POSIX=ON && tests posix
+}
+musl() { # another C library, and by way of its compiler the newest clang
+    scripts/cross.sh x86_64-linux-musl -DINT4Q_STATIC=ON -DINT4Q_WERROR=ON
+    ctest --test-dir build/cross/x86_64-linux-musl/build --output-on-failure -j2 -LE acceptance -E '^emulated'
+}
+macos() { # compiled and linked; nothing here could run it
+    scripts/cross.sh aarch64-macos -DINT4Q_WERROR=ON
+    file build/cross/aarch64-macos/build/int4q | grep 'Mach-O 64-bit arm64 executable'
+}
 install() {
     tree gcc_release -DCMAKE_BUILD_TYPE=Release
     rm -rf build/check/root

@@ -2,15 +2,13 @@
 /* The rules of external data, with openat2 and, as on kernels before 5.6, without. */
 #include "testing.h"
 
+#include "forget.h"
+
 #include "platform/beneath.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static char directory[] = "/tmp/int4q-external-XXXXXX";
@@ -111,18 +109,17 @@ static void names_that_only_look_like_parents(void **state)
     assert_refuses("a..", 0, 1, false, "cannot open 'a..'");
 }
 
-/* From here on the kernel has no openat2. */
-static int forget_openat2(void **state)
+/* From here on the kernel has no openat2, then one that may not be called. */
+static int without_openat2(void **state)
 {
     (void)state;
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+    return !forget_openat2(ENOSYS);
+}
+
+static int openat2_forbidden(void **state)
+{
+    (void)state;
+    return !forget_openat2(EPERM);
 }
 
 int main(void)
@@ -131,9 +128,11 @@ int main(void)
         cmocka_unit_test(rules),
         cmocka_unit_test(links_are_refused),
         cmocka_unit_test(names_that_only_look_like_parents),
-        cmocka_unit_test_setup(rules, forget_openat2),
+        cmocka_unit_test_setup(rules, without_openat2),
         cmocka_unit_test(links_are_refused),
         cmocka_unit_test(names_that_only_look_like_parents),
+        cmocka_unit_test_setup(rules, openat2_forbidden),
+        cmocka_unit_test(links_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
