@@ -49,21 +49,24 @@ static void lose_input(int signal_number)
     _exit(I4Q_FAILED);
 }
 
+/* Only where nothing else has been decided: a signal that is ignored (nohup) stays so, and those of a mistake
+ * of ours belong to a sanitizer, if there is one. */
 static void die_of(int signal_number)
 {
     struct sigaction action = {.sa_handler = die, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
-    if (sigaction(signal_number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+    if (sigaction(signal_number, NULL, &old) == 0 && !(old.sa_flags & SA_SIGINFO) &&
+        old.sa_handler == SIG_DFL)
         sigaction(signal_number, &action, NULL);
 }
 
-/* All signals that end a program unless it says otherwise, but for those of its own mistakes, which are left
- * to debuggers and sanitizers. */
+/* All signals that end a program unless it says otherwise. */
 void i4q_process_handle_signals(void)
 {
-    static const int deadly[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGABRT, SIGALRM, SIGTERM,   SIGPIPE,
-                                 SIGUSR1, SIGUSR2, SIGPROF,  SIGXCPU, SIGXFSZ, SIGVTALRM,
+    static const int deadly[] = {SIGHUP,  SIGINT,    SIGQUIT,  SIGABRT, SIGALRM, SIGTERM,
+                                 SIGPIPE, SIGUSR1,   SIGUSR2,  SIGPROF, SIGXCPU, SIGXFSZ,
+                                 SIGTRAP, SIGVTALRM, SIGILL,   SIGFPE,  SIGSEGV, SIGSYS,
 #ifdef SIGSTKFLT /* Linux */
-                                 SIGPOLL, SIGPWR,  SIGSTKFLT
+                                 SIGPOLL, SIGPWR,    SIGSTKFLT
 #endif
     };
     struct sigaction lost = {.sa_handler = lose_input};

@@ -10,8 +10,9 @@
  * it. False: that cannot be done, and no file is safe. */
 bool i4q_process_fill_descriptors(void);
 
-/* Deadly signals remove the temporary files of open outputs first; one that is ignored stays so. That a
- * mapped file lost its end is told, and the exit status is I4Q_FAILED. */
+/* Deadly signals remove the temporary files of open outputs first; what the process was started with, an
+ * ignored signal or a handler of a sanitizer, stays. That a mapped file lost its end is told, and the exit
+ * status is I4Q_FAILED. */
 void i4q_process_handle_signals(void);
 
 #endif
