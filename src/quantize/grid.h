@@ -16,8 +16,8 @@ struct i4q_extent {
 bool i4q_grid_needs_range(const struct i4q_method *method);
 
 /* The grid for weights of this extent, all finite; where the method searches, its largest one. `half`: the
- * scale is rounded to binary16, to 2^-24 where that would give 0. A scale of 0 becomes 1, and one with which a
- * code would stand for infinity the largest with which none does. */
+ * scale is rounded to binary16, to 2^-24 where that would give 0. A scale of 0 becomes 1, and one with which
+ * a code would stand for infinity the largest with which none does. */
 struct i4q_grid i4q_grid_choose(const struct i4q_format *format, const struct i4q_method *method, bool half,
                                 const struct i4q_extent *extent);
 
