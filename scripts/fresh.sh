@@ -11,7 +11,9 @@ more_packages=(debootstrap) no_python=1
 # shellcheck source=scripts/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# shellcheck disable=SC2016 # names of apt's, not of the shell's
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' |
+    head -n 1)}
 mapfile -t pip_settings < <(env | grep '^PIP_')
 
 make_machine() { # make_machine SUITE FOLDER
