@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/elementary.h"
 
+#include <float.h>
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 /* ln 2 in two parts: with the first, of 32 bits, products with exponents are exact. */
 static const double LN2_HIGH = 0x1.62e42feep-1, LN2_LOW = 0x1.a39ef35793c76p-33, LN2 = 0x1.62e42fefa39efp-1;
@@ -24,6 +27,17 @@ static double expm1_near_0(double r)
     return r + r * r * sum;
 }
 
+/* x 2^power, as ldexp has it, which is slow: for x near 1 most powers are numbers themselves. */
+static double scale(double x, int power)
+{
+    uint64_t bits = (uint64_t)(power + DBL_MAX_EXP - 1) << (DBL_MANT_DIG - 1);
+    double factor;
+    if (power < DBL_MIN_EXP || power >= DBL_MAX_EXP)
+        return ldexp(x, power);
+    memcpy(&factor, &bits, sizeof factor);
+    return x * factor;
+}
+
 /* x = power ln 2 + the result, which is at most ln 2 / 2 in size; |x| < 800. */
 static double reduce(double x, int *power)
 {
@@ -38,7 +52,7 @@ double i4q_exp(double x)
     if (!(fabs(x) < 750))
         return isnan(x) ? x : x > 0 ? INFINITY : 0;
     double rest = reduce(x, &power);
-    return ldexp(1 + expm1_near_0(rest), power);
+    return scale(1 + expm1_near_0(rest), power);
 }
 
 double i4q_exp2(double x)
@@ -46,7 +60,7 @@ double i4q_exp2(double x)
     if (!(fabs(x) < 1080))
         return isnan(x) ? x : x > 0 ? INFINITY : 0;
     double n = rint(x);
-    return ldexp(1 + expm1_near_0((x - n) * LN2), (int)n);
+    return scale(1 + expm1_near_0((x - n) * LN2), (int)n);
 }
 
 /* 2^p (e^r - 1) + (2^p - 1): the two never cancel. */
@@ -58,7 +72,7 @@ double i4q_expm1(double x)
     if (x == 0)
         return x; /* -0, too */
     double rest = reduce(x, &power);
-    return ldexp(expm1_near_0(rest), power) + (ldexp(1, power) - 1);
+    return scale(expm1_near_0(rest), power) + (scale(1, power) - 1);
 }
 
 double i4q_tanh(double x)

@@ -90,32 +90,48 @@ static bool read_activation(struct i4q_propagation *p, const Onnx__NodeProto *no
     return true;
 }
 
-/* Mean and variance of f(x), or with `gated` of x f(x), for a normal x, by the trapezoidal rule over five
- * sigmas. */
-static void activate_channel(const struct activation *f, bool gated, double mean, double variance,
-                             double *out_mean, double *out_variance)
+/* f(x), or with `gated` x f(x), of a normal x: the trapezoidal rule over five sigmas. */
+enum { STEPS = 64 };
+struct expectation {
+    struct activation f;
+    bool gated;
+    double z[STEPS + 1], density[STEPS + 1]; /* of the standard normal distribution, but for a factor */
+    double total;                            /* of the densities */
+};
+
+static void place_steps(struct expectation *e)
 {
-    enum { STEPS = 64 };
-    double total = 0, first = 0, second = 0, sigma = sqrt(variance);
+    e->total = 0;
     for (int i = 0; i <= STEPS; i++) {
-        double z = -5 + 10 * i / (double)STEPS, density = i4q_exp(-z * z / 2), x = mean + sigma * z;
-        double y = f->value(x, f->parameters[0], f->parameters[1]) * (gated ? x : 1);
-        total += density;
-        first += density * y;
-        second += density * y * y;
+        e->z[i] = -5 + 10 * i / (double)STEPS;
+        e->density[i] = i4q_exp(-e->z[i] * e->z[i] / 2);
+        e->total += e->density[i];
     }
-    *out_mean = first / total;
-    *out_variance = fmax(second / total - *out_mean * *out_mean, 0);
+}
+
+static void activate_channel(const struct expectation *e, double mean, double variance, double *out_mean,
+                             double *out_variance)
+{
+    double first = 0, second = 0, sigma = sqrt(variance);
+    for (int i = 0; i <= STEPS; i++) {
+        double x = mean + sigma * e->z[i];
+        double y = e->f.value(x, e->f.parameters[0], e->f.parameters[1]) * (e->gated ? x : 1);
+        first += e->density[i] * y;
+        second += e->density[i] * y * y;
+    }
+    *out_mean = first / e->total;
+    *out_variance = fmax(second / e->total - *out_mean * *out_mean, 0);
 }
 
 static void activate(struct i4q_propagation *p, const Onnx__NodeProto *node, bool gated,
                      const struct i4q_known *in, const char *output)
 {
-    struct activation f;
+    struct expectation e = {.gated = gated};
     struct i4q_known *out =
-        in && read_activation(p, node, &f) ? i4q_known_make(p, output, in->channels) : NULL;
+        in && read_activation(p, node, &e.f) ? i4q_known_make(p, output, in->channels) : NULL;
+    place_steps(&e);
     for (size_t c = 0; out && c < in->channels; c++)
-        activate_channel(&f, gated, in->mean[c], in->variance[c], &out->mean[c], &out->variance[c]);
+        activate_channel(&e, in->mean[c], in->variance[c], &out->mean[c], &out->variance[c]);
 }
 
 void i4q_pass_activation(struct i4q_propagation *p, const Onnx__NodeProto *node)
