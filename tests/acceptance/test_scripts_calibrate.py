@@ -12,7 +12,7 @@ from helpers import make_model, run, shared_data, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 from safetensors import safe_open
 
-from int4q.lab.calibration import convs, measurement, moments, patches
+from int4q.lab.calibration import convs, moments, patches, taps
 from int4q.lab.commands import calibrate
 from int4q.lab.detection import attention
 from int4q.lab.models import session
@@ -29,13 +29,13 @@ def behind_relu(*nodes, shape=(1, 4, 7, 9), initializers=(), **more):
 
 
 def measured(folder, model, arrays, *options):
-    """({key: array}, metadata) of the file that calibrate.py writes for these arrays."""
+    """({key: array}, metadata) of the moments that calibrate.py writes for these arrays."""
     os.makedirs(folder / "arrays", exist_ok=True)
     onnx.save(model, folder / "model.onnx")
     for i, array in enumerate(arrays):
         np.save(folder / "arrays" / f"{i}.npy", array)
     calibrate.main([str(folder / "model.onnx"), "--inputs", str(folder / "arrays"), "-o", str(folder / "stats"),
-                    *options])
+                    "--no-histograms", *options])
     return read(folder / "stats")
 
 
@@ -166,7 +166,7 @@ def test_shared_weight(tmp_path):
 def test_in_parts(tmp_path, monkeypatch, name, size):
     """Several runs an image, and several blocks of patches, give the same moments."""
     whole, _ = measured(tmp_path, several(), inputs(1, 4, 7, 9))
-    monkeypatch.setattr(measurement if name == "PASS_BYTES" else patches, name, size)
+    monkeypatch.setattr(taps if name == "PASS_BYTES" else patches, name, size)
     parts, _ = measured(tmp_path, several(), inputs(1, 4, 7, 9))
     assert whole.keys() == parts.keys()
     for key in whole:
@@ -175,7 +175,7 @@ def test_in_parts(tmp_path, monkeypatch, name, size):
 
 def test_passes():
     entries = [(convs.make_conv(conv(source=s), (1, 1, 1, 1)), ["w"]) for s in "aabbc"]
-    parts = measurement.split_passes(entries, {"a": 100 << 20, "b": 100 << 20, "c": 100 << 20})
+    parts = taps.split_passes(entries, {"a": 100 << 20, "b": 100 << 20, "c": 100 << 20})
     assert [[e[0].source for e in part] for part in parts] == [["a", "a", "b", "b"], ["c"]]
 
 
@@ -259,7 +259,8 @@ def test_errors(tmp_path):
     np.save(array, np.full((1, 4, 7, 9), np.nan, np.float32))
     stray.write_bytes(b"no model")
     (tmp_path / "empty").mkdir()
-    assert "w: moments that are not finite" in refused(tmp_path, model, "--inputs", array)
+    assert "h: values that are not finite" in refused(tmp_path, model, "--inputs", array)
+    assert "w: moments that are not finite" in refused(tmp_path, model, "--inputs", array, "--no-histograms")
     np.save(array, np.zeros((1, 4, 7, 8), np.float32))
     assert "shape [1, 4, 7, 8], but the input x has [1, 4, 7, 9]" in refused(tmp_path, model, "--inputs", array)
     assert "missing.onnx: No such file" in refused(tmp_path, tmp_path / "missing.onnx", "--inputs", array)

@@ -12,6 +12,7 @@ from int4q.lab.calibration.patches import Conv, counted, weighed_blocks
 from int4q.lab.detection.attention import Weigher
 
 VERSION = "1"  # of the format
+TYPES = {"float32": ("F32", "<f4"), "uint32": ("U32", "<u4")}  # what tensors may be: for the header, for their bytes
 
 
 class Moments:
@@ -61,28 +62,28 @@ class Moments:
 
 
 def write_safetensors(path: str, tensors: Feeds, metadata: Mapping[str, str]) -> None:
-    """Tensors lie in the order of their names.
+    """Tensors of TYPES lie in the order of their names.
 
     The safetensors package would do, but the order of its metadata changes from run to run.
     """
     header: dict[str, object] = {"__metadata__": metadata}
     end = 0
     for key in sorted(tensors):
-        size = tensors[key].nbytes
-        header[key] = {"dtype": "F32", "shape": list(tensors[key].shape), "data_offsets": [end, end + size]}
-        end += size
+        array, start = tensors[key], end
+        end += array.nbytes
+        header[key] = {"dtype": TYPES[array.dtype.name][0], "shape": list(array.shape), "data_offsets": [start, end]}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with whole_file(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for key in sorted(tensors):
-            file.write(np.ascontiguousarray(tensors[key], "<f4").tobytes())
+            file.write(np.ascontiguousarray(tensors[key], TYPES[tensors[key].dtype.name][1]).tobytes())
 
 
-def save(path: str, found: dict[str, Moments], images: int, digest: str, more: Mapping[str, str]) -> int:
-    """Write {weight: Moments}, which is emptied to save memory; returns the number of tensors."""
+def save(path: str, found: dict[str, Moments], spread: Feeds, images: int, digest: str, more: Mapping[str, str]) -> int:
+    """Write {weight: Moments}, which is emptied to save memory, and other tensors; returns the number of all."""
     positions = json.dumps({name: found[name].positions for name in sorted(found)}, ensure_ascii=False)
-    tensors = {}
+    tensors = dict(spread)
     for name in list(found):
         tensors.update(found.pop(name).tensors(name))
     write_safetensors(path, tensors, {"images": str(images), "positions": positions, "model_sha256": digest,

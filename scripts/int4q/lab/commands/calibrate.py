@@ -13,6 +13,13 @@ for every Conv of the main graph with a constant weight; WEIGHT is the name of i
 Convs gets the moments of all their patches.  Metadata: images (number), positions (JSON, weight -> number of
 patches), focus, sequential, model_sha256, int4q_statistics (version of this format, 1).  Equal input gives equal bytes.
 
+For each value T that such a Conv reads, what `int4q rewrite --activations` needs, of the float model and without --focus:
+
+    T|lo, T|hi     float32 [C]     the least and the greatest value of each channel
+    T|hist         uint32 [C, B]   how many lie in each of B equal parts between them; of a constant channel: all in the
+                                   first.  Part b of channel c has lo + b w <= x < lo + (b + 1) w, w = (hi - lo) / B, by
+                                   floor((x - lo) / (hi - lo) * B) in binary64; the last one has x = hi too
+
 Most of a picture is background, and what goes wrong there costs a detector little.  With --focus F a position counts
 1 - F + F a, where a says how much of what the float model finds lies there (mean 1 over a picture).
 
@@ -33,10 +40,11 @@ from int4q.lab.base.errors import user_errors
 from int4q.lab.base.files import file_sha256
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.tool import add_tool_option, find_int4q
-from int4q.lab.calibration import measurement, sequential
-from int4q.lab.calibration.convs import conv_nodes
+from int4q.lab.calibration import histograms, measurement, sequential
+from int4q.lab.calibration.convs import conv_nodes, find_convs
 from int4q.lab.calibration.feeds import array_feeds, picture_feeds, picture_focus
 from int4q.lab.calibration.moments import save
+from int4q.lab.calibration.taps import Taps
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
 from int4q.lab.detection.pictures import sample_pictures
 from int4q.lab.models.session import load_model
@@ -60,6 +68,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                         help="options of int4q rewrite that will be used, for --sequential, as '--block 32'")
     add_tool_option(parser)
     parser.add_argument("--mean-only", action="store_true", help="no H: enough to correct biases")
+    parser.add_argument("--no-histograms", action="store_true", help="none of inputs: enough if activations stay float")
     parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime and NumPy (1)")
     parser.add_argument("-o", "--output", required=True, metavar="FILE")
     args = parser.parse_args(argv)
@@ -82,14 +91,17 @@ def calibrate(args: argparse.Namespace) -> None:
     with threadpool_limits(args.threads):
         if args.images and args.focus:
             look = picture_focus(args.model, args.family, args.size, args.threads, args.focus)
+        convs = find_convs(args.model, model)
+        taps = Taps(args.model, model, convs, feeds[0](), args.threads)
         if args.sequential:
             found, images = sequential.measure(args.model, conv_nodes(args.model, model), feeds, look, args.threads,
                                                find_int4q(args.int4q), shlex.split(args.rewrite))
         else:
-            found, images = measurement.measure(args.model, model, feeds, look, args.threads, args.mean_only)
+            found, images = measurement.measure(convs, taps, feeds, look, args.mean_only)
+        spread = {} if args.no_histograms else histograms.measure(convs, taps, feeds)
         weights = len(found)
         more = {"focus": str(args.focus if look else 0), "sequential": str(args.sequential).lower()}
-        count = save(args.output, found, images, file_sha256(args.model), more)
+        count = save(args.output, found, spread, images, file_sha256(args.model), more)
     print(f"{args.output}: {images} images, {weights} weights, {count} tensors, {os.path.getsize(args.output)} bytes")
 
 
