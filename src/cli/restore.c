@@ -6,6 +6,7 @@
 #include "platform/terminal.h"
 #include "report/text.h"
 #include "rewrite/restore.h"
+#include "rewrite/restore_activations.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 struct arguments {
     struct i4q_common common;
     const char *output, *external;
-    bool force, follow_symlinks;
+    bool force, weights, activations, follow_symlinks;
 };
 
 #define FIELD(name) offsetof(struct arguments, name)
@@ -24,6 +25,10 @@ static const struct i4q_option options[] = {
      "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)",
      I4Q_FILE_RESULT},
     {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
+    {0, "activations", NULL, I4Q_OPTION_FLAG, FIELD(activations),
+     "take out what quantizes activations, and leave weights as they are, unless --weights is given too"},
+    {0, "weights", NULL, I4Q_OPTION_FLAG, FIELD(weights),
+     "restore weights (the default without --activations)"},
     {0, "follow-symlinks", NULL, I4Q_OPTION_FLAG, FIELD(follow_symlinks),
      "read external data through symbolic and hard links, also to outside the model's directory",
      I4Q_FILE_EVERYWHERE},
@@ -36,10 +41,13 @@ static const struct i4q_option options[] = {
 static const char description[] =
     "Each weight that nodes decode from stored integers becomes a float initializer of exactly these values; "
     "opset and IR version stay. For consumers that do not take 4-bit Convs, and as proof of what a file "
-    "holds.";
+    "holds. With --activations QuantizeLinear and DequantizeLinear of activations go: where their scales "
+    "differ, a "
+    "Mul by the ratio stays.";
 
 static const char *const examples[] = {
     "int4q restore out.onnx -o float.onnx",
+    "int4q restore --activations w4a8.onnx -o w4.onnx",
     NULL,
 };
 
@@ -49,10 +57,26 @@ struct run {
     struct i4q_output output;
     struct i4q_model model;
     struct i4q_restoration restoration;
+    struct i4q_activation_restoration activations;
     struct i4q_layout layout;
     const char *subject; /* what an error is about */
     struct i4q_error *error;
 };
+
+/* Activations first: weights are found by what reads them. */
+static bool take_out(struct run *run, const struct i4q_kernels *kernels)
+{
+    const struct arguments *a = run->arguments;
+    bool weights = a->weights || !a->activations;
+    if ((a->activations && !i4q_restore_activations(&run->model, &run->activations, run->error)) ||
+        (weights && !i4q_restore(&run->model, kernels, &run->restoration, run->error)))
+        return false;
+    size_t n =
+        run->restoration.n_weights + run->activations.count - run->activations.fates[I4Q_ACTIVATION_LEFT];
+    return n || i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no %s",
+                         weights ? "weight is decoded from integers"
+                                 : "activation is quantized, or none that can be restored");
+}
 
 static bool restore(struct run *run)
 {
@@ -67,17 +91,40 @@ static bool restore(struct run *run)
         return false;
     run->subject = i4q_cli_input_name(a->common.model);
     if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error) ||
-        !i4q_cli_check_data(&a->common, &run->model.external, run->error) ||
-        !i4q_restore(&run->model, kernels, &run->restoration, run->error))
+        !i4q_cli_check_data(&a->common, &run->model.external, run->error) || !take_out(run, kernels))
         return false;
-    if (!run->restoration.n_weights)
-        return i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no weight is decoded from integers");
     run->subject = i4q_cli_output_name(a->output);
     if (!i4q_layout_make(&run->model, a->output, a->external, &run->layout, run->error) ||
         !i4q_layout_write(&run->model, &run->layout, &run->output, run->error))
         return false;
     i4q_cli_has_written(a->output);
     return true;
+}
+
+static void report_activations(const struct i4q_activation_restoration *restoration, FILE *stream)
+{
+    static const char *const words[] = {"float", "factor", "left"};
+    char text[I4Q_TEXT_NAME];
+    for (size_t i = 0; i < restoration->count; i++) {
+        const struct i4q_restored_activation *restored = &restoration->activations[i];
+        fprintf(stream, "%-9s -> %-6s %10u bits  %s%s%s\n", restored->pair->codes->name,
+                words[restored->fate], restored->pair->bits,
+                i4q_text_mask(restored->pair->tensor->name, text), restored->reason ? ": " : "",
+                restored->reason ? restored->reason : "");
+    }
+}
+
+static void report_totals(const struct run *run, FILE *stream)
+{
+    const size_t *fates = run->activations.fates;
+    if (run->restoration.n_weights)
+        fprintf(stream, "weights    %zu restored\n", run->restoration.n_weights);
+    if (!run->activations.count)
+        return;
+    fprintf(stream, "activations %zu restored", fates[I4Q_ACTIVATION_GONE] + fates[I4Q_ACTIVATION_FACTOR]);
+    if (fates[I4Q_ACTIVATION_FACTOR])
+        fprintf(stream, ", %zu of them times the ratio of their scales", fates[I4Q_ACTIVATION_FACTOR]);
+    fprintf(stream, ", %zu left\n", fates[I4Q_ACTIVATION_LEFT]);
 }
 
 static void report(const struct run *run)
@@ -93,9 +140,11 @@ static void report(const struct run *run)
         fprintf(stream, "%-9s -> float  %10zu  %s\n", restored->storage, restored->count,
                 i4q_text_mask(restored->weight, text));
     }
-    fprintf(stream, "\nweights    %zu restored\nfile       %zu -> %zu bytes\nwritten    %s\n",
-            restoration->n_weights, i4q_model_bytes(&run->model), i4q_layout_bytes(&run->layout),
-            i4q_text_mask(a->output, text));
+    report_activations(&run->activations, stream);
+    fputc('\n', stream);
+    report_totals(run, stream);
+    fprintf(stream, "file       %zu -> %zu bytes\nwritten    %s\n", i4q_model_bytes(&run->model),
+            i4q_layout_bytes(&run->layout), i4q_text_mask(a->output, text));
 }
 
 static int run_restore(const struct i4q_command *command, int argc, char **argv)
@@ -123,7 +172,7 @@ static int run_restore(const struct i4q_command *command, int argc, char **argv)
 
 const struct i4q_command i4q_cmd_restore = {
     .name = "restore",
-    .summary = "fold quantized weights back into float initializers",
+    .summary = "fold quantized weights back into float initializers, or take Q/DQ of activations out",
     .options = options,
     .description = description,
     .examples = examples,

@@ -74,8 +74,8 @@ double i4q_number(const struct i4q_numbers *numbers, size_t i)
                                            : code_number(numbers, i);
 }
 
-static bool open_numbers(struct i4q_arena *arena, const Onnx__TensorProto *proto, struct i4q_numbers *numbers,
-                         struct i4q_error *error)
+bool i4q_numbers_open(struct i4q_arena *arena, const Onnx__TensorProto *proto, struct i4q_numbers *numbers,
+                      struct i4q_error *error)
 {
     struct i4q_tensor tensor;
     *numbers = (struct i4q_numbers){0};
@@ -210,9 +210,9 @@ bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage,
     *stored = (struct i4q_stored){0};
     if (storage->unsound && !i4q_tensor_describe(storage->unsound, &unsound, error))
         return false;
-    if (!open_numbers(arena, storage->codes, &stored->codes, error) ||
-        !open_numbers(arena, storage->scale, &stored->scale, error) ||
-        !open_numbers(arena, storage->zero_point, &stored->zero_point, error))
+    if (!i4q_numbers_open(arena, storage->codes, &stored->codes, error) ||
+        !i4q_numbers_open(arena, storage->scale, &stored->scale, error) ||
+        !i4q_numbers_open(arena, storage->zero_point, &stored->zero_point, error))
         return false;
     if (!stored->codes.type)
         return true;

@@ -36,6 +36,11 @@ bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage,
 bool i4q_stored_check(const struct i4q_storage *storage, const struct i4q_stored *stored,
                       struct i4q_error *error) I4Q_MUST_CHECK;
 
+/* The elements of one tensor; their type is NULL where it is absent (proto NULL), or of another type.
+ * I4Q_MODEL: its payload does not fit its shape. */
+bool i4q_numbers_open(struct i4q_arena *arena, const Onnx__TensorProto *proto, struct i4q_numbers *numbers,
+                      struct i4q_error *error) I4Q_MUST_CHECK;
+
 /* Element i of any of the tensors. */
 double i4q_number(const struct i4q_numbers *numbers, size_t i);
 

@@ -31,10 +31,10 @@ const char *i4q_zero_point_name(enum i4q_zero_point zero_point)
     return names[zero_point];
 }
 
-static bool problem(struct inspector *inspector, const struct i4q_inspected *row, const char *what)
+static bool problem(struct inspector *inspector, const struct i4q_node *node, const char *what)
 {
-    char *text = i4q_arena_format(&inspector->model->arena, "node '%s': %s",
-                                  i4q_node_label(row->conv->node->proto), what);
+    char *text =
+        i4q_arena_format(&inspector->model->arena, "node '%s': %s", i4q_node_label(node->proto), what);
     return (text && i4q_patterns_add(&inspector->model->arena, &inspector->result->problems, text)) ||
            i4q_fail_memory(inspector->error);
 }
@@ -88,7 +88,7 @@ static bool check_opset(struct inspector *inspector, const struct i4q_inspected 
     const char *text =
         i4q_arena_format(&inspector->model->arena,
                          "its DequantizeLinear needs opset %" PRId64 ", the model has %" PRId64, needs, has);
-    return text ? problem(inspector, row, text) : i4q_fail_memory(inspector->error);
+    return text ? problem(inspector, row->conv->node, text) : i4q_fail_memory(inspector->error);
 }
 
 /* ---- codes */
@@ -263,7 +263,31 @@ static bool inspect_row(struct inspector *inspector, const struct i4q_conv *conv
     i4q_arena_free(&inspector->scratch);
     if (row->first != row)
         copy_figures(row, row->first);
-    return ok && (!row->flaw || problem(inspector, row, row->flaw));
+    return ok && (!row->flaw || problem(inspector, row->conv->node, row->flaw));
+}
+
+/* ---- activations */
+
+static bool inspect_activations(struct inspector *inspector)
+{
+    struct i4q_inspection *result = inspector->result;
+    if (!i4q_activations_find(inspector->model, &result->activations, &result->n_activations,
+                              inspector->error))
+        return false;
+    for (size_t i = 0; i < result->n_activations; i++) {
+        const struct i4q_activation_pair *pair = &result->activations[i];
+        if (pair->flaw && !problem(inspector, pair->quantize, pair->flaw))
+            return false;
+    }
+    return true;
+}
+
+size_t i4q_inspection_activations(const struct i4q_inspection *inspection, unsigned bits)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < inspection->n_activations; i++)
+        total += !bits || inspection->activations[i].bits == bits;
+    return total;
 }
 
 bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, bool statistics,
@@ -285,5 +309,5 @@ bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, boo
     for (size_t i = 0; i < inspection->n_rows; i++)
         if (!inspect_row(&inspector, &inspection->convs[i], &inspection->rows[i]))
             return false;
-    return true;
+    return inspect_activations(&inspector);
 }

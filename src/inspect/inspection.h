@@ -3,6 +3,7 @@
 #ifndef INT4Q_INSPECT_INSPECTION_H
 #define INT4Q_INSPECT_INSPECTION_H
 
+#include "forms/activation_read.h"
 #include "forms/storage.h"
 #include "kernels/sets.h"
 #include "onnx/layers.h"
@@ -43,6 +44,8 @@ struct i4q_inspection {
     struct i4q_conv *convs; /* in file order */
     struct i4q_inspected *rows;
     size_t n_rows;
+    struct i4q_activation_pair *activations; /* that are quantized, in file order */
+    size_t n_activations;
     size_t float_bytes;              /* of the weights that are stored as floats, each counted once */
     int64_t opset;                   /* of ai.onnx */
     struct i4q_patterns problems;    /* sentences; a sound model has none */
@@ -56,6 +59,9 @@ bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, boo
 
 /* How many Convs have a weight of that kind. */
 size_t i4q_inspection_total(const struct i4q_inspection *inspection, const char *kind);
+
+/* How many activations are quantized to so many bits; 0 bits: to any. */
+size_t i4q_inspection_activations(const struct i4q_inspection *inspection, unsigned bits);
 
 /* "none", "zero" or "asymmetric". */
 const char *i4q_zero_point_name(enum i4q_zero_point zero_point);

@@ -5,38 +5,47 @@
 
 #include <string.h>
 
-static double conv_count(const struct i4q_inspection *inspection, size_t bytes)
+static double conv_count(const struct i4q_inspection *inspection, size_t bytes, unsigned bits)
 {
     return (double)inspection->n_rows;
 }
 
-static double file_size(const struct i4q_inspection *inspection, size_t bytes)
+static double file_size(const struct i4q_inspection *inspection, size_t bytes, unsigned bits)
 {
     return (double)bytes;
 }
 
-static double opset(const struct i4q_inspection *inspection, size_t bytes)
+static double opset(const struct i4q_inspection *inspection, size_t bytes, unsigned bits)
 {
     return (double)inspection->opset;
 }
 
-static double ir_version(const struct i4q_inspection *inspection, size_t bytes)
+static double ir_version(const struct i4q_inspection *inspection, size_t bytes, unsigned bits)
 {
     return (double)inspection->model->proto->ir_version;
 }
 
-static double valid(const struct i4q_inspection *inspection, size_t bytes)
+static double valid(const struct i4q_inspection *inspection, size_t bytes, unsigned bits)
 {
     return inspection->problems.count == 0;
 }
 
+static double activations(const struct i4q_inspection *inspection, size_t bytes, unsigned bits)
+{
+    return (double)i4q_inspection_activations(inspection, bits);
+}
+
 static const struct subject {
     const char *name;
-    double (*value)(const struct i4q_inspection *inspection, size_t bytes);
-    bool alone; /* stands without a relation and a number */
+    double (*value)(const struct i4q_inspection *inspection, size_t bytes, unsigned bits);
+    bool alone;    /* stands without a relation and a number */
+    unsigned bits; /* of what is counted, where that has some */
 } subjects[] = {
-    {"convs", conv_count, false}, {"size", file_size, false}, {"opset", opset, false},
-    {"ir", ir_version, false},    {"valid", valid, true},
+    {"convs", conv_count, false, 0}, {"size", file_size, false, 0},     {"opset", opset, false, 0},
+    {"ir", ir_version, false, 0},    {"valid", valid, true, 0},         {"act", activations, false, 0},
+    {"act2", activations, false, 2}, {"act3", activations, false, 3},   {"act4", activations, false, 4},
+    {"act5", activations, false, 5}, {"act6", activations, false, 6},   {"act7", activations, false, 7},
+    {"act8", activations, false, 8}, {"act16", activations, false, 16},
 };
 
 static bool less(double a, double b)
@@ -122,8 +131,9 @@ void i4q_requirement_check(struct i4q_requirement *requirement, const struct i4q
                            size_t bytes)
 {
     const struct relation *relation = &relations[requirement->relation];
+    const struct subject *subject = &subjects[requirement->subject];
     requirement->value = requirement->kind ? (double)i4q_inspection_total(inspection, requirement->kind)
-                                           : subjects[requirement->subject].value(inspection, bytes);
+                                           : subject->value(inspection, bytes, subject->bits);
     requirement->holds = stands_alone(requirement)
                              ? requirement->value != 0
                              : relation->test(requirement->value, requirement->number) != relation->negated;

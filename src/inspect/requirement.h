@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* --require: what a script expects of a model, as `int4>=82`, `float==36`, `size<9M`, `opset>=21`, `ir>=10`,
- * `valid`. The left side is a kind of storage (Convs stored so), convs, size (bytes of the file), opset or
- * ir; numbers may have a suffix (K, M, G = 1000, ...; Ki, Mi, Gi = 1024, ...). */
+ * `valid`. The left side is a kind of storage (Convs stored so), convs, act8 (activations quantized to 8
+ * bits; so for 2 to 8 and 16, act: all), size (bytes of the file), opset or ir; numbers may have a suffix (K,
+ * M, G = 1000, ...; Ki, Mi, Gi = 1024, ...). */
 #ifndef INT4Q_INSPECT_REQUIREMENT_H
 #define INT4Q_INSPECT_REQUIREMENT_H
 

@@ -170,3 +170,16 @@ bool i4q_prune(struct i4q_model *model, Onnx__GraphProto *graph, const struct i4
     sweep(&pruner);
     return sweep_value_info(&pruner, names);
 }
+
+void i4q_prune_import(struct i4q_model *model, const char *domain)
+{
+    Onnx__ModelProto *proto = model->proto;
+    size_t kept = 0;
+    for (const struct i4q_node *node = model->graph.nodes; node; node = node->next)
+        if (strcmp(i4q_text(node->proto->domain), domain) == 0)
+            return;
+    for (size_t i = 0; i < proto->n_opset_import; i++)
+        if (strcmp(i4q_text(proto->opset_import[i]->domain), domain) != 0)
+            proto->opset_import[kept++] = proto->opset_import[i];
+    proto->n_opset_import = kept;
+}

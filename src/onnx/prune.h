@@ -12,4 +12,7 @@
  */
 bool i4q_prune(struct i4q_model *model, Onnx__GraphProto *graph, const struct i4q_list *names) I4Q_MUST_CHECK;
 
+/* Drops the import of a domain that no node is of, by the index as it is now. */
+void i4q_prune_import(struct i4q_model *model, const char *domain);
+
 #endif

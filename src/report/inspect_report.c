@@ -2,6 +2,7 @@
 #include "report/inspect_report.h"
 
 #include "base/json.h"
+#include "report/activation_report.h"
 #include "report/text.h"
 
 #include <inttypes.h>
@@ -78,8 +79,10 @@ void i4q_inspect_text(const struct i4q_inspect_report *report, FILE *stream)
         print_row(report, &inspection->rows[i], width, stream);
         print_histogram(&inspection->rows[i], stream);
     }
+    i4q_activation_table(inspection->activations, inspection->n_activations, stream);
     fputc('\n', stream);
     print_totals(inspection, stream);
+    i4q_activation_totals(inspection->activations, inspection->n_activations, stream);
     fprintf(stream, "file       %zu bytes, opset %" PRId64 ", IR version %" PRId64 "\n", report->bytes,
             inspection->opset, inspection->model->proto->ir_version);
     for (size_t i = 0; i < inspection->problems.count; i++)
@@ -201,6 +204,8 @@ json_t *i4q_inspect_json(const struct i4q_inspect_report *report)
     i4q_json_put(&json, "version", json_string(INT4Q_VERSION));
     i4q_json_put(&json, "model", model_json(report));
     i4q_json_put(&json, "convs", rows_json(inspection));
+    i4q_json_put(&json, "activations",
+                 i4q_activations_json(inspection->activations, inspection->n_activations));
     i4q_json_put(&json, "totals", totals_json(inspection));
     i4q_json_put(&json, "problems", i4q_json_texts(inspection->problems.items, inspection->problems.count));
     i4q_json_put(&json, "requirements", requirements_json(report));

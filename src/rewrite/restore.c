@@ -8,6 +8,7 @@
 #include "forms/nbits_expand.h"
 #include "forms/reader.h"
 #include "onnx/edit.h"
+#include "onnx/prune.h"
 
 #include <string.h>
 
@@ -226,31 +227,6 @@ static void drop_nodes(const struct restorer *restorer, struct i4q_scope *scope)
     graph->n_node = kept;
 }
 
-/* ---- imports */
-
-static bool uses_domain(const struct restorer *restorer, const char *domain)
-{
-    for (const struct i4q_node *node = restorer->model->graph.nodes; node; node = node->next) {
-        const struct fate *fate =
-            node->proto->n_output ? fate_at(restorer, node->scope, node->proto->output[0]) : NULL;
-        if ((!fate || !fate->goes) && strcmp(i4q_text(node->proto->domain), domain) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void drop_unused_import(const struct restorer *restorer, const char *domain)
-{
-    Onnx__ModelProto *proto = restorer->model->proto;
-    size_t kept = 0;
-    if (uses_domain(restorer, domain))
-        return;
-    for (size_t i = 0; i < proto->n_opset_import; i++)
-        if (strcmp(i4q_text(proto->opset_import[i]->domain), domain) != 0)
-            proto->opset_import[kept++] = proto->opset_import[i];
-    proto->n_opset_import = kept;
-}
-
 bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
                  struct i4q_restoration *restoration, struct i4q_error *error)
 {
@@ -275,8 +251,10 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
             return i4q_fail_memory(error);
         drop_nodes(&restorer, scope);
     }
+    if (!i4q_model_index(model, error))
+        return false;
     for (const struct i4q_form *const *form = i4q_forms; *form; form++)
         if ((*form)->domain)
-            drop_unused_import(&restorer, (*form)->domain);
+            i4q_prune_import(model, (*form)->domain);
     return true;
 }

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rewrite/restore_activations.h"
+
+#include "base/half.h"
+#include "onnx/edit.h"
+#include "onnx/prune.h"
+
+#include <string.h>
+
+struct restorer {
+    struct i4q_model *model;
+    struct i4q_activation_restoration *result;
+    const struct i4q_value **source; /* by the index of a value: what its readers shall read; NULL: itself */
+    bool *dead;                      /* by the index of a node */
+    Onnx__NodeProto **substitute;    /* by the index of a node: what takes its place; NULL: nothing */
+    struct i4q_list unread;          /* names that may stand for nothing any more */
+    struct i4q_error *error;
+};
+
+/* ---- what becomes of a pair */
+
+static size_t rank_of_type(const struct i4q_value *value)
+{
+    const Onnx__TypeProto *type = value->type;
+    bool known = type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && type->tensor_type->shape;
+    return known ? type->tensor_type->shape->n_dim : 0;
+}
+
+/* Dimensions of the tensor: as declared, or by the window of a Conv that reads it. 0: not known. */
+static size_t find_rank(const struct i4q_activation_pair *pair)
+{
+    size_t rank = rank_of_type(pair->tensor);
+    rank = rank ? rank : rank_of_type(pair->result);
+    for (const struct i4q_use *use = pair->result->uses; use && !rank; use = use->next) {
+        const Onnx__AttributeProto *window = i4q_node_attribute(use->node->proto, "kernel_shape");
+        if (i4q_node_is(use->node->proto, "Conv") && use->input == 0 && window && window->n_ints)
+            rank = window->n_ints + 2;
+    }
+    return rank;
+}
+
+static bool has_same_zeros(const struct i4q_activation_pair *pair)
+{
+    struct i4q_activation_pair zeros = *pair;
+    zeros.decoded_scale = zeros.scale;
+    return i4q_activation_is_plain(&zeros);
+}
+
+/* The axis as an index, or the rank when it is none. */
+static size_t find_axis(const struct i4q_activation_pair *pair, size_t rank)
+{
+    int64_t axis = pair->axis < 0 ? pair->axis + (int64_t)rank : pair->axis;
+    return axis < 0 || axis > (int64_t)rank ? rank : (size_t)axis;
+}
+
+/* Why the pair must stay; NULL: it need not. */
+static const char *find_reason(const struct i4q_activation_pair *pair)
+{
+    if (pair->scale.type != pair->decoded_scale.type ||
+        i4q_node_int(pair->dequantize->proto, "output_dtype", 0))
+        return "its type changes";
+    if (i4q_activation_is_plain(pair))
+        return NULL;
+    if (!has_same_zeros(pair))
+        return "its zero points differ";
+    bool single = pair->scale.type->type == I4Q_TYPE(FLOAT),
+         half = pair->scale.type->type == I4Q_TYPE(FLOAT16);
+    if (!pair->dequantize->scope->graph || !(single || half))
+        return "its scales differ";
+    size_t rank = find_rank(pair);
+    return pair->channels && find_axis(pair, rank) == rank ? "its scales differ, and its rank is not known"
+                                                           : NULL;
+}
+
+static void decide(const struct i4q_activation_pair *pair, struct i4q_restored_activation *restored)
+{
+    bool plain = i4q_activation_is_plain(pair);
+    restored->pair = pair;
+    restored->reason = find_reason(pair);
+    restored->fate = restored->reason ? I4Q_ACTIVATION_LEFT
+                     : plain          ? I4Q_ACTIVATION_GONE
+                                      : I4Q_ACTIVATION_FACTOR;
+}
+
+static bool decide_all(struct restorer *restorer, const struct i4q_activation_pair *pairs, size_t count)
+{
+    struct i4q_activation_restoration *result = restorer->result;
+    for (size_t i = 0; i < count; i++) {
+        struct i4q_restored_activation *restored = &result->activations[result->count++];
+        if (pairs[i].flaw)
+            return i4q_fail(restorer->error, I4Q_MODEL, "node '%s': %s",
+                            i4q_node_label(pairs[i].quantize->proto), pairs[i].flaw);
+        decide(&pairs[i], restored);
+        result->fates[restored->fate]++;
+        if (restored->fate == I4Q_ACTIVATION_GONE && !pairs[i].result->is_output)
+            restorer->source[pairs[i].result->index] = pairs[i].tensor;
+    }
+    return true;
+}
+
+/* ---- edits */
+
+/* The name of a value, or of what stands in its place: several pairs may follow each other. */
+static const char *name_of(const struct restorer *restorer, const struct i4q_value *value)
+{
+    while (restorer->source[value->index])
+        value = restorer->source[value->index];
+    return value->name;
+}
+
+/* The factor along the axis, of the scale's type; a name, NULL when memory runs out. */
+static const char *add_factor(struct restorer *restorer, const struct i4q_activation_pair *pair)
+{
+    struct i4q_model *model = restorer->model;
+    bool half = pair->scale.type->type == I4Q_TYPE(FLOAT16);
+    size_t n = pair->channels ? pair->channels : 1, rank = pair->channels ? find_rank(pair) : 0;
+    int64_t *dims = i4q_arena_alloc(&model->arena, rank, sizeof *dims);
+    const char *base = i4q_arena_format(&model->arena, "%s_factor", pair->result->name);
+    const char *name = base ? i4q_graph_new_name(&model->graph, base) : NULL;
+    if (!dims || !name)
+        return NULL;
+    for (size_t i = 0; i < rank; i++)
+        dims[i] = i == find_axis(pair, rank) ? (int64_t)n : 1;
+    Onnx__TensorProto *tensor =
+        i4q_edit_blank_tensor(model, name, pair->scale.type->type, dims, rank, n * i4q_real_size(half));
+    if (!tensor || !i4q_edit_add_initializer(model, pair->dequantize->scope, tensor))
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        i4q_real_store(
+            tensor->raw_data.data, half, i,
+            (float)(i4q_activation_number(&pair->decoded_scale, i) / i4q_activation_number(&pair->scale, i)));
+    return name;
+}
+
+/* The node in the place of the DequantizeLinear: Mul by the factor, or a copy, when the result has a name
+ * that must stay. */
+static bool substitute(struct restorer *restorer, const struct i4q_restored_activation *restored)
+{
+    const struct i4q_activation_pair *pair = restored->pair;
+    bool is_factor = restored->fate == I4Q_ACTIVATION_FACTOR;
+    const char *inputs[] = {name_of(restorer, pair->tensor), NULL}, *output = pair->result->name;
+    if (!is_factor && !pair->result->is_output)
+        return true;
+    if (is_factor && !(inputs[1] = add_factor(restorer, pair)))
+        return false;
+    Onnx__NodeProto *node =
+        i4q_edit_node(restorer->model, is_factor ? "Mul" : "Identity", pair->dequantize->proto->name, inputs,
+                      is_factor ? 2 : 1, &output, 1);
+    restorer->substitute[pair->dequantize->index] = node;
+    return node;
+}
+
+static bool redirect(struct restorer *restorer, const struct i4q_value *result)
+{
+    const char *name = name_of(restorer, result);
+    for (const struct i4q_use *use = result->uses; use && name != result->name; use = use->next)
+        if (!i4q_edit_set_input(restorer->model, use->node->proto, use->input, name))
+            return false;
+    return true;
+}
+
+static bool is_read(const struct restorer *restorer, const struct i4q_node *node)
+{
+    const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->output[0]);
+    bool read = !value || value->is_output;
+    for (const struct i4q_use *use = value ? value->uses : NULL; use && !read; use = use->next)
+        read = !restorer->dead[use->node->index];
+    return read;
+}
+
+static bool note_names(struct restorer *restorer, const struct i4q_node *node)
+{
+    struct i4q_arena *arena = &restorer->model->arena;
+    bool ok = i4q_list_add(arena, &restorer->unread, node->proto->output[0]);
+    for (size_t i = 1; i < node->proto->n_input && ok; i++)
+        ok = i4q_list_add(arena, &restorer->unread, node->proto->input[i]);
+    return ok;
+}
+
+static bool kill(struct restorer *restorer, const struct i4q_node *node)
+{
+    bool dead = restorer->dead[node->index];
+    restorer->dead[node->index] = true;
+    return dead || note_names(restorer, node);
+}
+
+/* What stands in front of the DequantizeLinear goes where nobody else reads it. */
+static bool kill_front(struct restorer *restorer, const struct i4q_activation_pair *pair)
+{
+    for (size_t i = pair->n_clips; i-- > 0;)
+        if (!is_read(restorer, pair->clips[i]) && !kill(restorer, pair->clips[i]))
+            return false;
+    return is_read(restorer, pair->quantize) || kill(restorer, pair->quantize);
+}
+
+static bool edit_pairs(struct restorer *restorer)
+{
+    const struct i4q_activation_restoration *result = restorer->result;
+    for (size_t i = 0; i < result->count; i++) {
+        const struct i4q_restored_activation *restored = &result->activations[i];
+        if (restored->fate != I4Q_ACTIVATION_LEFT &&
+            (!substitute(restorer, restored) || !redirect(restorer, restored->pair->result) ||
+             !kill(restorer, restored->pair->dequantize)))
+            return false;
+    }
+    for (size_t i = 0; i < result->count; i++)
+        if (result->activations[i].fate != I4Q_ACTIVATION_LEFT &&
+            !kill_front(restorer, result->activations[i].pair))
+            return false;
+    return true;
+}
+
+/* ---- graphs */
+
+static void sweep(const struct restorer *restorer, const struct i4q_scope *scope)
+{
+    Onnx__NodeProto **nodes = scope->graph ? scope->graph->node : scope->function->node;
+    size_t kept = 0;
+    for (size_t i = 0; i < scope->n_nodes; i++) {
+        const struct i4q_node *node = &scope->nodes[i];
+        Onnx__NodeProto *now = restorer->dead[node->index] ? restorer->substitute[node->index] : node->proto;
+        if (now)
+            nodes[kept++] = now;
+    }
+    *(scope->graph ? &scope->graph->n_node : &scope->function->n_node) = kept;
+}
+
+static bool edit_graphs(struct restorer *restorer)
+{
+    if (!edit_pairs(restorer))
+        return false;
+    for (const struct i4q_scope *scope = restorer->model->graph.scopes; scope; scope = scope->next)
+        sweep(restorer, scope);
+    for (const struct i4q_scope *scope = restorer->model->graph.scopes; scope; scope = scope->next)
+        if (scope->graph && !i4q_prune(restorer->model, scope->graph, &restorer->unread))
+            return false;
+    return true;
+}
+
+static bool open_restorer(struct restorer *restorer, size_t count)
+{
+    struct i4q_arena *arena = &restorer->model->arena;
+    const struct i4q_graph *graph = &restorer->model->graph;
+    *restorer->result = (struct i4q_activation_restoration){
+        .activations = i4q_arena_alloc(arena, count, sizeof *restorer->result->activations)};
+    restorer->source = i4q_arena_alloc(arena, graph->n_values, sizeof *restorer->source);
+    restorer->dead = i4q_arena_alloc(arena, graph->n_nodes, sizeof *restorer->dead);
+    restorer->substitute = i4q_arena_alloc(arena, graph->n_nodes, sizeof *restorer->substitute);
+    return (restorer->result->activations && restorer->source && restorer->dead && restorer->substitute) ||
+           i4q_fail_memory(restorer->error);
+}
+
+bool i4q_restore_activations(struct i4q_model *model, struct i4q_activation_restoration *restoration,
+                             struct i4q_error *error)
+{
+    struct i4q_activation_pair *pairs;
+    size_t count;
+    struct restorer restorer = {.model = model, .result = restoration, .error = error};
+    if (!i4q_activations_find(model, &pairs, &count, error) || !open_restorer(&restorer, count) ||
+        !decide_all(&restorer, pairs, count))
+        return false;
+    if (!edit_graphs(&restorer))
+        return i4q_fail_memory(error);
+    if (!i4q_model_index(model, error))
+        return false;
+    i4q_prune_import(model, "com.microsoft");
+    return true;
+}
