@@ -37,7 +37,7 @@ void i4q_cli_list(i4q_word_fn *words, const char *separator, char *list, size_t 
 static bool set_word(const struct i4q_option *option, struct i4q_word *chosen, const char *value,
                      struct i4q_error *error)
 {
-    char list[128];
+    char list[256];
     for (size_t i = 0; option->words(i); i++)
         if (strcmp(option->words(i), value) == 0) {
             *chosen = (struct i4q_word){value, i};

@@ -89,6 +89,16 @@ static bool exclude(const char *option, const char *word, const struct i4q_rewri
     return i4q_fail(error, I4Q_USAGE, "%s %s cannot be combined with --block", option, word);
 }
 
+/* FINN and hls4ml take no zero points: presets go without, and who asks for one is told. */
+static bool check_zero_points(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target,
+                              struct i4q_error *error)
+{
+    if (!target->format->floats || !target->method.asymmetric || !(a->asymmetric || a->scale.word))
+        return true;
+    return i4q_fail(error, I4Q_USAGE, "--format %s has no zero points, which %s asks for", a->format.word,
+                    a->asymmetric ? "--asymmetric" : "--scale range");
+}
+
 static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recipe *target,
                          struct i4q_error *error)
 {
@@ -99,11 +109,11 @@ static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recip
         .form = i4q_form_find(i4q_form_word(a->decode.index), other_domain ? a->dq_domain.word : NULL),
         .block = a->block.value,
     };
-    if (!override_method(a, target, error))
+    if (!override_method(a, target, error) || !check_zero_points(a, target, error))
         return false;
     if (i4q_rewrite_ranks_by_outputs(a) && !a->calibration)
         return i4q_fail(error, I4Q_USAGE, "--rank stats needs --calibration");
-    if (target->format->packed && (other_form || other_domain || target->block))
+    if (!i4q_format_is_integers(target->format) && (other_form || other_domain || target->block))
         return exclude("--format", target->format->name, a, other_domain, error);
     if (other_domain && i4q_dtype_find(target->format->type)->dequantize > OPSET_OF_MICROSOFT)
         return i4q_fail(error, I4Q_USAGE,
@@ -118,6 +128,7 @@ static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recip
 static struct i4q_recipe kept_recipe(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target)
 {
     const struct i4q_format *format = a->keep_format.word ? i4q_format_find(a->keep_format.word) : NULL;
+    format = format ? i4q_format_of_kind(format, target->format) : NULL;
     return format == target->format
                ? *target
                : (struct i4q_recipe){.format = format, .form = target->form, .method = i4q_methods[0]};

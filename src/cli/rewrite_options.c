@@ -60,7 +60,7 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "min-weights", "N", I4Q_OPTION_NUMBER, FIELD(min_weights), "Convs with fewer weights stay float"},
     {0, "format", "F", I4Q_OPTION_WORD, FIELD(format),
      "how weights are stored: int4, uint4, int8, or packed-u8, which is 4-bit codes in UINT8, decoded by "
-     "operators of opset 11 (default: int4)",
+     "operators of opset 11; or qonnx, floats behind Quant nodes for FINN and hls4ml (default: int4)",
      I4Q_FILE_NONE, i4q_format_word},
     {0, "keep-format", "F", I4Q_OPTION_WORD, FIELD(keep_format),
      "what Convs kept by --topk, --rank or --min-weights become: float or int8 (default: float)",

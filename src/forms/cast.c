@@ -10,7 +10,7 @@
 /* The 3-D view has no room for a shorter last block. */
 static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
 {
-    return !job->format->packed && (!job->block || job->inner % job->block == 0);
+    return i4q_format_is_integers(job->format) && (!job->block || job->inner % job->block == 0);
 }
 
 /* Whether there is something to subtract. */

@@ -12,12 +12,12 @@ static const char MICROSOFT[] = "com.microsoft";
 
 static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
 {
-    return !job->format->packed;
+    return i4q_format_is_integers(job->format);
 }
 
 static bool holds_microsoft(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
 {
-    return !job->format->packed && !job->block;
+    return i4q_format_is_integers(job->format) && !job->block;
 }
 
 static size_t bytes(const struct i4q_quantize_job *job)

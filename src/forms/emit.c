@@ -177,6 +177,15 @@ Onnx__NodeProto *i4q_emit_swap(struct i4q_emission *emission, const Onnx__NodePr
     return made;
 }
 
+void i4q_emit_rewire(struct i4q_emission *emission, const struct i4q_use *use, const char *value)
+{
+    struct i4q_rewire *rewire =
+        emission->failed ? NULL : i4q_arena_alloc(&emission->model->arena, 1, sizeof *rewire);
+    if (rewire)
+        *rewire = (struct i4q_rewire){use, value};
+    add(emission, &emission->rewires, rewire);
+}
+
 void i4q_emit_drop(struct i4q_emission *emission, const Onnx__NodeProto *old)
 {
     if (!emission->failed)

@@ -19,6 +19,12 @@ struct i4q_swap {
     Onnx__NodeProto *made; /* that stands in its place; NULL: none does */
 };
 
+/* A node that goes on to read another value. */
+struct i4q_rewire {
+    const struct i4q_use *use;
+    const char *value;
+};
+
 struct i4q_emission {
     struct i4q_model *model;
     const struct i4q_weight *weight;
@@ -29,6 +35,7 @@ struct i4q_emission {
     struct i4q_list tensors; /* Onnx__TensorProto: initializers, where the weight stood */
     struct i4q_list nodes;   /* Onnx__NodeProto: at the front of the graph; the last makes the weight */
     struct i4q_list swaps;   /* struct i4q_swap */
+    struct i4q_list rewires; /* struct i4q_rewire */
     struct i4q_list unread;  /* const char *: values that may have lost their last reader, see prune.h */
     unsigned features;       /* bits, of which the form's function is made */
     bool failed;             /* sticky: memory ran out */
@@ -72,6 +79,9 @@ struct i4q_emit_integers i4q_emit_integers(struct i4q_emission *emission);
 /* A node with the name of `old`, in its place. */
 Onnx__NodeProto *i4q_emit_swap(struct i4q_emission *emission, const Onnx__NodeProto *old, const char *op,
                                const char *const *inputs, size_t n, const char *output);
+
+/* The use of a value becomes that of another one. */
+void i4q_emit_rewire(struct i4q_emission *emission, const struct i4q_use *use, const char *value);
 
 /* The node goes. */
 void i4q_emit_drop(struct i4q_emission *emission, const Onnx__NodeProto *old);

@@ -63,7 +63,7 @@ static bool check_use(void *context, const struct i4q_use *use)
 static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
 {
     bool width = job->format->bits == 4 || job->format->bits == 8;
-    return !job->format->packed && width && !job->half && weight->op->is_conv &&
+    return i4q_format_is_integers(job->format) && width && !job->half && weight->op->is_conv &&
            each_use(weight->value, check_use, (void *)weight, 0);
 }
 

@@ -168,12 +168,10 @@ static bool look_at_codes(struct inspector *inspector, struct i4q_inspected *row
 const char *i4q_kind_word(size_t index)
 {
     static const char *const others[] = {KIND_FLOAT, KIND_OTHER};
-    size_t formats = 0;
-    while (i4q_formats[formats].name)
-        formats++;
-    if (index < formats)
-        return i4q_formats[index].name;
-    return index - formats < sizeof others / sizeof *others ? others[index - formats] : NULL;
+    for (const struct i4q_format *format = i4q_formats; format->name; format++)
+        if (!format->floats && index-- == 0)
+            return format->name;
+    return index < sizeof others / sizeof *others ? others[index] : NULL;
 }
 
 static const char *kind_of(const struct i4q_storage *storage)

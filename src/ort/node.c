@@ -191,7 +191,7 @@ static bool read_blocks(struct reading *reading)
 static const struct i4q_format *format_of(int32_t type)
 {
     const struct i4q_format *format = i4q_formats;
-    while (format->name && (format->type != type || format->packed))
+    while (format->name && (format->type != type || !i4q_format_is_integers(format)))
         format++;
     return format->name ? format : NULL;
 }

@@ -260,6 +260,8 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
                               .ranking = options->ranking,
                               .notes = {options->notes.items, options->notes.count, options->notes.count},
                               .inputs_are_constant = inputs_are_constant(facts->model)};
+    if (plan->target.format->floats)
+        plan->target.method = i4q_method_symmetric(&plan->target.method);
     if (!make_rows(&planner) || !apply_names(&planner))
         return false;
     judge_rows(&planner);

@@ -16,14 +16,15 @@ struct i4q_format {
     int zero;    /* the zero point of symmetric codes, also the code of 0 */
     int qmax;    /* symmetric codes span zero - qmax to zero + qmax */
     bool packed; /* the stored type is that of bytes, which operators have to take apart */
+    bool floats; /* what is stored are the numbers that the codes stand for, see forms/qonnx.h */
     bool fine;   /* so many codes that the choice of the method makes no difference: absmax */
 };
 
 /* The rows; ends with one whose name is NULL. The first is the default. */
 extern const struct i4q_format i4q_formats[];
 
-/* The names of all formats, and of those that are fine, behind "float": word `index`, NULL behind the last.
- */
+/* The names of all formats, and of the integers that are fine, behind "float": word `index`, NULL behind the
+ * last. */
 const char *i4q_format_word(size_t index);
 const char *i4q_format_keep_word(size_t index);
 
@@ -32,6 +33,12 @@ const struct i4q_format *i4q_format_find(const char *name);
 
 /* The packed format with codes of so many bits, or NULL. */
 const struct i4q_format *i4q_format_packed(unsigned bits);
+
+/* The format with as many bits that stores floats where `other` does, and integers where that does. */
+const struct i4q_format *i4q_format_of_kind(const struct i4q_format *format, const struct i4q_format *other);
+
+/* Whether a tensor of the type holds the codes as they are. */
+bool i4q_format_is_integers(const struct i4q_format *format);
 
 /* Bytes that n codes occupy: there is no padding between rows. */
 size_t i4q_format_bytes(const struct i4q_format *format, size_t n);

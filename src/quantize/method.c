@@ -36,6 +36,15 @@ const char *i4q_rounding_word(size_t index)
     return index < sizeof roundings / sizeof *roundings ? roundings[index] : NULL;
 }
 
+struct i4q_method i4q_method_symmetric(const struct i4q_method *method)
+{
+    struct i4q_method symmetric = *method;
+    symmetric.asymmetric = false;
+    if (method->scale == I4Q_SCALE_RANGE)
+        symmetric.scale = I4Q_SCALE_MSE;
+    return symmetric;
+}
+
 bool i4q_method_searches(const struct i4q_method *method)
 {
     return method->scale >= I4Q_SCALE_MSE;

@@ -42,6 +42,10 @@ const char *i4q_method_word(size_t index);
 const char *i4q_scale_word(size_t index);
 const char *i4q_rounding_word(size_t index);
 
+/* The same without zero points; a scale that goes with one gives way to the search, which keeps most of what
+ * it gains (docs/methods.md). */
+struct i4q_method i4q_method_symmetric(const struct i4q_method *method);
+
 /* Whether the scale comes from a search over the errors. */
 bool i4q_method_searches(const struct i4q_method *method);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/rewrite_report.h"
 
+#include "forms/activations.h"
 #include "report/rewrite_figures.h"
 #include "report/text.h"
 
@@ -145,6 +146,8 @@ static const char *const HINTS[] = {
                      "these weights; without it,\n"
                      "           it runs the function body in the file, as slow as DequantizeLinear: see "
                      "docs/conv_nbits.md\n",
+    [I4Q_QUANTIZES_AGAIN] = "hint       QONNX holds weights as floats, and no ONNX Runtime runs it: FINN and "
+                            "hls4ml pack the codes.\n",
 };
 
 static const char HINT_MATMUL[] =
@@ -164,6 +167,8 @@ static void print_average(const struct i4q_plan *plan, FILE *stream)
         fputc('\n', stream);
 }
 
+static const char HINT_ACTIVATIONS[] = "           FINN needs quantized activations: this model has none.\n";
+
 /* The default is the definition, not the best. */
 static const char HINT_METHOD[] =
     "hint       absmax at 4 bits costs a detector most of its accuracy: --method squant takes as many "
@@ -176,13 +181,17 @@ static void print_hint(const struct i4q_plan *plan, FILE *stream)
     if (plan->n_quantized && !plan->target.format->fine && plan->target.method.rounding == I4Q_ROUND_NEAREST)
         fputs(HINT_METHOD, stream);
     const struct i4q_recipe *target = &plan->target;
-    enum i4q_execution execution = target->format->packed ? I4Q_DECODES_ONCE : target->form->execution;
+    enum i4q_execution execution = target->format->packed   ? I4Q_DECODES_ONCE
+                                   : target->format->floats ? I4Q_QUANTIZES_AGAIN
+                                                            : target->form->execution;
     bool matmul = false;
     for (size_t i = 0; i < plan->n_weights; i++)
         matmul |= plan->weights[i].recipe && plan->weights[i].fact->op->greatest_rank == 2;
     fputs(HINTS[execution], stream);
     if (matmul && execution == I4Q_DECODES_EVERY_RUN)
         fputs(HINT_MATMUL, stream);
+    if (execution == I4Q_QUANTIZES_AGAIN && !i4q_has_quantized_activations(&plan->facts->model->graph))
+        fputs(HINT_ACTIVATIONS, stream);
 }
 
 static void print_files(const struct i4q_report *report, FILE *stream)

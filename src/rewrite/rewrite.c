@@ -135,6 +135,21 @@ static bool replace_nodes(const struct rewriter *rewriter, const struct i4q_scop
     return true;
 }
 
+/* Messages, not the index, which tells of the uses as they were. */
+static bool rewire(const struct rewriter *rewriter, const struct i4q_scope *scope)
+{
+    for (uint32_t i = rewriter->first[scope->index]; i != NONE; i = rewriter->next[i]) {
+        const struct i4q_list *rewires = &rewriter->emissions[i].rewires;
+        for (size_t k = 0; k < rewires->count; k++) {
+            const struct i4q_rewire *rewire = rewires->items[k];
+            if (!i4q_edit_set_input(rewriter->model, rewire->use->node->proto, rewire->use->input,
+                                    rewire->value))
+                return false;
+        }
+    }
+    return true;
+}
+
 /* What stands for the weights that one graph defines. */
 static bool emit_weights(const struct rewriter *rewriter, const struct i4q_scope *scope)
 {
@@ -195,7 +210,7 @@ static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan
         if (rewriter.first[scope->index] != NONE &&
             (!emit_weights(&rewriter, scope) || !i4q_edit_open(model, &scope->graph->base) ||
              !replace_initializers(&rewriter, scope) || !replace_nodes(&rewriter, scope) ||
-             !prune(&rewriter, scope)))
+             !rewire(&rewriter, scope) || !prune(&rewriter, scope)))
             return false;
     return add_functions(&rewriter);
 }

@@ -118,9 +118,10 @@ static size_t check_model(const char *path)
             for (size_t i = 0; i < 3; i++) {
                 struct way way = {.format = format,
                                   .form = *form,
-                                  .block = format->packed || (*form)->domain ? 0 : blocks[i],
-                                  .method = &i4q_methods[format->fine ? 0 : i % 2]};
-                if ((*form)->word)
+                                  .block = (*form)->domain ? 0 : blocks[i],
+                                  .method = &i4q_methods[format->fine ? 0 : (i + format->floats) % 2]};
+                bool once = *form == &i4q_form_dq && i == 0; /* the format alone tells the form */
+                if (i4q_format_is_integers(format) ? (*form)->word != NULL : once)
                     succeeded += check_kept(path, &way);
             }
     return succeeded;
