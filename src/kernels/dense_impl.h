@@ -9,7 +9,8 @@
 
 /* Weights of a Conv, less zero point, as sums of digits: digit 0 + 16 * digit 1. What is held of a digit is a
  * nibble, which is an offset more. Two digits are multiplied one after the other where the set cannot take
- * their sum, or it is no int8_t; else they are added when a tile is decoded. One block of memory. */
+ * their sum (8 bits, and its sums are int16_t), or it is no int8_t; else they are added when a tile is
+ * decoded. One block of memory. */
 struct i4q_dense_packed {
     size_t quads, steps; /* of a group */
     size_t group_tiles;  /* tiles of a group; a tile is of one group */

@@ -40,6 +40,12 @@ static bool fits_byte(const struct i4q_conv *conv)
     return true;
 }
 
+/* Whether a step of any weights can be a run. */
+static bool pairs_fit(const struct i4q_conv *conv)
+{
+    return conv->blocks == 1 && 2 * ((1 << conv->bits) - 1) <= MOST_IN_RUN;
+}
+
 /* ---- nibbles */
 
 /* The output of a row of a tile; SIZE_MAX: none. */
@@ -195,8 +201,9 @@ static void describe(const struct i4q_conv *conv, struct i4q_dense_packed *packe
     packed->steps = packed->quads * shape->kernel[0] * shape->kernel[1];
     packed->group_tiles = i4q_div_up(shape->outputs / shape->groups, ROWS);
     packed->digits = conv->bits <= 4 && conv->blocks == 1 ? 1 : 2;
-    packed->passes = wide && fits_byte(conv) ? 1 : packed->digits;
-    packed->most_runs = packed->steps / (wide ? UINT16_MAX : SHORTEST_RUN) + 1;
+    packed->passes = (wide || pairs_fit(conv)) && fits_byte(conv) ? 1 : packed->digits;
+    bool merged = packed->passes < packed->digits;
+    packed->most_runs = packed->steps / (wide ? UINT16_MAX : merged ? 1 : SHORTEST_RUN) + 1;
 }
 
 /* Cuts an aligned part off the memory behind `at`. */
