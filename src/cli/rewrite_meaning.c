@@ -78,9 +78,9 @@ enum { OPSET_OF_MICROSOFT = 21 };
 
 /* The first of the options about forms that another one leaves no room for. */
 static bool exclude(const char *option, const char *word, const struct i4q_rewrite_arguments *a,
-                    bool other_domain, struct i4q_error *error)
+                    bool other_form, bool other_domain, struct i4q_error *error)
 {
-    if (a->decode.index)
+    if (other_form)
         return i4q_fail(error, I4Q_USAGE, "%s %s cannot be combined with --decode %s", option, word,
                         a->decode.word);
     if (other_domain)
@@ -113,14 +113,16 @@ static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recip
         return false;
     if (i4q_rewrite_ranks_by_outputs(a) && !a->calibration)
         return i4q_fail(error, I4Q_USAGE, "--rank stats needs --calibration");
-    if (!i4q_format_is_integers(target->format) && (other_form || other_domain || target->block))
-        return exclude("--format", target->format->name, a, other_domain, error);
+    bool streams = target->format->packed && target->form && target->form->execution == I4Q_COMPUTES;
+    if (!i4q_format_is_integers(target->format) &&
+        ((other_form && !streams) || other_domain || target->block))
+        return exclude("--format", target->format->name, a, other_form && !streams, other_domain, error);
     if (other_domain && i4q_dtype_find(target->format->type)->dequantize > OPSET_OF_MICROSOFT)
         return i4q_fail(error, I4Q_USAGE,
                         "--format %s cannot be combined with --dq-domain %s, which does not have the type",
                         target->format->name, a->dq_domain.word);
     if (other_domain && (other_form || target->block))
-        return exclude("--dq-domain", a->dq_domain.word, a, false, error);
+        return exclude("--dq-domain", a->dq_domain.word, a, other_form, false, error);
     return true;
 }
 

@@ -139,6 +139,15 @@ Onnx__NodeProto *i4q_emit_node(struct i4q_emission *emission, const char *op, co
     return add(emission, &emission->nodes, made) ? made : NULL;
 }
 
+const char *i4q_emit_zero_bytes(struct i4q_emission *emission, const int64_t *dims, size_t rank)
+{
+    size_t size = i4q_job_scales(emission->job);
+    uint8_t *data = new_payload(emission, size);
+    for (size_t i = 0; data && i < size; i++)
+        data[i] = (uint8_t)i4q_job_zero_point(emission->job, i);
+    return name_of(i4q_emit_tensor(emission, "zero_point", TYPE(UINT8), dims, rank, data, size));
+}
+
 struct i4q_emit_integers i4q_emit_integers(struct i4q_emission *emission)
 {
     const struct i4q_tensor *shape = &emission->weight->tensor;

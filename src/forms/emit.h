@@ -56,6 +56,9 @@ const char *i4q_emit_scales(struct i4q_emission *emission, const int64_t *dims, 
 const char *i4q_emit_zero_codes(struct i4q_emission *emission, const int64_t *dims, size_t rank);
 const char *i4q_emit_zero_floats(struct i4q_emission *emission, const int64_t *dims, size_t rank);
 
+/* The same as UINT8, a byte each. */
+const char *i4q_emit_zero_bytes(struct i4q_emission *emission, const int64_t *dims, size_t rank);
+
 /* W_shape: the weight's dimensions. */
 const char *i4q_emit_shape(struct i4q_emission *emission);
 

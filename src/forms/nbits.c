@@ -62,16 +62,19 @@ static bool check_use(void *context, const struct i4q_use *use)
 /* All Convs that read the weight become such nodes, or none does. */
 static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job *job)
 {
-    bool width = job->format->bits == 4 || job->format->bits == 8;
-    return i4q_format_is_integers(job->format) && width && !job->half && weight->op->is_conv &&
+    bool width = i4q_format_is_integers(job->format) ? job->format->bits == 4 || job->format->bits == 8
+                                                     : job->format->packed && !job->block;
+    return width && !job->half && weight->op->is_conv &&
            each_use(weight->value, check_use, (void *)weight, 0);
 }
 
 /* ---- needs */
 
+/* Zero points of codes in bytes are bytes. */
 static size_t bytes(const struct i4q_quantize_job *job)
 {
-    return i4q_job_code_bytes(job) + i4q_job_scale_bytes(job) + i4q_job_zero_bytes(job);
+    size_t zeros = job->format->packed ? i4q_job_scales(job) : i4q_job_zero_bytes(job);
+    return i4q_job_code_bytes(job) + i4q_job_scale_bytes(job) + zeros;
 }
 
 static int64_t opset(const struct i4q_quantize_job *job)
@@ -133,9 +136,23 @@ static bool write_reader(void *context, const struct i4q_use *use)
     return !emission->failed;
 }
 
+/* Codes of any width, in bytes. */
+static struct i4q_emit_integers emit_stream(struct i4q_emission *emission)
+{
+    const struct i4q_quantize_job *job = emission->job;
+    const int64_t bytes = (int64_t)i4q_job_code_bytes(job), channels = (int64_t)job->channels;
+    struct i4q_emit_integers made;
+    made.codes = i4q_emit_codes(emission, "packed", job->format->type, &bytes, 1);
+    made.scale = i4q_emit_scales(emission, &channels, 1);
+    made.zero = i4q_emit_zero_bytes(emission, &channels, 1);
+    emission->features |= I4Q_NBITS_STREAMS;
+    return made;
+}
+
 static void emit(struct i4q_emission *emission)
 {
-    struct writer writer = {emission, i4q_emit_integers(emission)};
+    bool packed = emission->job->format->packed;
+    struct writer writer = {emission, packed ? emit_stream(emission) : i4q_emit_integers(emission)};
     each_use(emission->weight->value, write_reader, &writer, 0);
 }
 
@@ -175,6 +192,11 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
                               : NULL;
     i4q_describe_integers(storage, conv->tensor, i4q_input_tensor(conv->node, I4Q_NBITS_SCALES),
                           i4q_input_tensor(conv->node, I4Q_NBITS_ZERO_POINTS));
+    const struct i4q_format *format = i4q_nbits_stream(conv->node);
+    if (format) {
+        storage->packed_bits = format->bits;
+        storage->name = format->name;
+    }
     return known;
 }
 
@@ -186,6 +208,8 @@ static Onnx__FunctionProto *function(struct i4q_model *model, int64_t version, u
             i4q_nbits_is(node->proto) ? i4q_node_attribute(node->proto, "activation") : NULL;
         if (i4q_nbits_is(node->proto))
             features |= 1u << (activation ? activation->i & 7 : 0);
+        if (i4q_nbits_is(node->proto) && i4q_nbits_stream(node))
+            features |= I4Q_NBITS_STREAMS;
     }
     return i4q_nbits_function(model, version, features);
 }

@@ -2,12 +2,15 @@
 #include "forms/nbits_expand.h"
 
 #include "forms/nbits_node.h"
+#include "base/checked.h"
 #include "forms/nbits_steps.h"
+#include "forms/recognise.h"
 #include "onnx/edit.h"
+#include "onnx/tensor.h"
 
 #include <string.h>
 
-static const char QUANTIZED[] = "_quantized";
+static const char *const suffixes[] = {"_quantized", "_packed"};
 
 /* One node on its way. */
 struct expansion {
@@ -55,13 +58,62 @@ static void set_ints(struct expansion *e, Onnx__NodeProto *node, const char *nam
 
 /* ---- the weight */
 
-/* W of W_quantized. */
+/* Where the name ends without the suffix; NULL: it does not have it. */
+static const char *find_suffix(const char *name, const char *suffix)
+{
+    size_t length = strlen(name), tail = strlen(suffix);
+    bool ours = length > tail && strcmp(name + length - tail, suffix) == 0;
+    return ours ? name + length - tail : NULL;
+}
+
+/* W of W_quantized or W_packed. */
 static const char *weight_name(struct expansion *e, const char *codes)
 {
-    size_t length = strlen(codes), tail = sizeof QUANTIZED - 1;
-    bool ours = length > tail && strcmp(codes + length - tail, QUANTIZED) == 0;
-    char *base = ours ? i4q_arena_format(&e->model->arena, "%.*s", (int)(length - tail), codes) : NULL;
-    return ours && !base ? (e->failed = true, "") : new_name(e, ours ? base : codes, ours ? "" : "_weight");
+    const char *end = NULL;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes && !end; i++)
+        end = find_suffix(codes, suffixes[i]);
+    char *base = end ? i4q_arena_format(&e->model->arena, "%.*s", (int)(end - codes), codes) : NULL;
+    return end && !base ? (e->failed = true, "") : new_name(e, end ? base : codes, end ? "" : "_weight");
+}
+
+/* A tensor of the same name with each code of the stream as a byte, in the weight's shape; NULL: the stream
+ * has another length, or memory ran out. */
+static Onnx__TensorProto *unpack(struct expansion *e, const struct i4q_format *format,
+                                 const Onnx__TensorProto *stream)
+{
+    const Onnx__AttributeProto *shape = attribute(e, "weight_shape");
+    struct i4q_view bytes;
+    struct i4q_error ignored = {0};
+    size_t count = 1;
+    for (size_t i = 0; i < shape->n_ints; i++)
+        if (shape->ints[i] < 1 || !i4q_mul_size(count, (size_t)shape->ints[i], &count))
+            return NULL;
+    if (!i4q_tensor_payload(&e->model->arena, stream, &bytes, &ignored) ||
+        bytes.size != i4q_format_bytes(format, count))
+        return NULL;
+    uint8_t *codes = i4q_arena_alloc(&e->model->arena, count, 1);
+    e->failed |= !codes;
+    for (size_t i = 0; codes && i < count; i++)
+        codes[i] = (uint8_t)i4q_format_load(format, bytes.data, i);
+    return codes ? i4q_edit_tensor(e->model, stream->name, stream->data_type, shape->ints, shape->n_ints,
+                                   codes, count)
+                 : NULL;
+}
+
+/* Puts elements of their own in the place of a stream of codes; false where it is none of this graph's. */
+static bool spread_codes(struct expansion *e, const struct i4q_node *node, Onnx__GraphProto *graph)
+{
+    const struct i4q_format *format = i4q_nbits_stream(node);
+    if (!format || i4q_table_get(&e->weights, e->node->input[I4Q_NBITS_CODES]))
+        return true;
+    const Onnx__TensorProto *stream = i4q_input_tensor(node, I4Q_NBITS_CODES);
+    size_t i = 0;
+    while (i < graph->n_initializer && graph->initializer[i] != stream)
+        i++;
+    Onnx__TensorProto *made = i < graph->n_initializer ? unpack(e, format, stream) : NULL;
+    if (made)
+        graph->initializer[i] = made;
+    return made;
 }
 
 /* Blocks lie in a matrix, which takes its shape back. */
@@ -175,7 +227,7 @@ static bool expand_graph(struct i4q_model *model, const struct i4q_scope *scope)
         const struct i4q_node node = {.proto = graph->node[i], .scope = (struct i4q_scope *)scope};
         e.node = graph->node[i];
         if (i4q_nbits_is(e.node) && e.node->n_input > I4Q_NBITS_ZERO_POINTS &&
-            i4q_nbits_read(&node, &e.fusion))
+            i4q_nbits_read(&node, &e.fusion) && spread_codes(&e, &node, graph))
             expand_node(&e);
         else
             e.failed |= !i4q_list_add(&model->arena, &e.nodes, graph->node[i]);

@@ -7,7 +7,8 @@
 
 /* Takes every such node of the model apart: DequantizeLinear, (Reshape,) Conv and the activation stand in its
  * place, the function goes, and the model is indexed anew. A weight is called W where its codes are called
- * W_quantized. Nodes that cannot be read stay. */
+ * W_quantized or
+ * W_packed; codes in bytes become elements of their own. Nodes that cannot be read stay. */
 bool i4q_nbits_expand(struct i4q_model *model, struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif

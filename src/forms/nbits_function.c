@@ -8,13 +8,31 @@
 #define ATTRIBUTE_TYPE(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
 #define COUNT(array)         (sizeof(array) / sizeof *(array))
 
-static const struct i4q_nbits_step conv_steps[] = {
+/* To `decoded` and `shape`, where all codes are elements of their own. */
+static const struct i4q_nbits_step element_steps[] = {
     {"DequantizeLinear",
      {"W", "scales", "zero_points"},
      "decoded",
      {{"axis", "axis", ATTRIBUTE_TYPE(INT)}, {"block_size", "block_size", ATTRIBUTE_TYPE(INT)}}},
     {"Constant", {NULL}, "shape", {{"value_ints", "weight_shape", ATTRIBUTE_TYPE(INTS)}}},
-    {"Reshape", {"decoded", "shape"}, "weight", {{NULL}}},
+    {NULL},
+};
+
+/* Before and behind i4q_nbits_codes, where some are in a stream. */
+static const struct i4q_nbits_step shape_steps[] = {
+    {"Constant", {NULL}, "shape", {{"value_ints", "weight_shape", ATTRIBUTE_TYPE(INTS)}}},
+    {NULL},
+};
+static const struct i4q_nbits_step typed_steps[] = {
+    {"DequantizeLinear",
+     {"typed", "scales", "zero_points"},
+     "decoded",
+     {{"axis", "axis", ATTRIBUTE_TYPE(INT)}, {"block_size", "block_size", ATTRIBUTE_TYPE(INT)}}},
+    {NULL},
+};
+
+static const struct i4q_nbits_step conv_steps[] = {
+    {"Reshape", {"decoded", "shape"}, "weight"},
     {"Conv",
      {"X", "weight", "B"},
      "C",
@@ -23,6 +41,7 @@ static const struct i4q_nbits_step conv_steps[] = {
       {"dilations", "dilations", ATTRIBUTE_TYPE(INTS)},
       {"group", "group", ATTRIBUTE_TYPE(INT)}}},
     {"Constant", {NULL}, "activation", {{"value_int", "activation", ATTRIBUTE_TYPE(INT)}}},
+    {NULL},
 };
 
 /* ---- nodes */
@@ -51,6 +70,15 @@ static void add_step(struct builder *builder, struct i4q_list *nodes, const stru
         builder->failed |=
             builder->failed || !i4q_edit_add_reference(builder->model, node, step->references[i].name,
                                                        step->references[i].type, step->references[i].source);
+    if (step->literal)
+        builder->failed |=
+            builder->failed || !i4q_edit_add_int(builder->model, node, step->literal, step->value);
+}
+
+static void add_steps(struct builder *builder, struct i4q_list *nodes, const struct i4q_nbits_step *steps)
+{
+    for (const struct i4q_nbits_step *step = steps; step->op; step++)
+        add_step(builder, nodes, step, step->output);
 }
 
 /* The steps of one activation; the last output has this name, or its own. */
@@ -186,7 +214,7 @@ static void set_import(struct builder *builder, Onnx__FunctionProto *function, i
     function->n_opset_import = 1;
 }
 
-Onnx__FunctionProto *i4q_nbits_function(struct i4q_model *model, int64_t opset, unsigned activations)
+Onnx__FunctionProto *i4q_nbits_function(struct i4q_model *model, int64_t opset, unsigned features)
 {
     struct builder builder = {.model = model};
     struct i4q_list nodes = {0};
@@ -202,9 +230,14 @@ Onnx__FunctionProto *i4q_nbits_function(struct i4q_model *model, int64_t opset, 
     function->n_output = COUNT(outputs);
     function->attribute = (char **)required;
     function->n_attribute = COUNT(required);
-    for (size_t i = 0; i < COUNT(conv_steps); i++)
-        add_step(&builder, &nodes, &conv_steps[i], conv_steps[i].output);
-    add_choice(&builder, &nodes, activations, 0, outputs[0]);
+    bool streams = features & I4Q_NBITS_STREAMS;
+    add_steps(&builder, &nodes, streams ? shape_steps : element_steps);
+    if (streams) {
+        add_steps(&builder, &nodes, i4q_nbits_codes);
+        add_steps(&builder, &nodes, typed_steps);
+    }
+    add_steps(&builder, &nodes, conv_steps);
+    add_choice(&builder, &nodes, features & (I4Q_NBITS_STREAMS - 1), 0, outputs[0]);
     set_defaults(&builder, function);
     set_import(&builder, function, opset);
     function->node = (Onnx__NodeProto **)nodes.items;

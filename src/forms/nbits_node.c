@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forms/nbits_node.h"
 
+#include "forms/recognise.h"
+#include "onnx/dtype.h"
+
 #include <string.h>
 
 const char i4q_nbits_domain[] = "com.int4q", i4q_nbits_op[] = "ConvNBits";
@@ -8,6 +11,15 @@ const char i4q_nbits_domain[] = "com.int4q", i4q_nbits_op[] = "ConvNBits";
 bool i4q_nbits_is(const Onnx__NodeProto *node)
 {
     return i4q_node_is_of(node, i4q_nbits_domain, i4q_nbits_op);
+}
+
+const struct i4q_format *i4q_nbits_stream(const struct i4q_node *node)
+{
+    enum { MISSING = 4 };
+    const Onnx__TensorProto *codes = i4q_input_tensor(node, I4Q_NBITS_CODES);
+    int64_t bits = i4q_node_int(node->proto, "bits", MISSING);
+    bool bytes = codes && codes->data_type == I4Q_TYPE(UINT8) && codes->n_dims == 1;
+    return bytes && bits > 0 && bits <= 8 ? i4q_format_packed((unsigned)bits) : NULL;
 }
 
 static bool read_ints(const Onnx__NodeProto *node, const char *name, size_t n, int64_t *out)

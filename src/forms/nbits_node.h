@@ -8,6 +8,7 @@
 #define INT4Q_FORMS_NBITS_NODE_H
 
 #include "onnx/fusion.h"
+#include "quantize/format.h"
 
 extern const char i4q_nbits_domain[], i4q_nbits_op[];
 
@@ -21,6 +22,10 @@ enum i4q_nbits_input {
 };
 
 bool i4q_nbits_is(const Onnx__NodeProto *node);
+
+/* The format whose stream of bytes the node reads; NULL: its codes are elements of their own, or there are
+ * none such. */
+const struct i4q_format *i4q_nbits_stream(const struct i4q_node *node);
 
 /* What the node was made of, as i4q_fusion_find() has it, but for the nodes that went into it. False:
  * attributes that are not those of the operator. */

@@ -15,6 +15,8 @@ struct i4q_nbits_reference {
 struct i4q_nbits_step {
     const char *op, *inputs[3], *output;
     struct i4q_nbits_reference references[4];
+    const char *literal; /* an attribute of the step itself; NULL: it has none */
+    int64_t value;
 };
 
 enum { I4Q_NBITS_STEPS = 3 };
@@ -22,6 +24,11 @@ enum { I4Q_NBITS_STEPS = 3 };
 /* From C, the Conv's output, to the output of the last step; rows end with a step without an operator, or are
  * full. */
 extern const struct i4q_nbits_step i4q_nbits_activations[I4Q_ACTIVATIONS][I4Q_NBITS_STEPS];
+
+/* From W to `typed`, its codes as a matrix in elements of its own type, whether they are elements already or
+ * a stream of bytes: in standard operators, with the attribute `bits` and the value `shape`. Ends with a step
+ * without an operator. */
+extern const struct i4q_nbits_step i4q_nbits_codes[];
 
 /* How many steps the activation has. */
 size_t i4q_nbits_count_steps(size_t activation);

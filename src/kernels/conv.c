@@ -53,6 +53,12 @@ static bool check_spec(const struct i4q_conv_spec *spec, size_t *weights, struct
 
 /* ---- preparing */
 
+static int zero_point(const struct i4q_conv_weights *weights, size_t i)
+{
+    unsigned bits = weights->zero_bits ? weights->zero_bits : weights->bits;
+    return weights->zero_points ? i4q_conv_number(weights->zero_points, i, bits, weights->is_signed) : 0;
+}
+
 static bool copy_scales(struct i4q_conv *conv, const struct i4q_conv_weights *weights,
                         struct i4q_error *error)
 {
@@ -60,7 +66,7 @@ static bool copy_scales(struct i4q_conv *conv, const struct i4q_conv_weights *we
         if (!isfinite(weights->scales[i]))
             return i4q_fail(error, I4Q_MODEL, "scale %zu is not finite", i);
         conv->scales[i] = weights->scales[i];
-        conv->zeros[i] = weights->zero_points ? (int16_t)i4q_conv_code(conv, weights->zero_points, i) : 0;
+        conv->zeros[i] = (int16_t)zero_point(weights, i);
     }
     for (size_t o = 0; o < conv->shape.outputs; o++) {
         conv->bias[o] = weights->bias ? weights->bias[o] : 0;

@@ -45,9 +45,10 @@ struct i4q_conv_weights {
     bool is_signed;
     const void *codes;       /* outputs × K, row by row, no gap between rows */
     const float *scales;     /* outputs, or outputs × ceil(K / block_size) */
-    const void *zero_points; /* stored like the codes, shaped like the scales; NULL: 0 */
+    const void *zero_points; /* shaped like the scales; NULL: 0 */
     size_t block_size;       /* weights of a row that share a scale; 0: all of them */
     const float *bias;       /* outputs; NULL: 0 */
+    unsigned zero_bits;      /* of a zero point, else stored like the codes; 0: as many as those have */
 };
 
 struct i4q_conv_spec {

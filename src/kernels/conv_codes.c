@@ -5,10 +5,15 @@
 
 #include <math.h>
 
+int i4q_conv_number(const void *numbers, size_t i, unsigned bits, bool is_signed)
+{
+    unsigned number = i4q_bits_load(numbers, i, bits);
+    return is_signed ? i4q_bits_signed(number, bits) : (int)number;
+}
+
 int i4q_conv_code(const struct i4q_conv *conv, const void *codes, size_t i)
 {
-    unsigned code = i4q_bits_load(codes, i, conv->bits);
-    return conv->is_signed ? i4q_bits_signed(code, conv->bits) : (int)code;
+    return i4q_conv_number(codes, i, conv->bits, conv->is_signed);
 }
 
 static size_t block_end(const struct i4q_conv *conv, size_t block)

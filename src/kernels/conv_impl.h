@@ -130,6 +130,9 @@ typedef void i4q_conv_piece(const void *context, size_t index, size_t first, siz
 void i4q_conv_share(const struct i4q_conv_workers *workers, size_t count, i4q_conv_piece *piece,
                     const void *context);
 
+/* Number i of a stream of numbers of so many bits. */
+int i4q_conv_number(const void *numbers, size_t i, unsigned bits, bool is_signed);
+
 /* Code i of what is stored; largest |weight| of output o. */
 int i4q_conv_code(const struct i4q_conv *conv, const void *codes, size_t i);
 float i4q_conv_largest_weight(const struct i4q_conv *conv, const void *codes, size_t o);

@@ -34,7 +34,7 @@ const struct i4q_attribute i4q_attributes[] = {
     {.name = NULL},
 };
 
-enum { FLOAT_TYPE = 1 }; /* TensorProto.FLOAT */
+enum { FLOAT_TYPE = 1, STREAM_TYPE = 2 }; /* TensorProto.FLOAT, UINT8 */
 
 static const enum i4q_conv_function functions[] = {
     [INT4Q_ORT_NONE] = I4Q_CONV_NONE,
@@ -196,12 +196,38 @@ static const struct i4q_format *format_of(int32_t type)
     return format->name ? format : NULL;
 }
 
+/* Codes of any width in bytes. */
+static bool read_stream(struct reading *reading)
+{
+    enum { MOST_BYTES = INT32_MAX };
+    const struct i4q_node *node = reading->node;
+    struct i4q_conv_weights *weights = &reading->spec->weights;
+    const struct i4q_format *format =
+        node->bits > 0 && node->bits < 8 ? i4q_format_packed((unsigned)node->bits) : NULL;
+    size_t count;
+    if (!format)
+        return i4q_fail(reading->error, I4Q_MODEL, "bits is %" PRId64 ", and in bytes W has 2 to 6",
+                        node->bits);
+    if (node->axis)
+        return i4q_fail(reading->error, I4Q_MODEL, "axis is %" PRId64 ", and in bytes W has no blocks",
+                        node->axis);
+    if (!i4q_mul_size(reading->spec->shape.outputs, reading->row, &count) || count > MOST_BYTES)
+        return i4q_fail(reading->error, I4Q_MODEL, "weight_shape is too large");
+    const int64_t bytes = (int64_t)i4q_format_bytes(format, count);
+    weights->bits = format->bits;
+    weights->zero_bits = 8;
+    weights->codes = node->weight.data;
+    return check_dims("W", &node->weight, &bytes, 1, reading->error);
+}
+
 static bool read_codes(struct reading *reading)
 {
     const struct i4q_node *node = reading->node;
     struct i4q_conv_weights *weights = &reading->spec->weights;
     const struct i4q_format *format = format_of(node->weight.type);
     const int64_t matrix[2] = {(int64_t)reading->spec->shape.outputs, (int64_t)reading->row};
+    if (node->weight.type == STREAM_TYPE)
+        return read_stream(reading);
     if (!format)
         return i4q_fail(reading->error, I4Q_MODEL,
                         "W has the type %" PRId32 " of TensorProto, none of weights", node->weight.type);

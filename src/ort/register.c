@@ -12,9 +12,9 @@
 #include <stdlib.h>
 
 /* One a type of W: older versions refuse an INT4 tensor where any type would be allowed. */
-static const ONNXTensorElementDataType weight_types[] = {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT4,
-                                                         ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT4,
-                                                         ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8};
+static const ONNXTensorElementDataType weight_types[] = {
+    ONNX_TENSOR_ELEMENT_DATA_TYPE_INT4, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT4,
+    ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8};
 enum { OPERATORS = sizeof weight_types / sizeof *weight_types, SAFE_TO_INFER = 24 /* 1.24 */ };
 
 struct operator

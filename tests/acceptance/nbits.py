@@ -64,12 +64,36 @@ def choice(rows):
             helper.make_node("If", [equal], [f"Y_{code}"], then_branch=branch(nodes), else_branch=branch(choice(others)))]
 
 
-def function(opset, codes=range(7)):
+def taken_apart():
+    """Nodes from W to `typed`, its codes as a matrix: of a stream of bytes, or as they are."""
+    def node(op, inputs, output, **given):
+        return helper.make_node(op, inputs.split(), [output], **given)
+    return [
+        *(constant(name, AttributeProto.INT, "value_int", number)
+          for name, number in (("zero", 0), ("one", 1), ("two", 2), ("eight", 8), ("byte", 256))),
+        constant("bits", AttributeProto.INT, "value_int", "bits"),
+        # where code i begins, in elements and in bits of one
+        node("ReduceProd", "shape", "count", keepdims=0), node("Range", "zero count one", "index"), node("Mul", "index bits", "bit"),
+        node("Cast", "W", "wide", to=TensorProto.INT64), node("Shape", "wide", "dims"), node("Size", "dims", "rank"), node("Equal", "rank one", "is_stream"),
+        node("Where", "is_stream eight bits", "unit"), node("Div", "bit unit", "at"), node("Mod", "bit unit", "shift"),
+        # that element and the next
+        node("Flatten", "wide", "units", axis=0),
+        node("Size", "units", "length"), node("Sub", "length one", "last"), node("Add", "at one", "after"),
+        node("Min", "after last", "next"), node("Gather", "units at", "first", axis=1), node("Gather", "units next", "second", axis=1),
+        # the bits between
+        node("Mul", "second byte", "carry"), node("Add", "first carry", "pair"), node("Pow", "two shift", "divisor"),
+        node("Div", "pair divisor", "moved"), node("Pow", "two bits", "modulus"), node("Mod", "moved modulus", "field"),
+        node("Where", "is_stream field first", "codes"), node("Reshape", "codes shape", "shaped"),
+        node("Flatten", "shaped", "matrix"), node("CastLike", "matrix W", "typed")]
+
+
+def function(opset, codes=range(7), streams=False):
     """What ConvNBits is for who does not know it; with these activations, the others take time to load."""
+    shape = constant("shape", AttributeProto.INTS, "value_ints", "weight_shape")
+    decode = refer(helper.make_node("DequantizeLinear", ["typed" if streams else "W", "scales", "zero_points"], ["decoded"]),
+                   AttributeProto.INT, "axis", "block_size")
     nodes = [
-        refer(helper.make_node("DequantizeLinear", ["W", "scales", "zero_points"], ["decoded"]), AttributeProto.INT,
-              "axis", "block_size"),
-        constant("shape", AttributeProto.INTS, "value_ints", "weight_shape"),
+        *([shape, *taken_apart(), decode] if streams else [decode, shape]),
         helper.make_node("Reshape", ["decoded", "shape"], ["weight"]),
         refer(refer(helper.make_node("Conv", ["X", "weight", "B"], ["C"]), AttributeProto.INTS, "strides", "pads", "dilations"),
               AttributeProto.INT, "group"),

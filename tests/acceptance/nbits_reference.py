@@ -24,7 +24,8 @@ class Case:
     pads: tuple = ()
     dilations: tuple = ()
     images: int = 1
-    kind: int = TensorProto.INT4
+    kind: int = TensorProto.INT4  # UINT8: a stream of codes of `bits` bits
+    bits: int = 0
     block: int = 0
     zero_points: bool = True
     bias: bool = True
@@ -41,7 +42,8 @@ class Case:
         self.strides, self.dilations = self.strides or ones, self.dilations or ones
         self.pads = self.pads or (0,) * 2 * len(self.kernel)
         random = np.random.default_rng(self.seed)
-        low, high = RANGES[self.kind]
+        low, high = RANGES.get(self.kind) or (0, 2 ** self.bits - 1)
+        self.bits = self.bits or (8 if self.kind == TensorProto.INT8 else 4)
         self.shape = (self.outputs, self.channels // self.group, *self.kernel)
         row = int(np.prod(self.shape[1:]))
         parameters = (self.outputs, -(-row // self.block)) if self.block else (self.outputs,)
@@ -58,27 +60,33 @@ class Case:
         case = Case(channels=x.shape[1], outputs=found["weight_shape"][0], group=found["group"],
                     kernel=tuple(found["weight_shape"][2:]), size=x.shape[2:], strides=tuple(found["strides"]),
                     pads=tuple(found["pads"]), dilations=tuple(found["dilations"]), images=x.shape[0], kind=codes.data_type,
-                    block=found["block_size"], zero_points=zeros is not None, bias=bias is not None,
+                    bits=found["bits"], block=found["block_size"], zero_points=zeros is not None, bias=bias is not None,
                     activation=found["activation"], alpha=found["alpha"], beta=found["beta"])
         case.x, case.codes, case.scales = x, integers(codes), numpy_helper.to_array(scales)
+        if case.kind == TensorProto.UINT8:
+            case.codes = taken_apart(case.codes, case.bits, int(np.prod(case.shape))).reshape(case.shape)
         case.zeros = None if zeros is None else integers(zeros)
         case.biases = None if bias is None else numpy_helper.to_array(bias)
         return case
 
     def stored(self):
         """The initializers."""
-        found = [helper.make_tensor("w", self.kind, self.codes.shape, self.codes.ravel().tolist()),
-                 numpy_helper.from_array(self.scales, "s")]
+        codes = stream(self.codes, self.bits) if self.kind == TensorProto.UINT8 else self.codes
+        found = [helper.make_tensor("w", self.kind, codes.shape, codes.ravel().tolist()), numpy_helper.from_array(self.scales, "s")]
         if self.zero_points:
             found.append(helper.make_tensor("z", self.kind, self.zeros.shape, self.zeros.ravel().tolist()))
         return found + ([numpy_helper.from_array(self.biases, "b")] if self.bias else [])
 
     def values(self):
         return {**nbits.NUMBERS, "weight_shape": self.shape, "strides": self.strides, "pads": self.pads,
-                "dilations": self.dilations, "group": self.group, "bits": 8 if self.kind == TensorProto.INT8 else 4,
+                "dilations": self.dilations, "group": self.group, "bits": self.bits,
                 "axis": int(self.block > 0), "block_size": self.block, "accuracy_level": self.level,
                 "activation": self.activation, "alpha": self.alpha, "beta": self.beta, "input_scale": self.input_scale,
                 "input_zero_point": self.input_zero_point}
+
+    def body(self, codes=range(7)):
+        """The function of a model that has this node only."""
+        return nbits.function(21, codes, self.kind == TensorProto.UINT8)
 
     def model(self, body=True, dims=None, **changed):
         """One node from x to y, with other attributes where they are given; None takes one away."""
@@ -86,7 +94,7 @@ class Case:
         node = helper.make_node(nbits.OP, ["x", "w", "s", "z" if self.zero_points else "", "b" if self.bias else ""], ["y"],
                                 name="the node", domain=nbits.DOMAIN, **values)
         x = helper.make_tensor_value_info("x", TensorProto.FLOAT, self.x.shape if dims is None else dims)
-        return make_model([node], self.stored(), [x], opset=21, functions=[nbits.function(21)] if body else [], com_int4q=1)
+        return make_model([node], self.stored(), [x], opset=21, functions=[self.body()] if body else [], com_int4q=1)
 
     def dq_model(self):
         """The same as Conv and activation behind a DequantizeLinear."""
@@ -95,6 +103,9 @@ class Case:
         blocked = {"block_size": self.block} if self.block else {}
         conv = helper.make_node("Conv", ["x", "weight", *(["b"] if self.bias else [])], ["c"], strides=self.strides,
                                 pads=self.pads, dilations=self.dilations, group=self.group)
+        stored = self.stored()
+        if self.kind == TensorProto.UINT8:
+            stored[0] = helper.make_tensor("w", self.kind, self.shape, self.codes.ravel().tolist())
         nodes = [helper.make_node("DequantizeLinear", ["w", "s", *(["z"] if self.zero_points else [])], ["d"],
                                   axis=int(self.block > 0), **blocked),
                  helper.make_node("Reshape", ["d", "shape"], ["weight"]), conv]
@@ -105,13 +116,25 @@ class Case:
                                           **({"alpha": self.alpha} if op == "LeakyRelu" else {})))
         nodes.append(helper.make_node("Mul", ["c", "a"], ["y"]) if self.activation == nbits.SILU else
                      helper.make_node("Identity", [nodes[-1].output[0]], ["y"]))
-        return make_model(nodes, self.stored() + more, [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.x.shape)],
+        return make_model(nodes, stored + more, [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.x.shape)],
                           opset=21)
 
 
 def integers(tensor):
     """The codes of an initializer."""
     return numpy_helper.to_array(tensor).astype(np.int64)
+
+
+def stream(codes, bits):
+    """Codes of so many bits one behind the other, the lowest bit of each and of a byte first."""
+    numbers = codes.ravel().astype(np.uint8)[:, None]
+    return np.packbits(np.unpackbits(numbers, axis=1, bitorder="little")[:, :bits].ravel(), bitorder="little")
+
+
+def taken_apart(data, bits, count):
+    """The codes of a stream."""
+    found = np.unpackbits(data.astype(np.uint8), bitorder="little")[:count * bits].reshape(count, bits)
+    return np.packbits(found, axis=1, bitorder="little")[:, 0].astype(np.int64)
 
 
 # ---- the formulas
@@ -263,6 +286,10 @@ def families():
         "fixed scale that saturates": Case(input_scale=0.001, input_zero_point=3, pads=(1, 1, 1, 1)),
         "fixed scale, depthwise": Case(input_scale=0.03, input_zero_point=128, channels=8, group=8, pads=(1, 1, 1, 1)),
     }
+    for bits in (2, 3, 4, 5, 6):
+        given = {"kind": TensorProto.UINT8, "bits": bits, "pads": (1, 1, 1, 1)}
+        found |= {f"{bits} bits": Case(channels=11, outputs=19, **given), f"{bits} bits, depthwise": Case(channels=9, outputs=9, group=9, **given),
+                  f"{bits} bits, no zero points": Case(zero_points=False, **given)}
     return found
 
 
@@ -283,7 +310,11 @@ def random_case(seed):
     kernel = tuple(int(random.integers(1, 6)) for _ in range(dims))
     dilations = tuple(pick(1, 1, 1, 2, 3) for _ in range(dims))
     size = tuple((k - 1) * d + int(random.integers(1, 24)) for k, d in zip(kernel, dilations))
+    kind, block, zero_points, bias = pick(*RANGES), pick(0, 0, 0, 3, 16), pick(True, False), pick(True, False)
+    bits = int(random.integers(0, 12))
+    if 2 <= bits <= 6:
+        kind, block = TensorProto.UINT8, 0
     return Case(channels=channels, outputs=outputs, group=channels if group == "depthwise" else group, kernel=kernel, size=size,
                 strides=tuple(pick(1, 1, 2, 3) for _ in range(dims)), dilations=dilations,
                 pads=tuple(int(random.integers(0, 4)) for _ in range(2 * dims)), images=pick(1, 1, 2),
-                kind=pick(*RANGES), block=pick(0, 0, 0, 3, 16), zero_points=pick(True, False), bias=pick(True, False), seed=seed)
+                kind=kind, bits=bits if kind == TensorProto.UINT8 else 0, block=block, zero_points=zero_points, bias=bias, seed=seed)

@@ -71,6 +71,48 @@ def test_formats(tmp_path, options, bits, axis, block):
     assert report["convs"][0]["storage"] == (options[1] if options[:1] == ["--format"] else "int4")
 
 
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("options", [[], ["--asymmetric"]])
+@pytest.mark.parametrize("shape", [(4, 3, 3, 3), (5, 3, 1, 1)])
+def test_any_width(tmp_path, bits, options, shape):
+    """The same floats as from the standard operators that take the stream apart; zero points are bytes."""
+    word = f"packed{bits}"
+    model = make_model([conv(bias="b")], [tensor("w", *shape), tensor("b", shape[0])])
+    made, report = check(model, tmp_path, "--format", word, *options)
+    node, = nbits_nodes(made)
+    found, count = attributes(node), int(np.prod(shape))
+    assert (found["bits"], found["axis"], found["block_size"]) == (bits, 0, 0)
+    assert list(node.input) == ["x", "w_packed", "w_scale", "w_zero_point", "b"]
+    stored = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
+    assert stored["w_packed"].shape == (-(-count * bits // 8),) and stored["w_packed"].dtype == np.uint8
+    assert stored["w_zero_point"].shape == shape[:1] and stored["w_zero_point"].dtype == np.uint8
+    assert report["convs"][0]["storage"] == ("packed-u8" if bits == 4 else word)
+    stored_bytes = sum(stored[name].nbytes for name in node.input[1:4])
+    assert report["convs"][0]["bytes_after"] == stored_bytes
+
+    onnx.save(made, tmp_path / "made.onnx")
+    done = run_int4q("inspect", tmp_path / "made.onnx", "--json", "-", "--require", "valid")
+    row = json.loads(done.stdout)["convs"][0]
+    assert (row["op"], row["storage"], row["shape"]) == (OP, report["convs"][0]["storage"], list(shape))
+
+
+def test_widths_beside_each_other(tmp_path):
+    """One function for all of them, also for codes that are elements of their own."""
+    nodes = [conv(name="a", y="c"), helper.make_node("Relu", ["c"], ["r"]), conv("v", name="b", x="r", y="d"),
+             helper.make_node("Sigmoid", ["d"], ["s"]), helper.make_node("Mul", ["d", "s"], ["m"]), conv("u", name="c", x="m", y="y")]
+    model = make_model(nodes, [tensor("w", 4, 3, 3, 3), tensor("v", 4, 4, 1, 1), tensor("u", 2, 4, 2, 2)])
+    made, whole = with_output_shapes(model), with_output_shapes(model)
+    for name, word in (("a", "packed3"), ("b", "int8"), ("c", "packed5")):
+        made, _ = rewrite(made, tmp_path, "--decode", "nbits", "--include", name, "--format", word)
+        whole, _ = rewrite(whole, tmp_path, "--include", name, "--format", word)
+    assert [attributes(n)["bits"] for n in nbits_nodes(made)] == [3, 8, 5] and len(made.functions) == 1
+    onnx.checker.check_model(made, full_check=True)
+    onnx.shape_inference.infer_shapes(made, check_type=True, strict_mode=True)
+    feeds = random_feeds(model)
+    assert run(made, feeds)[0].tobytes() == run(whole, feeds)[0].tobytes()
+    run(made, feeds, optimize=True)
+
+
 def test_one_dimension_and_groups(tmp_path):
     nodes = [conv(x="x", y="c", group=3, pads=[1, 1]), helper.make_node("Relu", ["c"], ["y"])]
     check(make_model(nodes, [tensor("w", 6, 1, 3)], inputs=[value("x", 2, 3, 9)]), tmp_path)
@@ -250,11 +292,11 @@ def test_dry_run_tells_the_size(tmp_path, external):
         reports[1].split('"output"')[1].split("}")[0]
 
 
-@pytest.mark.parametrize("options", [["--format", "packed-u8"], ["--dq-domain", "com.microsoft"]])
+@pytest.mark.parametrize("options", [["--format", "packed3", "--block", "32"], ["--dq-domain", "com.microsoft"]])
 def test_combinations_that_cannot_be(tmp_path, options):
     onnx.save(make_model([conv()], [tensor("w", 4, 3, 3, 3)]), tmp_path / "in.onnx")
     done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "--decode", "nbits", *options, status=2)
-    assert "--decode nbits" in done.stderr
+    assert "cannot be combined with" in done.stderr and options[-2 if "--block" in options else 0] in done.stderr
 
 
 def test_inspect_explains_it(tmp_path):
@@ -287,7 +329,7 @@ def test_the_reference_knows_what_it_was(tmp_path, change, told):
 # ---- the way back
 
 @pytest.mark.parametrize("kind", ["silu", "relu", "leaky-relu", "hard-swish", "sigmoid", "clip"])
-@pytest.mark.parametrize("options", [[], ["--block", "8", "--format", "uint4"]])
+@pytest.mark.parametrize("options", [[], ["--block", "8", "--format", "uint4"], ["--format", "packed5", "--asymmetric"]])
 def test_restore(tmp_path, kind, options):
     """Standard operators again, with the weights that were decoded; nothing of the operator is left."""
     nodes, constants = activation(kind)

@@ -65,7 +65,7 @@ static const OrtCustomOp *registered(const OrtApiBase *base)
     OrtSessionOptions options = {0};
     assert_null(RegisterCustomOps(&options, base));
     assert_non_null(options.domain);
-    assert_int_equal(options.domain->count, 3);
+    assert_int_equal(options.domain->count, 4);
     return options.domain->operators[0];
 }
 

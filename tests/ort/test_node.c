@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-enum { FLOAT_TYPE = 1, INT8_TYPE = 3, UINT4_TYPE = 21, INT4_TYPE = 22 };
+enum { FLOAT_TYPE = 1, UINT8_TYPE = 2, INT8_TYPE = 3, UINT4_TYPE = 21, INT4_TYPE = 22 };
 
 static const float numbers[64];
 static const uint8_t codes[64];
@@ -29,6 +29,16 @@ static struct i4q_node make_blocks(void)
     node.block_size = 5;
     node.weight = (struct i4q_node_tensor){INT4_TYPE, 2, {4, 12}, codes};
     node.scales = (struct i4q_node_tensor){FLOAT_TYPE, 2, {4, 3}, numbers};
+    return node;
+}
+
+/* The same with 5 bits a weight, of which there are 48. */
+static struct i4q_node make_stream(void)
+{
+    struct i4q_node node = make_node();
+    node.bits = 5;
+    node.weight = (struct i4q_node_tensor){UINT8_TYPE, 1, {30}, codes};
+    node.zero_points = (struct i4q_node_tensor){UINT8_TYPE, 1, {4}, codes};
     return node;
 }
 
@@ -63,6 +73,15 @@ static void two_dimensions(void **state)
     assert_int_equal(spec.weights.bits, 4);
     assert_true(spec.weights.is_signed && spec.weights.block_size == 0);
     assert_null(spec.weights.zero_points);
+}
+
+static void a_stream(void **state)
+{
+    size_t dimensions;
+    struct i4q_node node = make_stream();
+    struct i4q_conv_spec spec = read(&node, &dimensions);
+    assert_true(spec.weights.bits == 5 && spec.weights.zero_bits == 8 && !spec.weights.is_signed);
+    assert_ptr_equal(spec.weights.zero_points, codes);
 }
 
 static void one_dimension(void **state)
@@ -163,6 +182,11 @@ REFUSED(axis_without_block, make_node, node.axis = 1, "block_size is 0, not 1 to
 REFUSED(float_weight, make_node, node.weight.type = FLOAT_TYPE, "W has the type 1 of TensorProto")
 REFUSED(missing_weight, make_node, node.weight.type = 0, "W has the type 0 of TensorProto")
 REFUSED(wrong_bits, make_node, node.bits = 8, "bits is 8, and W is int4")
+REFUSED(wide_stream, make_stream, node.bits = 7, "bits is 7, and in bytes W has 2 to 6")
+REFUSED(blocks_of_a_stream, make_stream, (node.axis = 1, node.block_size = 4), "in bytes W has no blocks")
+REFUSED(short_stream, make_stream, node.weight.dims[0] = 29, "W has the shape [29], not [30]")
+REFUSED(streamed_zero_points, make_stream, node.zero_points.dims[0] = 3,
+        "zero_points has the shape [3], not [4]")
 REFUSED(flat_weight, make_node, node.weight.rank = 2, "W has the shape [4, 2], not [4, 2, 3, 2]")
 REFUSED(deep_weight, make_node, node.weight.rank = 7, "W has 7 dimensions, not the shape [4, 2, 3, 2]")
 REFUSED(other_matrix, make_blocks, node.weight.dims[1] = 13, "W has the shape [4, 13], not [4, 12]")
@@ -198,43 +222,27 @@ static void huge_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_dimensions),
-        cmocka_unit_test(one_dimension),
-        cmocka_unit_test(blocks),
-        cmocka_unit_test(activations),
-        cmocka_unit_test(input_sizes),
-        cmocka_unit_test(no_weight_shape),
-        cmocka_unit_test(long_weight_shape),
-        cmocka_unit_test(empty_weight),
-        cmocka_unit_test(no_groups),
-        cmocka_unit_test(uneven_groups),
-        cmocka_unit_test(short_strides),
-        cmocka_unit_test(zero_stride),
-        cmocka_unit_test(negative_pad),
-        cmocka_unit_test(many_pads),
-        cmocka_unit_test(huge_dilation),
-        cmocka_unit_test(other_axis),
-        cmocka_unit_test(block_without_axis),
-        cmocka_unit_test(axis_without_block),
-        cmocka_unit_test(float_weight),
-        cmocka_unit_test(missing_weight),
-        cmocka_unit_test(wrong_bits),
-        cmocka_unit_test(flat_weight),
-        cmocka_unit_test(deep_weight),
-        cmocka_unit_test(other_matrix),
-        cmocka_unit_test(few_scales),
-        cmocka_unit_test(few_blocks),
-        cmocka_unit_test(half_scales),
-        cmocka_unit_test(other_zero_points),
-        cmocka_unit_test(scalar_zero_point),
-        cmocka_unit_test(short_bias),
-        cmocka_unit_test(unknown_activation),
-        cmocka_unit_test(nan_alpha),
-        cmocka_unit_test(unknown_level),
-        cmocka_unit_test(negative_scale),
-        cmocka_unit_test(nan_scale),
-        cmocka_unit_test(tiny_scale),
-        cmocka_unit_test(large_zero),
+        cmocka_unit_test(two_dimensions),     cmocka_unit_test(a_stream),
+        cmocka_unit_test(one_dimension),      cmocka_unit_test(blocks),
+        cmocka_unit_test(activations),        cmocka_unit_test(input_sizes),
+        cmocka_unit_test(no_weight_shape),    cmocka_unit_test(long_weight_shape),
+        cmocka_unit_test(empty_weight),       cmocka_unit_test(no_groups),
+        cmocka_unit_test(uneven_groups),      cmocka_unit_test(short_strides),
+        cmocka_unit_test(zero_stride),        cmocka_unit_test(negative_pad),
+        cmocka_unit_test(many_pads),          cmocka_unit_test(huge_dilation),
+        cmocka_unit_test(other_axis),         cmocka_unit_test(block_without_axis),
+        cmocka_unit_test(axis_without_block), cmocka_unit_test(float_weight),
+        cmocka_unit_test(missing_weight),     cmocka_unit_test(wrong_bits),
+        cmocka_unit_test(wide_stream),        cmocka_unit_test(blocks_of_a_stream),
+        cmocka_unit_test(short_stream),       cmocka_unit_test(streamed_zero_points),
+        cmocka_unit_test(flat_weight),        cmocka_unit_test(deep_weight),
+        cmocka_unit_test(other_matrix),       cmocka_unit_test(few_scales),
+        cmocka_unit_test(few_blocks),         cmocka_unit_test(half_scales),
+        cmocka_unit_test(other_zero_points),  cmocka_unit_test(scalar_zero_point),
+        cmocka_unit_test(short_bias),         cmocka_unit_test(unknown_activation),
+        cmocka_unit_test(nan_alpha),          cmocka_unit_test(unknown_level),
+        cmocka_unit_test(negative_scale),     cmocka_unit_test(nan_scale),
+        cmocka_unit_test(tiny_scale),         cmocka_unit_test(large_zero),
         cmocka_unit_test(huge_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
