@@ -4,6 +4,11 @@
 # with the Pareto front, in OUT (tmp/experiment). Sets up, builds int4q, and runs the scripts of docs/experiments.md one
 # after another with their defaults. Stopped or killed, it goes on where it was.
 set -eu -o pipefail
+case ${1-} in -h | --help)
+    sed -n '3,5s/^# //p' "$0"
+    exit 0
+    ;;
+esac
 [ $# -ge 4 ] || { sed -n '3,5s/^# //p' "$0" >&2; exit 2; }
 for path in "${@:1:4}"; do
     [ -e "$path" ] || { echo "experiment.sh: $path: no such file or directory" >&2; exit 1; }

@@ -3,6 +3,11 @@
 # quickstart.sh [MODEL [SENS]]: sets up, builds int4q, and takes a YOLOv10m through it. Without MODEL, one with
 # synthetic weights is made.
 set -eu -o pipefail
+case ${1-} in -h | --help)
+    sed -n '3,4s/^# //p' "$0"
+    exit 0
+    ;;
+esac
 # shellcheck source=scripts/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -26,7 +31,7 @@ if [ -z "$model" ]; then
     run "$python" "$root/scripts/make_yolov10.py" --size m --head e2e -o "$model" --sens "$sens"
 fi
 
-run "$int4q" rewrite "$model" ${sens:+--topk "$sens"} -f
+run "$int4q" rewrite "$model" --method squant ${sens:+--topk "$sens"} -f
 run "$int4q" inspect out.onnx
 run "$int4q" inspect -q out.onnx --require valid --require 'int4>=1'
 run "$python" "$root/scripts/smoke_run.py" out.onnx --reference "$model" --int4q "$int4q"
@@ -39,6 +44,6 @@ made     $work/out.onnx
          $after bytes, from $before: $((after * 1000 / before / 10)).$((after * 1000 / before % 10)) %
 tool     $int4q
 
-next:    $int4q rewrite YOUR_MODEL.onnx -o out.onnx
+next:    $int4q rewrite YOUR_MODEL.onnx --method squant
          $int4q rewrite --help
 END

@@ -33,9 +33,11 @@ size_t i4q_edit_distance(const char *a, const char *b)
 void i4q_suggest(struct i4q_suggestion *suggestion, const char *candidate)
 {
     size_t length = strlen(suggestion->word), other = strlen(candidate);
-    size_t longer = length > other ? length : other,
-           distance = i4q_edit_distance(suggestion->word, candidate);
+    size_t longer = length > other ? length : other, shorter = length + other - longer;
     int begins = length >= 3 && strncmp(candidate, suggestion->word, length) == 0;
+    if (longer - shorter > longer / 3 && !begins)
+        return;
+    size_t distance = i4q_edit_distance(suggestion->word, candidate);
     if (distance > longer / 3 && !begins)
         return;
     if (!suggestion->found || distance < suggestion->distance) {

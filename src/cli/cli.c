@@ -33,18 +33,25 @@ void i4q_cli_list(i4q_word_fn *words, const char *separator, char *list, size_t 
         used += (size_t)snprintf(list + used, size - used, "%s%s", i ? separator : "", words(i));
 }
 
-/* One of the words; the error lists them. */
+/* One of the words; the error lists them, and where they are many it tells which is near. */
 static bool set_word(const struct i4q_option *option, struct i4q_word *chosen, const char *value,
                      struct i4q_error *error)
 {
-    char list[256];
-    for (size_t i = 0; option->words(i); i++)
-        if (strcmp(option->words(i), value) == 0) {
-            *chosen = (struct i4q_word){value, i};
+    enum { MANY = 6 };
+    char list[256], meant[64] = "";
+    struct i4q_suggestion near = {.word = value};
+    size_t count = 0;
+    for (; option->words(count); count++) {
+        if (strcmp(option->words(count), value) == 0) {
+            *chosen = (struct i4q_word){value, count};
             return true;
         }
+        i4q_suggest(&near, option->words(count));
+    }
+    if (near.found && count > MANY)
+        snprintf(meant, sizeof meant, ": did you mean '%s'?", near.found);
     i4q_cli_list(option->words, ", ", list, sizeof list);
-    return i4q_fail(error, I4Q_USAGE, "--%s: '%s' is none of %s", option->name, value, list);
+    return i4q_fail(error, I4Q_USAGE, "--%s: '%s' is none of %s%s", option->name, value, list, meant);
 }
 
 static bool set_option(const struct i4q_option *option, void *arguments, const char *value,
@@ -201,6 +208,8 @@ bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, voi
         return i4q_fail(error, I4Q_USAGE, "the output is named twice: by --output and behind MODEL");
     if (common->progress && common->no_progress)
         return i4q_fail(error, I4Q_USAGE, "--progress and --no-progress exclude each other");
+    if (common->table && common->summary)
+        return i4q_fail(error, I4Q_USAGE, "--table and --summary exclude each other");
     i4q_log_set_progress(common->progress      ? I4Q_PROGRESS_ON
                          : common->no_progress ? I4Q_PROGRESS_OFF
                                                : I4Q_PROGRESS_AUTO);
@@ -233,17 +242,33 @@ static void print_wrapped(const char *text, int indent, int column)
     putchar('\n');
 }
 
+bool i4q_cli_wants_table(const struct i4q_common *common)
+{
+    return common->table || (common->verbose && !common->summary);
+}
+
 unsigned i4q_cli_threads(const struct i4q_common *common)
 {
     return common->threads.value > UINT_MAX ? UINT_MAX : (unsigned)common->threads.value;
 }
 
+const char *i4q_option_title(const struct i4q_command *command, const struct i4q_option *option)
+{
+    for (const struct i4q_option_group *group = command->groups; group && group->title; group++)
+        if (strcmp(group->first, option->name) == 0)
+            return group->title;
+    return NULL;
+}
+
 void i4q_cli_help(const struct i4q_command *command)
 {
-    printf("usage: int4q %s MODEL%s [options]\n\n%s\nMODEL may be '-', standard input.\n\noptions:\n",
-           command->name, find_output(command) ? " [OUTPUT]" : "", command->summary);
+    printf("usage: int4q %s MODEL%s [options]\n\n%s\nMODEL may be '-', standard input.\n", command->name,
+           find_output(command) ? " [OUTPUT]" : "", command->summary);
     for (size_t i = 0; command->options[i].name; i++) {
         const struct i4q_option *option = &command->options[i];
+        const char *title = i4q_option_title(command, option);
+        if (title)
+            printf("\n%s:\n", title);
         int column = option->letter ? printf("  -%c, ", option->letter) : printf("      ");
         column += printf("--%s%s%s", option->name, option->argument ? " " : "",
                          option->argument ? option->argument : "");

@@ -26,6 +26,9 @@ bool i4q_cli_number(const char *what, const char *text, size_t *value,
 /* All words of a table, with this between them; cut off where the list is full. */
 void i4q_cli_list(i4q_word_fn *words, const char *separator, char *list, size_t size);
 
+/* Whether the report is a table of all Convs. */
+bool i4q_cli_wants_table(const struct i4q_common *common);
+
 /* Threads to use; 0: one a processor. */
 unsigned i4q_cli_threads(const struct i4q_common *common);
 

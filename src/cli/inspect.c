@@ -23,7 +23,8 @@ struct arguments {
 static const struct i4q_option options[] = {
     {0, "require", "EXPR", I4Q_OPTION_LIST, FIELD(require),
      "fail (exit 4) unless it holds: int4>=82, float==36, size<9M, opset>=21, ir>=10, valid; repeatable"},
-    {0, "stats", NULL, I4Q_OPTION_FLAG, FIELD(stats), "decode the weights: how often each code occurs"},
+    {0, "stats", NULL, I4Q_OPTION_FLAG, FIELD(stats),
+     "decode the weights: how often each code occurs, in the table"},
     {0, "reference", "MODEL", I4Q_OPTION_STRING, FIELD(reference),
      "compare with the model it was made from: SQNR and largest error a Conv, and every other difference",
      I4Q_FILE_MODEL},
@@ -34,6 +35,12 @@ static const struct i4q_option options[] = {
      "the result as JSON; '-' is standard output, and then there is no text", I4Q_FILE_OUTPUT},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
+};
+
+static const struct i4q_option_group groups[] = {
+    {"what is found out", "require"},
+    I4Q_COMMON_GROUP,
+    {NULL},
 };
 
 static const char description[] =
@@ -118,6 +125,8 @@ static bool tell(struct run *run)
         .requirements = run->requirements,
         .n_requirements = a->require.count,
         .has_reference = a->reference != NULL,
+        .table = i4q_cli_wants_table(&a->common) || (a->stats && !a->common.summary),
+        .look = i4q_terminal_look(false),
     };
     bool to_stdout = i4q_is_dash(a->json);
     if (a->json) {
@@ -175,6 +184,7 @@ const struct i4q_command i4q_cmd_inspect = {
     .name = "inspect",
     .summary = "say what each Conv's weight is stored as; writes no model",
     .options = options,
+    .groups = groups,
     .description = description,
     .examples = examples,
     .run = run_inspect,

@@ -123,8 +123,15 @@ static void write_command_page(const char *directory, const struct i4q_command *
     fprintf(file, "\n.SH SYNOPSIS\n.B int4q %s\n.I MODEL\n.RI [ options ]\n.SH DESCRIPTION\n", command->name);
     put_roff(file, command->description);
     fprintf(file, "\n.PP\n.I MODEL\nmay be \\(aq\\-\\(aq, standard input.\n.SH OPTIONS\n");
-    for (const struct i4q_option *option = command->options; option->name; option++)
+    for (const struct i4q_option *option = command->options; option->name; option++) {
+        const char *title = i4q_option_title(command, option);
+        if (title) {
+            fprintf(file, ".SS ");
+            put_roff(file, title);
+            putc('\n', file);
+        }
         put_option(file, option);
+    }
     put_terms(file, "EXIT STATUS", i4q_exit_statuses);
     put_terms(file, "ENVIRONMENT", i4q_environment);
     fprintf(file, ".SH EXAMPLES\n.EX\n");

@@ -60,31 +60,44 @@ struct i4q_common {
     struct i4q_arena *arena;             /* for lists */
     const struct i4q_named_files *files; /* set by i4q_cli_parse */
     const char *model;                   /* the operand */
-    bool help, quiet, verbose, progress, no_progress, no_sandbox;
+    bool help, quiet, verbose, table, summary, progress, no_progress, no_sandbox;
     struct i4q_number threads;
 };
 
 /* Rows of every command's table. */
 // clang-format off
 #define I4Q_COMMON_OPTIONS                                                                                     \
-    {'j', "threads", "N", I4Q_OPTION_NUMBER, offsetof(struct i4q_common, threads),                             \
-     "use N threads (default: one a processor); what is written never depends on it"},                         \
+    {'h', "help", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, help), "print this text"},                \
+    {0, "table", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, table), "tell of every Conv, a line each"}, \
+    {0, "summary", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, summary), "tell of stages and totals (the default without -v)"}, \
     {'q', "quiet", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, quiet), "print errors only"},            \
-    {'v', "verbose", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, verbose), "tell more on standard error"}, \
+    {'v', "verbose", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, verbose), "tell more on standard error, and the table of --table"}, \
     {0, "progress", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, progress), "show a bar, even where standard error is no terminal"}, \
     {0, "no-progress", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, no_progress), "show no bar"},        \
-    {0, "no-sandbox", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, no_sandbox), "keep the right to open any file, where a sandbox is in the way"}, \
-    {'h', "help", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, help), "print this text"}
+    {'j', "threads", "N", I4Q_OPTION_NUMBER, offsetof(struct i4q_common, threads),                             \
+     "use N threads (default: one a processor); what is written never depends on it"},                         \
+    {0, "no-sandbox", NULL, I4Q_OPTION_FLAG, offsetof(struct i4q_common, no_sandbox), "keep the right to open any file, where a sandbox is in the way"}
+
+#define I4Q_COMMON_GROUP {"what is told, and how it runs", "help"}
 // clang-format on
+
+/* A heading of help, over the option called `first` and those behind it. */
+struct i4q_option_group {
+    const char *title, *first;
+};
 
 struct i4q_command {
     const char *name;
-    const char *summary;              /* one line */
-    const struct i4q_option *options; /* ends with a row without a name */
-    const char *description;          /* one paragraph, without line breaks */
-    const char *const *examples;      /* command lines; ends with NULL */
+    const char *summary;                   /* one line */
+    const struct i4q_option *options;      /* ends with a row without a name */
+    const struct i4q_option_group *groups; /* in the order of the options; ends without a title */
+    const char *description;               /* one paragraph, without line breaks */
+    const char *const *examples;           /* command lines; ends with NULL */
     int (*run)(const struct i4q_command *command, int argc, char **argv); /* gives the exit status */
 };
+
+/* The heading over an option, NULL: it has none of its own. */
+const char *i4q_option_title(const struct i4q_command *command, const struct i4q_option *option);
 
 /* Each in its file. */
 extern const struct i4q_command i4q_cmd_rewrite, i4q_cmd_inspect, i4q_cmd_restore;

@@ -4,7 +4,7 @@
 #include "onnx/save.h"
 #include "platform/output.h"
 #include "platform/terminal.h"
-#include "report/text.h"
+#include "report/kinds.h"
 #include "rewrite/restore.h"
 #include "rewrite/restore_activations.h"
 
@@ -36,6 +36,12 @@ static const struct i4q_option options[] = {
      i4q_layout_word},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
+};
+
+static const struct i4q_option_group groups[] = {
+    {"output", "output"},
+    I4Q_COMMON_GROUP,
+    {NULL},
 };
 
 static const char description[] =
@@ -101,7 +107,17 @@ static bool restore(struct run *run)
     return true;
 }
 
-static void report_activations(const struct i4q_activation_restoration *restoration, FILE *stream)
+static void print_weights(const struct i4q_restoration *restoration, FILE *stream)
+{
+    char text[I4Q_TEXT_NAME];
+    for (size_t i = 0; i < restoration->n_weights; i++) {
+        const struct i4q_restored *restored = &restoration->weights[i];
+        fprintf(stream, "%-9s -> float  %10zu  %s\n", restored->storage, restored->count,
+                i4q_text_mask(restored->weight, text));
+    }
+}
+
+static void print_activations(const struct i4q_activation_restoration *restoration, FILE *stream)
 {
     static const char *const words[] = {"float", "factor", "left"};
     char text[I4Q_TEXT_NAME];
@@ -114,11 +130,17 @@ static void report_activations(const struct i4q_activation_restoration *restorat
     }
 }
 
-static void report_totals(const struct run *run, FILE *stream)
+static void print_totals(const struct run *run, FILE *stream)
 {
+    const struct i4q_restoration *restoration = &run->restoration;
     const size_t *fates = run->activations.fates;
-    if (run->restoration.n_weights)
-        fprintf(stream, "weights    %zu restored\n", run->restoration.n_weights);
+    struct i4q_kinds kinds = {0};
+    char text[I4Q_TEXT_NAME];
+    for (size_t i = 0; i < restoration->n_weights; i++)
+        i4q_kinds_add(&kinds, restoration->weights[i].storage);
+    if (restoration->n_weights)
+        fprintf(stream, "weights    %zu restored: %s\n", restoration->n_weights,
+                i4q_kinds_text(&kinds, true, text));
     if (!run->activations.count)
         return;
     fprintf(stream, "activations %zu restored", fates[I4Q_ACTIVATION_GONE] + fates[I4Q_ACTIVATION_FACTOR]);
@@ -130,19 +152,16 @@ static void report_totals(const struct run *run, FILE *stream)
 static void report(const struct run *run)
 {
     const struct arguments *a = run->arguments;
-    const struct i4q_restoration *restoration = &run->restoration;
     FILE *stream = i4q_is_dash(a->output) ? stderr : stdout;
     char text[I4Q_TEXT_NAME];
     if (i4q_log_verbosity() == I4Q_QUIET)
         return;
-    for (size_t i = 0; i < restoration->n_weights; i++) {
-        const struct i4q_restored *restored = &restoration->weights[i];
-        fprintf(stream, "%-9s -> float  %10zu  %s\n", restored->storage, restored->count,
-                i4q_text_mask(restored->weight, text));
+    if (i4q_cli_wants_table(&a->common)) {
+        print_weights(&run->restoration, stream);
+        print_activations(&run->activations, stream);
+        fputc('\n', stream);
     }
-    report_activations(&run->activations, stream);
-    fputc('\n', stream);
-    report_totals(run, stream);
+    print_totals(run, stream);
     fprintf(stream, "file       %zu -> %zu bytes\nwritten    %s\n", i4q_model_bytes(&run->model),
             i4q_layout_bytes(&run->layout), i4q_text_mask(a->output, text));
 }
@@ -174,6 +193,7 @@ const struct i4q_command i4q_cmd_restore = {
     .name = "restore",
     .summary = "fold quantized weights back into float initializers, or take Q/DQ of activations out",
     .options = options,
+    .groups = groups,
     .description = description,
     .examples = examples,
     .run = run_restore,

@@ -21,5 +21,6 @@ struct i4q_rewrite_arguments {
 };
 
 extern const struct i4q_option i4q_rewrite_options[]; /* ends with a row without a name */
+extern const struct i4q_option_group i4q_rewrite_groups[];
 
 #endif

@@ -20,6 +20,7 @@ struct comparer {
     struct i4q_arena scratch; /* for one weight: many may read the same codes */
     struct i4q_model *reference;
     const struct i4q_kernels *kernels;
+    struct i4q_table biases;  /* names of values that our Convs add */
     struct i4q_table weights; /* names of values that are weights, or are read by their decoders only */
     struct i4q_error *error;
 };
@@ -330,6 +331,29 @@ static bool compare_nodes(struct comparer *comparer, const struct i4q_model *our
     return true;
 }
 
+/* The last difference is one of a bias. */
+static bool note_bias(struct comparer *comparer)
+{
+    struct i4q_inspection *inspection = comparer->inspection;
+    const char *last = inspection->differences.items[inspection->differences.count - 1];
+    return i4q_patterns_add(comparer->arena, &inspection->biases, last) || i4q_fail_memory(comparer->error);
+}
+
+static bool index_biases(struct comparer *comparer)
+{
+    i4q_table_init(&comparer->biases, comparer->arena);
+    for (size_t i = 0; i < comparer->inspection->n_rows; i++) {
+        const Onnx__NodeProto *node = comparer->inspection->rows[i].conv->node->proto;
+        size_t input = i4q_nbits_is(node) ? I4Q_NBITS_BIAS : 2;
+        void **slot = input < node->n_input ? i4q_table_at(&comparer->biases, node->input[input]) : NULL;
+        if (input < node->n_input && !slot)
+            return i4q_fail_memory(comparer->error);
+        if (slot)
+            *slot = comparer;
+    }
+    return true;
+}
+
 static bool compare_initializers(struct comparer *comparer, const struct i4q_model *ours,
                                  const struct i4q_model *theirs, const char *missing, bool changes)
 {
@@ -343,8 +367,10 @@ static bool compare_initializers(struct comparer *comparer, const struct i4q_mod
         if (present && changes &&
             !compare_tensors(comparer, graph->initializer[i], other->initializer, &equal))
             return false;
-        if ((!present || !equal) &&
-            !difference(comparer, "initializer '%s' %s", name, present ? "changed" : missing))
+        if (present && equal)
+            continue;
+        if (!difference(comparer, "initializer '%s' %s", name, present ? "changed" : missing) ||
+            (present && i4q_table_get(&comparer->biases, name) && !note_bias(comparer)))
             return false;
     }
     return true;
@@ -386,7 +412,8 @@ bool i4q_compare(struct i4q_inspection *inspection, struct i4q_model *reference,
                                 .error = error};
     i4q_arena_init(&comparer.scratch, model->arena.limit);
     i4q_table_init(&comparer.weights, &model->arena);
-    return compare_weights(&comparer) && i4q_model_each_tensor(model, make_raw, &comparer) &&
+    return compare_weights(&comparer) && index_biases(&comparer) &&
+           i4q_model_each_tensor(model, make_raw, &comparer) &&
            i4q_model_each_tensor(reference, make_raw, &comparer) &&
            compare_versions(&comparer, model, reference) && compare_inputs(&comparer, model, reference) &&
            compare_initializers(&comparer, model, reference, "is new", true) &&

@@ -309,3 +309,10 @@ bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, boo
             return false;
     return inspect_activations(&inspector);
 }
+
+const char *i4q_inspected_zero_point(const struct i4q_inspected *row)
+{
+    const struct i4q_storage *storage = &row->storage;
+    bool unread = storage->zero_point && row->zero_point == I4Q_ZERO_NONE;
+    return unread || !(storage->scale || storage->zero_point) ? NULL : i4q_zero_point_name(row->zero_point);
+}

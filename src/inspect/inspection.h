@@ -50,6 +50,7 @@ struct i4q_inspection {
     int64_t opset;                   /* of ai.onnx */
     struct i4q_patterns problems;    /* sentences; a sound model has none */
     struct i4q_patterns differences; /* from the reference, other than in weights */
+    struct i4q_patterns biases;      /* those of them that say that the bias of a Conv changed */
 };
 
 /* Everything is in the model's arena. A problem of the model is not an error but goes to `problems`; errors
@@ -63,7 +64,9 @@ size_t i4q_inspection_total(const struct i4q_inspection *inspection, const char 
 /* How many activations are quantized to so many bits; 0 bits: to any. */
 size_t i4q_inspection_activations(const struct i4q_inspection *inspection, unsigned bits);
 
-/* "none", "zero" or "asymmetric". */
+/* "none", "zero" or "asymmetric"; the one of a Conv: NULL where there is nothing that could have one, and
+ * where it is of a type that is not read. */
 const char *i4q_zero_point_name(enum i4q_zero_point zero_point);
+const char *i4q_inspected_zero_point(const struct i4q_inspected *row);
 
 #endif

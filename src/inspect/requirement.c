@@ -70,8 +70,8 @@ static const struct relation {
     bool negated;
 } relations[] = {
     /* the longer signs first: < begins <= */
-    {"<=", greater, true}, {">=", less, true}, {"==", equal, false},
-    {"!=", equal, true},   {"<", less, false}, {">", greater, false},
+    {"<=", greater, true}, {">=", less, true},    {"==", equal, false}, {"!=", equal, true},
+    {"<", less, false},    {">", greater, false}, {"=", equal, false},
 };
 
 static bool is_word(const char *word, const char *text, size_t length)

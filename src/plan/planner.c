@@ -2,6 +2,7 @@
 #include "plan/planner.h"
 
 #include "plan/means/propagate.h"
+#include "plan/near_pattern.h"
 #include "plan/settle.h"
 
 #include <math.h>
@@ -63,12 +64,25 @@ static bool make_rows(struct planner *planner)
 
 /* ---- the user's choice */
 
-static bool report_unmatched(struct planner *planner, const struct i4q_patterns *unmatched)
+static bool fail_unmatched(struct planner *planner, const struct i4q_name_index *index, const char *pattern)
+{
+    size_t count, all = planner->plan->n_rows;
+    const char *near = i4q_near_pattern(index, pattern, &count);
+    if (near)
+        return i4q_fail(
+            planner->error, I4Q_USAGE,
+            "the pattern '%.200s' matches no Conv (of %zu): did you mean '%.200s', which matches %zu?",
+            pattern, all, near, count);
+    return i4q_fail(planner->error, I4Q_USAGE,
+                    "the pattern '%.200s' matches no Conv (of %zu); --allow-unmatched goes on without it",
+                    pattern, all);
+}
+
+static bool report_unmatched(struct planner *planner, const struct i4q_name_index *index,
+                             const struct i4q_patterns *unmatched)
 {
     if (unmatched->count && !planner->options->allow_unmatched)
-        return i4q_fail(planner->error, I4Q_USAGE,
-                        "the pattern '%.200s' matches no Conv (of %zu); --allow-unmatched goes on without it",
-                        unmatched->items[0], planner->plan->n_rows);
+        return fail_unmatched(planner, index, unmatched->items[0]);
     for (size_t i = 0; i < unmatched->count; i++)
         if (!i4q_plan_note(planner->plan, i4q_arena_format(planner->arena, "the pattern '%s' matches no Conv",
                                                            unmatched->items[i])))
@@ -92,7 +106,7 @@ static bool apply_patterns(struct planner *planner, const struct i4q_name_index 
         planner->plan->rows[i].choice = choices[i];
         planner->plan->rows[i].exact = exact[i];
     }
-    return report_unmatched(planner, &unmatched);
+    return report_unmatched(planner, index, &unmatched);
 }
 
 static struct i4q_measurement ordered(const struct i4q_measurement *measurement, enum i4q_topk_order order)

@@ -5,7 +5,9 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +28,18 @@ enum i4q_verbosity i4q_log_verbosity(void)
 bool i4q_stdout_is_terminal(void)
 {
     return isatty(STDOUT_FILENO);
+}
+
+struct i4q_look i4q_terminal_look(bool standard_error)
+{
+    int fd = standard_error ? STDERR_FILENO : STDOUT_FILENO;
+    const char *forbids = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    struct winsize size = {0};
+    if (!isatty(fd))
+        return (struct i4q_look){0};
+    bool dumb = !terminal || strcmp(terminal, "dumb") == 0;
+    return (struct i4q_look){.width = ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0,
+                             .colour = !dumb && !(forbids && *forbids)};
 }
 
 /* Whether a terminal does something else with the sequence than show it, or shows nothing (Unicode calls

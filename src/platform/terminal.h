@@ -13,6 +13,17 @@ enum i4q_verbosity { I4Q_QUIET, I4Q_NORMAL, I4Q_VERBOSE };
 /* Whether standard output is a terminal. */
 bool i4q_stdout_is_terminal(void);
 
+/* How text is shown where it goes. */
+struct i4q_look {
+    size_t width; /* of a terminal, in characters; 0: as wide as the text is */
+    bool colour;
+};
+enum i4q_tone { I4Q_TONE_PLAIN, I4Q_TONE_TITLE, I4Q_TONE_LOW, I4Q_TONE_BAD };
+
+/* The look of standard output, or of standard error: plain where that is no terminal; no colours where
+ * NO_COLOR is set (no-color.org) or the terminal is dumb. */
+struct i4q_look i4q_terminal_look(bool standard_error);
+
 /* Set once, by the command line. */
 void i4q_log_set_verbosity(enum i4q_verbosity verbosity);
 enum i4q_verbosity i4q_log_verbosity(void);

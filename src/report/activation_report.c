@@ -2,7 +2,7 @@
 #include "report/activation_report.h"
 
 #include "base/json.h"
-#include "report/text.h"
+#include "report/columns.h"
 
 #include <math.h>
 #include <string.h>
@@ -34,33 +34,62 @@ static const char *print_range(const struct i4q_activation_pair *pair, const str
     return buffer;
 }
 
-static int name_width(const struct i4q_activation_pair *pairs, size_t count)
+static const struct i4q_activation_pair *pair_of(const void *rows, size_t row)
 {
-    size_t width = I4Q_TEXT_MIN_NAME + strlen("activation") - strlen("name");
-    for (size_t i = 0; i < count; i++) {
-        size_t length = strlen(pairs[i].tensor->name);
-        width = length > width ? length : width;
-    }
-    return width < I4Q_TEXT_MAX_NAME ? (int)width : I4Q_TEXT_MAX_NAME;
+    return &((const struct i4q_activation_pair *)rows)[row];
 }
 
-void i4q_activation_table(const struct i4q_activation_pair *pairs, size_t count, FILE *stream)
+static void fill_name(const void *rows, size_t row, struct i4q_cell *cell)
 {
-    int width = name_width(pairs, count);
-    char name[I4Q_TEXT_NAME], channels[NUMBER], scale[2 * NUMBER], decoded[2 * NUMBER], zero[2 * NUMBER];
-    if (count)
-        fprintf(stream, "\n%-*s  bits  %-7s  %-8s  %-20s  %s\n", width, "activation", "codes", "channels",
-                "scale", "zero point");
-    for (size_t i = 0; i < count; i++) {
-        const struct i4q_activation_pair *pair = &pairs[i];
-        snprintf(channels, sizeof channels, pair->channels ? "%zu" : "-", pair->channels);
-        fprintf(stream, "%-*s  %4u  %-7s  %-8s  %-20s  %s", width, i4q_text_mask(pair->tensor->name, name),
-                pair->bits, pair->codes->name, channels, print_range(pair, &pair->scale, scale),
-                print_range(pair, &pair->zero_point, zero));
-        if (!pair->flaw && !i4q_activation_is_plain(pair))
-            fprintf(stream, ", decoded by %s", print_range(pair, &pair->decoded_scale, decoded));
-        fputc('\n', stream);
-    }
+    i4q_text_mask(pair_of(rows, row)->tensor->name, cell->text);
+}
+
+static void fill_bits(const void *rows, size_t row, struct i4q_cell *cell)
+{
+    snprintf(cell->text, sizeof cell->text, "%u", pair_of(rows, row)->bits);
+}
+
+static void fill_codes(const void *rows, size_t row, struct i4q_cell *cell)
+{
+    snprintf(cell->text, sizeof cell->text, "%s", pair_of(rows, row)->codes->name);
+}
+
+static void fill_channels(const void *rows, size_t row, struct i4q_cell *cell)
+{
+    size_t channels = pair_of(rows, row)->channels;
+    snprintf(cell->text, sizeof cell->text, channels ? "%zu" : "-", channels);
+}
+
+static void fill_scale(const void *rows, size_t row, struct i4q_cell *cell)
+{
+    print_range(pair_of(rows, row), &pair_of(rows, row)->scale, cell->text);
+}
+
+static void fill_zero_point(const void *rows, size_t row, struct i4q_cell *cell)
+{
+    const struct i4q_activation_pair *pair = pair_of(rows, row);
+    char decoded[2 * NUMBER];
+    print_range(pair, &pair->zero_point, cell->text);
+    size_t used = strlen(cell->text);
+    if (!pair->flaw && !i4q_activation_is_plain(pair))
+        snprintf(cell->text + used, sizeof cell->text - used, ", decoded by %s",
+                 print_range(pair, &pair->decoded_scale, decoded));
+}
+
+static const struct i4q_column columns[] = {
+    {"activation", false, 0, fill_name}, {"bits", true, 0, fill_bits},
+    {"codes", false, 2, fill_codes},     {"channels", false, 3, fill_channels},
+    {"scale", false, 0, fill_scale},     {"zero point", false, 1, fill_zero_point},
+};
+
+void i4q_activation_table(const struct i4q_activation_pair *pairs, size_t count, const struct i4q_look *look,
+                          FILE *stream)
+{
+    const struct i4q_sheet sheet = {columns, sizeof columns / sizeof *columns, pairs, count, NULL};
+    if (!count)
+        return;
+    i4q_sheet_print(&sheet, look, stream);
+    fputc('\n', stream);
 }
 
 void i4q_activation_totals(const struct i4q_activation_pair *pairs, size_t count, FILE *stream)

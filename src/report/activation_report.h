@@ -4,12 +4,15 @@
 #define INT4Q_REPORT_ACTIVATION_REPORT_H
 
 #include "forms/activation_read.h"
+#include "platform/terminal.h"
 
 #include <jansson.h>
 #include <stdio.h>
 
-/* The table, a row a pair, and the line that counts them by bits; nothing where there are none. */
-void i4q_activation_table(const struct i4q_activation_pair *pairs, size_t count, FILE *stream);
+/* The table, a row a pair, and an empty line; the line that counts them by bits; nothing where there are
+ * none. */
+void i4q_activation_table(const struct i4q_activation_pair *pairs, size_t count, const struct i4q_look *look,
+                          FILE *stream);
 void i4q_activation_totals(const struct i4q_activation_pair *pairs, size_t count, FILE *stream);
 
 /* The list `activations` (keys: README, "JSON"); NULL when memory runs out. */

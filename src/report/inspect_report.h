@@ -5,6 +5,7 @@
 
 #include "inspect/inspection.h"
 #include "inspect/requirement.h"
+#include "platform/terminal.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@ struct i4q_inspect_report {
     const struct i4q_requirement *requirements;
     size_t n_requirements;
     bool has_reference;
+    bool table; /* of all Convs, in place of their stages */
+    struct i4q_look look;
 };
 
 /* Writes the text to `stream`, whose state the caller checks. */

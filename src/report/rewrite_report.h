@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What `int4q rewrite` tells: one line a Conv and a summary for people, one JSON document for scripts. */
+/* What `int4q rewrite` tells: the stages or all Convs and a summary for people, one JSON document for
+ * scripts. */
 #ifndef INT4Q_REPORT_REWRITE_REPORT_H
 #define INT4Q_REPORT_REWRITE_REPORT_H
 
 #include "plan/plan.h"
+#include "platform/terminal.h"
 #include "rewrite/rewrite.h"
 
 #include <jansson.h>
@@ -16,6 +18,8 @@ struct i4q_report {
     size_t input_bytes, output_bytes;                 /* external data included */
     bool dry_run;
     bool written; /* a model was written */
+    bool table;   /* of all Convs, in place of their stages */
+    struct i4q_look look;
 };
 
 /* Writes the text to `stream`, whose state the caller checks. */

@@ -3,34 +3,12 @@
 
 #include "forms/activations.h"
 #include "report/rewrite_figures.h"
+#include "report/rewrite_rows.h"
 #include "report/text.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-
-static void print_row(const struct i4q_report *report, const struct i4q_plan_row *row, int name_width,
-                      FILE *stream)
-{
-    struct i4q_told told = i4q_tell(report->plan, row);
-    char name[I4Q_TEXT_NAME], shape[I4Q_TEXT_SHAPE], sqnr[32] = "-", kept[64];
-    snprintf(kept, sizeof kept, "%s (%s)", told.storage, row->reason ? i4q_reasons[row->reason].word : "");
-    if (isfinite(told.sqnr_db))
-        snprintf(sqnr, sizeof sqnr, "%.2f", told.sqnr_db);
-    fprintf(stream, "%-*s  %-15s %9zu  %-26s %10zu -> %9zu  %7s\n", name_width,
-            i4q_text_name(row->conv, name), i4q_text_shape(&told.before, shape), told.before.count,
-            row->reason ? kept : told.storage, told.bytes_before, told.bytes_after, sqnr);
-}
-
-static void print_rows(const struct i4q_report *report, FILE *stream)
-{
-    const struct i4q_plan *plan = report->plan;
-    int width = i4q_text_name_width(plan->facts->convs, plan->n_rows);
-    fprintf(stream, "%-*s  %-15s %9s  %-26s %10s -> %9s  %7s\n", width, "conv", "shape", "weights",
-            "stored as", "bytes", "bytes", "SQNR dB");
-    for (size_t i = 0; i < plan->n_rows; i++)
-        print_row(report, &plan->rows[i], width, stream);
-}
 
 /* What is kept, but stored in another format, is told apart. */
 static void print_convs(const struct i4q_plan *plan, FILE *stream)
@@ -40,7 +18,7 @@ static void print_convs(const struct i4q_plan *plan, FILE *stream)
         const struct i4q_plan_row *row = &plan->rows[i];
         others += row->reason && row->weight && row->weight->recipe;
     }
-    fprintf(stream, "\nconvs      %zu of %zu quantized to %s, ", plan->n_quantized, plan->n_rows,
+    fprintf(stream, "convs      %zu of %zu quantized to %s, ", plan->n_quantized, plan->n_rows,
             plan->target.format->name);
     if (others)
         fprintf(stream, "%zu to %s, ", others, plan->kept.format->name);
@@ -155,31 +133,10 @@ static const char HINT_MATMUL[] =
     "too:\n"
     "           session.qdq_matmulnbits_accuracy_level=1 keeps them in float.\n";
 
-static void print_average(const struct i4q_plan *plan, FILE *stream)
-{
-    struct i4q_average average = i4q_average_error(plan);
-    if (isfinite(average.weights_db))
-        fprintf(stream, "error      weights %.1f dB on average", average.weights_db);
-    if (isfinite(average.outputs_db))
-        fprintf(stream, ", outputs of their Convs %.1f dB (estimated from the statistics)",
-                average.outputs_db);
-    if (isfinite(average.weights_db))
-        fputc('\n', stream);
-}
-
 static const char HINT_ACTIVATIONS[] = "           FINN needs quantized activations: this model has none.\n";
-
-/* The default is the definition, not the best. */
-static const char HINT_METHOD[] =
-    "hint       absmax at 4 bits costs a detector most of its accuracy: --method squant takes as many "
-    "bytes,\n"
-    "           no images, and milliseconds; --method calibrated takes some images and seconds, see "
-    "scripts/calibrate.py\n";
 
 static void print_hint(const struct i4q_plan *plan, FILE *stream)
 {
-    if (plan->n_quantized && !plan->target.format->fine && plan->target.method.rounding == I4Q_ROUND_NEAREST)
-        fputs(HINT_METHOD, stream);
     const struct i4q_recipe *target = &plan->target;
     enum i4q_execution execution = target->format->packed   ? I4Q_DECODES_ONCE
                                    : target->format->floats ? I4Q_QUANTIZES_AGAIN
@@ -218,11 +175,11 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
     const struct i4q_plan *plan = report->plan;
     size_t weights, quantized;
     i4q_count_weights(plan, &weights, &quantized);
-    print_rows(report, stream);
+    i4q_report_rows(report, stream);
     print_convs(plan, stream);
     print_reasons(plan, stream);
     fprintf(stream, "weights    %zu of %zu quantized\n", quantized, weights);
-    print_average(plan, stream);
+    i4q_report_errors(report, stream);
     print_topk(report, stream);
     print_notes(plan, stream);
     if (plan->n_stored) {

@@ -422,8 +422,9 @@ def test_hostile_names(tmp_path):
     """Control characters reach no terminal, and the JSON is valid whatever the bytes."""
     original = make_model([conv("w\x1b[31m", "y", name="n\n\x07")], [tensor("w\x1b[31m", 3, 3, 3, 3)], outputs=Y)
     onnx.save(original, tmp_path / "in.onnx")
-    done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx")
-    assert "\x1b" not in done.stdout and "\x07" not in done.stdout
+    for view in ("--summary", "--table"):
+        done = run_int4q("rewrite", tmp_path / "in.onnx", "-f", "-o", tmp_path / "out.onnx", view)
+        assert "\x1b" not in done.stdout and "\x07" not in done.stdout and "n??" in done.stdout
     raw = (tmp_path / "in.onnx").read_bytes().replace(b"n\n\x07", b"n\xff\xfe")
     (tmp_path / "latin.onnx").write_bytes(raw)
     report = json.loads(run_int4q("rewrite", tmp_path / "latin.onnx", "-n", "--json", "-").stdout)

@@ -105,7 +105,7 @@ def test_convs_of_the_optimizer(tmp_path, level):
     told = json.loads((tmp_path / "r.json").read_text())
     assert [(c["op"], c["reason"]) for c in told["convs"]] == [(n, "custom-conv" if n in foreign else None) for n in names]
     assert told["totals"]["kept"] == len(foreign) and "custom-conv" in done.stderr
-    shown = run_int4q("rewrite", tmp_path / "in.onnx", "-n", status=0 if len(foreign) < 2 else 4).stdout
+    shown = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--table", status=0 if len(foreign) < 2 else 4).stdout
     assert all(f"({n})" in shown for n in foreign)
 
 

@@ -124,7 +124,7 @@ def test_left_and_right_of_one_weight(tmp_path):
     nodes = [helper.make_node("MatMul", ["x", "w"], ["a"], name="right"), helper.make_node("MatMul", ["w", "a"], ["y"], name="left")]
     model = make_model(nodes, [tensor("w", 6, 6)], inputs=[value("x", 6, 6)], outputs=[value("y", 6, 6)])
     onnx.save(model, tmp_path / "in.onnx")
-    done = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--op-types", "MatMul", status=4)
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--table", "--op-types", "MatMul", status=4)
     assert done.stdout.count("(weight-shared-with-other-op)") == 2
 
 
@@ -151,7 +151,7 @@ def test_projections_are_protected(tmp_path, name):
     """In every form; one weight that is another number, and it is a weight like others."""
     op, values, _, _ = PROJECTIONS[name]
     onnx.save(projection(name), tmp_path / "in.onnx")
-    assert "(dfl)" in run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--op-types", op, status=4).stdout
+    assert "(dfl)" in run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--table", "--op-types", op, status=4).stdout
     other = values.copy()
     other.reshape(-1)[-1] += 1
     _, report = rewrite(projection(name, other), tmp_path, "--op-types", op)

@@ -114,7 +114,7 @@ def test_arithmetic_that_is_no_form(tmp_path, name):
     scale, zero = ARITHMETIC[name]
     onnx.save(foreign(*steps(*(["Sub", "Mul"] if zero else ["Mul"])), scale=scale, zero=zero), tmp_path / "in.onnx")
     run_int4q("inspect", tmp_path / "in.onnx", "--require", "valid", "--require", "other==1")
-    assert "(weight-computed)" in run_int4q("rewrite", tmp_path / "in.onnx", "-n", status=4).stdout
+    assert "(weight-computed)" in run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--table", status=4).stdout
     run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=4)
 
 

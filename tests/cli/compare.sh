@@ -5,6 +5,10 @@
 model good-detector
 int4q rewrite -q good-detector.onnx
 int4q inspect out.onnx --stats --reference good-detector.onnx
+int4q inspect out.onnx --reference good-detector.onnx
+int4q rewrite -q good-detector.onnx --method squant -o corrected.onnx
+int4q inspect corrected.onnx --reference good-detector.onnx | grep '^differs'
+int4q inspect corrected.onnx --reference good-detector.onnx --table | grep '^differs'
 int4q inspect out.onnx --stats --reference good-detector.onnx --json - | python3 -c 'import json, sys
 report = json.load(sys.stdin)
 print([sum(c["histogram"] or []) for c in report["convs"]], [c["sqnr_db"] is not None for c in report["convs"]])

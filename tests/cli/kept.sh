@@ -5,7 +5,7 @@
 model good-detector
 told() {
     echo "$*"
-    int4q rewrite good-detector.onnx -f -o out.onnx "$@" | grep -E '^(convs|topk|rank|note|written)|kept by|\((sensitive|small)\)'
+    int4q rewrite good-detector.onnx --table -f -o out.onnx "$@" | grep -E '^(convs|topk|rank|note|written)|kept by|\((sensitive|small)\)'
 }
 echo '{"model.0.conv": 1, "model.1.m.0.cv1": 3, "model.1.m.0.cv2": 2}' >scores.json
 # all become INT8, which is something to write

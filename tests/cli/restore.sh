@@ -7,6 +7,7 @@ for options in '--format int4' '--format packed-u8' '--decode cast' '--block 4' 
     # shellcheck disable=SC2086
     int4q rewrite -q -f good-detector.onnx -o small.onnx $options
     int4q restore small.onnx -f -o float.onnx | head -1
+    int4q restore small.onnx -f -o float.onnx --table | head -1
     int4q inspect float.onnx --require float==4 --require valid | grep '^convs'
     # what is lost was lost when it was quantized
     int4q inspect small.onnx --reference float.onnx --json - |

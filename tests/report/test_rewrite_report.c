@@ -53,7 +53,8 @@ static void tell(void)
                                       .output_path = "out.onnx",
                                       .input_bytes = 1000,
                                       .output_bytes = 500,
-                                      .dry_run = true};
+                                      .dry_run = true,
+                                      .table = true};
     FILE *stream = open_memstream(&text, &text_size);
     i4q_report_text(&report, stream);
     fclose(stream);

@@ -5,96 +5,7 @@
 #include "report/activation_report.h"
 #include "report/text.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <string.h>
-
-enum { SCALE_WIDTH = 20 };
-
-/* NULL where there is nothing that could have one, and where it is of a type that is not read. */
-static const char *zero_point_name(const struct i4q_inspected *row)
-{
-    const struct i4q_storage *storage = &row->storage;
-    bool unread = storage->zero_point && row->zero_point == I4Q_ZERO_NONE;
-    return unread || !(storage->scale || storage->zero_point) ? NULL : i4q_zero_point_name(row->zero_point);
-}
-
-/* ---- text */
-
-static void print_row(const struct i4q_inspect_report *report, const struct i4q_inspected *row,
-                      int name_width, FILE *stream)
-{
-    const struct i4q_storage *storage = &row->storage;
-    const char *granularity = i4q_granularity_name(storage->granularity), *zero_point = zero_point_name(row);
-    char name[I4Q_TEXT_NAME], shape[I4Q_TEXT_SHAPE], scales[64] = "-";
-    if (isfinite(row->scale_min))
-        snprintf(scales, sizeof scales, "%.3g .. %.3g", row->scale_min, row->scale_max);
-    fprintf(stream, "%-*s  %-15s %-9s  %-11s  %-10s %9zu  %s", name_width, i4q_text_name(row->conv, name),
-            i4q_text_shape(storage, shape), storage->name, granularity ? granularity : "-",
-            zero_point ? zero_point : "-", storage->bytes, scales);
-    if (report->has_reference && row->compared)
-        fprintf(stream, "%*s  %7.2f  %9.3g", SCALE_WIDTH - (int)strlen(scales), "", row->sqnr_db,
-                row->max_error);
-    fputc('\n', stream);
-}
-
-/* How often each code occurs, and how many stand at the two ends: a grid that is used up clips. */
-static void print_histogram(const struct i4q_inspected *row, FILE *stream)
-{
-    size_t total = 0, ends = 0;
-    for (size_t i = 0; i < row->n_histogram; i++)
-        total += row->histogram[i];
-    if (!total)
-        return;
-    ends = row->histogram[0] + row->histogram[row->n_histogram - 1];
-    fprintf(stream, "    codes");
-    for (size_t i = 0; i < row->n_histogram && row->n_histogram <= 16; i++)
-        fprintf(stream, " %zu", row->histogram[i]);
-    fprintf(stream, "%s at the ends %.2f %%, zero channels %zu\n", row->n_histogram <= 16 ? ";" : "",
-            100 * (double)ends / (double)total, row->zero_channels);
-}
-
-static void print_totals(const struct i4q_inspection *inspection, FILE *stream)
-{
-    const char *separator = "convs     ";
-    for (size_t i = 0; i4q_kind_word(i); i++) {
-        size_t total = i4q_inspection_total(inspection, i4q_kind_word(i));
-        if (!total)
-            continue;
-        fprintf(stream, "%s %zu %s", separator, total, i4q_kind_word(i));
-        separator = ",";
-    }
-    fputs(inspection->n_rows ? "\n" : "convs      none\n", stream);
-}
-
-void i4q_inspect_text(const struct i4q_inspect_report *report, FILE *stream)
-{
-    const struct i4q_inspection *inspection = report->inspection;
-    int width = i4q_text_name_width(inspection->convs, inspection->n_rows);
-    char text[I4Q_TEXT_NAME];
-    fprintf(stream, "%-*s  %-15s %-9s  %-11s  %-10s %9s  %s%s\n", width, "conv", "shape", "stored", "scales",
-            "zero point", "bytes", "scale range",
-            report->has_reference ? "           SQNR dB  max error" : "");
-    for (size_t i = 0; i < inspection->n_rows; i++) {
-        print_row(report, &inspection->rows[i], width, stream);
-        print_histogram(&inspection->rows[i], stream);
-    }
-    i4q_activation_table(inspection->activations, inspection->n_activations, stream);
-    fputc('\n', stream);
-    print_totals(inspection, stream);
-    i4q_activation_totals(inspection->activations, inspection->n_activations, stream);
-    fprintf(stream, "file       %zu bytes, opset %" PRId64 ", IR version %" PRId64 "\n", report->bytes,
-            inspection->opset, inspection->model->proto->ir_version);
-    for (size_t i = 0; i < inspection->problems.count; i++)
-        fprintf(stream, "problem    %s\n", i4q_text_mask(inspection->problems.items[i], text));
-    for (size_t i = 0; i < inspection->differences.count; i++)
-        fprintf(stream, "differs    %s\n", i4q_text_mask(inspection->differences.items[i], text));
-    for (size_t i = 0; i < report->n_requirements; i++)
-        fprintf(stream, "require    %s: %s (%.0f)\n", i4q_text_mask(report->requirements[i].text, text),
-                report->requirements[i].holds ? "holds" : "does not hold", report->requirements[i].value);
-}
-
-/* ---- JSON */
 
 static json_t *histogram_json(const struct i4q_inspected *row)
 {
@@ -119,7 +30,7 @@ static json_t *row_json(const struct i4q_inspected *row)
     i4q_json_put(&json, "activation", i4q_json_text(storage->activation));
     i4q_json_put(&json, "granularity", i4q_json_text(i4q_granularity_name(storage->granularity)));
     i4q_json_put(&json, "block", json_integer(storage->block));
-    i4q_json_put(&json, "zero_point", i4q_json_text(zero_point_name(row)));
+    i4q_json_put(&json, "zero_point", i4q_json_text(i4q_inspected_zero_point(row)));
     i4q_json_put(&json, "bytes", storage->dims ? i4q_json_size(storage->bytes) : json_null());
     i4q_json_put(&json, "scale_min", i4q_json_real(row->scale_min));
     i4q_json_put(&json, "scale_max", i4q_json_real(row->scale_max));
