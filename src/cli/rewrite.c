@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* int4q rewrite: load → plan → quantize → rewrite → write → report. */
 #include "cli/cli.h"
+#include "cli/rewrite_choices.h"
 #include "cli/rewrite_meaning.h"
 #include "onnx/save.h"
 #include "plan/apply.h"
-#include "plan/budget.h"
+#include "plan/mixture.h"
 #include "plan/planner.h"
-#include "plan/rank.h"
 #include "platform/output.h"
 #include "platform/terminal.h"
 #include "report/rewrite_report.h"
@@ -44,6 +44,11 @@ struct run {
     const struct i4q_kernels *kernels;
     struct i4q_arena arena;
     struct i4q_plan_options options;
+    struct i4q_recipe choices[I4Q_OFFERS];
+    size_t n_choices; /* 0: one recipe for all */
+    struct i4q_mixture mixture;
+    struct i4q_destination to;
+    struct i4q_budget budget;
     struct i4q_input topk;
     struct i4q_statistics statistics;
     struct i4q_output output, json;
@@ -79,6 +84,7 @@ static bool read_options(struct run *run)
 {
     struct i4q_rewrite_arguments *a = run->arguments;
     if (!i4q_rewrite_plan_options(a, &run->options, run->error) ||
+        !i4q_rewrite_choices(a, &run->options.target, run->choices, &run->n_choices, run->error) ||
         !i4q_rewrite_ops(a, &run->ops, run->error) ||
         !read_pattern_files(run, &a->include_from, &a->include) ||
         !read_pattern_files(run, &a->exclude_from, &a->exclude))
@@ -124,18 +130,24 @@ static bool open_outputs(struct run *run)
     return i4q_output_open(&run->json, a->json, I4Q_OUTPUT_REPLACE, run->error);
 }
 
+/* By outputs where --rank says so, or where there are statistics and it says nothing. */
+static struct i4q_estimate estimate(struct run *run)
+{
+    const struct i4q_rewrite_arguments *a = run->arguments;
+    return (struct i4q_estimate){.facts = &run->weights,
+                                 .options = &run->options,
+                                 .kernels = run->kernels,
+                                 .threads = run->options.threads,
+                                 .by_outputs =
+                                     a->rank.word ? i4q_rewrite_ranks_by_outputs(a) : a->calibration != NULL};
+}
+
 /* --rank stands in for a file of measurements. */
 static bool estimate_losses(struct run *run)
 {
-    const struct i4q_rewrite_arguments *a = run->arguments;
-    if (!a->rank.word)
-        return true;
-    const struct i4q_estimate estimate = {.facts = &run->weights,
-                                          .options = &run->options,
-                                          .kernels = run->kernels,
-                                          .threads = run->options.threads,
-                                          .by_outputs = i4q_rewrite_ranks_by_outputs(a)};
-    return i4q_estimate_losses(&estimate, &run->arena, &run->options.estimates, run->error);
+    const struct i4q_estimate how = estimate(run);
+    return !run->arguments->rank.word || run->n_choices ||
+           i4q_estimate_losses(&how, &run->arena, &run->options.estimates, run->error);
 }
 
 static bool price(void *context, const struct i4q_plan *plan, size_t *bytes, struct i4q_error *error)
@@ -143,16 +155,36 @@ static bool price(void *context, const struct i4q_plan *plan, size_t *bytes, str
     return i4q_price(plan, context, bytes, error);
 }
 
-/* --target-size comes down to a number of Convs to keep. */
-static bool fit_target_size(struct run *run)
+/* What there is to choose from: how many Convs are kept, or which recipe each weight gets. */
+static bool make_ladder(struct run *run, struct i4q_ladder *ladder)
+{
+    const struct i4q_estimate how = estimate(run);
+    *ladder = i4q_ladder_of_ranks(&run->plan);
+    if (!run->n_choices)
+        return true;
+    if (!i4q_mixture_make(&run->plan, &how, run->choices, run->n_choices, &run->budget, &run->arena,
+                          &run->mixture, run->error))
+        return false;
+    *ladder = i4q_mixture_ladder(&run->mixture);
+    return true;
+}
+
+static bool fit_budget(struct run *run)
 {
     const struct i4q_rewrite_arguments *a = run->arguments;
-    struct i4q_destination to = {a->output, a->external, (int64_t)a->opset.value};
-    struct i4q_budget budget = {
-        .price = price, .context = &to, .kernels = run->kernels, .threads = run->options.threads};
-    return !a->target_size ||
-           (i4q_budget_parse(a->target_size, i4q_model_bytes(&run->model), &budget.limit, run->error) &&
-            i4q_budget_fit(&run->plan, &budget, run->error));
+    struct i4q_ladder ladder;
+    if (!a->bits && !a->target_size)
+        return true;
+    run->to = (struct i4q_destination){a->output, a->external, (int64_t)a->opset.value};
+    run->budget = (struct i4q_budget){.option = a->bits ? "--bits" : "--target-size",
+                                      .price = a->bits ? NULL : price,
+                                      .context = &run->to,
+                                      .kernels = run->kernels,
+                                      .threads = run->options.threads};
+    bool ok = a->bits ? i4q_budget_parse_bits(a->bits, &run->budget.bits, run->error)
+                      : i4q_budget_parse(a->target_size, i4q_model_bytes(&run->model), &run->budget.limit,
+                                         run->error);
+    return ok && make_ladder(run, &ladder) && i4q_budget_fit(&run->plan, &ladder, &run->budget, run->error);
 }
 
 static bool load(struct run *run)
@@ -169,8 +201,7 @@ static bool load(struct run *run)
 static bool decide(struct run *run)
 {
     if (!estimate_losses(run) || !i4q_plan_make(&run->weights, &run->options, &run->plan, run->error) ||
-        !fit_target_size(run) ||
-        !i4q_plan_quantize(&run->plan, run->kernels, run->options.threads, run->error))
+        !fit_budget(run) || !i4q_plan_quantize(&run->plan, run->kernels, run->options.threads, run->error))
         return false;
     i4q_log_verbose("%s: %zu of %zu Convs quantized with the %s kernels", run->arguments->common.model,
                     run->plan.n_quantized, run->plan.n_rows, run->kernels->name);
@@ -204,6 +235,7 @@ static bool tell(struct run *run, bool written)
         .input_path = a->common.model,
         .output_path = a->output,
         .topk_path = a->topk,
+        .budget = &run->budget,
         .input_bytes = i4q_model_bytes(&run->model),
         .output_bytes = i4q_layout_bytes(&run->layout),
         .dry_run = a->dry_run,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/rewrite_meaning.h"
 
+#include "cli/rewrite_choices.h"
 #include "onnx/dtype.h"
 #include "onnx/opset/upgrade.h"
 #include "platform/terminal.h"
@@ -10,22 +11,44 @@
 
 /* ---- usage */
 
+static bool check_ranking(const struct i4q_rewrite_arguments *a, struct i4q_error *error)
+{
+    if (a->keep.given + (a->quantize != NULL) + (a->target_size != NULL) > 1)
+        return i4q_fail(error, I4Q_USAGE, "--keep, --quantize and --target-size exclude each other");
+    if (a->topk || a->rank.word)
+        return true;
+    if (a->target_size)
+        return i4q_fail(error, I4Q_USAGE, "--target-size needs --topk, --rank or --choices");
+    const char *ranking = a->keep.given ? "--keep" : a->quantize ? "--quantize" : NULL;
+    return !ranking || i4q_fail(error, I4Q_USAGE, "%s needs --topk or --rank", ranking);
+}
+
+/* One budget, and nothing else that says what becomes of which Conv. */
+static bool check_mixture(const struct i4q_rewrite_arguments *a, struct i4q_error *error)
+{
+    const char *mixes = a->bits ? "--bits" : "--choices";
+    const char *other = a->keep.given ? "--keep" : a->quantize ? "--quantize" : NULL;
+    if (a->bits && a->target_size)
+        return i4q_fail(error, I4Q_USAGE, "--bits and --target-size exclude each other");
+    if (!a->bits && !a->target_size)
+        return i4q_fail(error, I4Q_USAGE, "--choices needs --bits or --target-size");
+    if (other)
+        return i4q_fail(error, I4Q_USAGE, "%s cannot be combined with %s", other, mixes);
+    return !a->block.given ||
+           i4q_fail(error, I4Q_USAGE, "--block cannot be combined with %s: blocks are choices, as int4:32",
+                    mixes);
+}
+
 bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_error *error)
 {
     if (i4q_is_dash(a->output) && i4q_is_dash(a->json))
         return i4q_fail(error, I4Q_USAGE, "the model and the JSON cannot both go to standard output");
     if (i4q_is_dash(a->output) && !a->dry_run && i4q_stdout_is_terminal())
         return i4q_fail(error, I4Q_USAGE, "a model is not written to a terminal");
-    if (a->keep.given + (a->quantize != NULL) + (a->target_size != NULL) > 1)
-        return i4q_fail(error, I4Q_USAGE, "--keep, --quantize and --target-size exclude each other");
     if (a->rank.word && a->topk)
         return i4q_fail(error, I4Q_USAGE, "--rank and --topk exclude each other");
-    const char *ranking = a->keep.given    ? "--keep"
-                          : a->quantize    ? "--quantize"
-                          : a->target_size ? "--target-size"
-                                           : NULL;
-    if (ranking && !a->topk && !a->rank.word)
-        return i4q_fail(error, I4Q_USAGE, "%s needs --topk or --rank", ranking);
+    if (!(i4q_rewrite_mixes(a) ? check_mixture(a, error) : check_ranking(a, error)))
+        return false;
     if (a->topk_order.word && !a->topk)
         return i4q_fail(error, I4Q_USAGE, "--topk-order needs --topk");
     if (a->opset.given && (a->opset.value == 0 || a->opset.value > I4Q_OPSET_MAX))
@@ -73,9 +96,6 @@ bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *a)
     return a->rank.word && a->rank.index == I4Q_RANK_STATS;
 }
 
-/* The version of ai.onnx whose DequantizeLinear takes the types that the one of com.microsoft takes. */
-enum { OPSET_OF_MICROSOFT = 21 };
-
 /* The first of the options about forms that another one leaves no room for. */
 static bool exclude(const char *option, const char *word, const struct i4q_rewrite_arguments *a,
                     bool other_form, bool other_domain, struct i4q_error *error)
@@ -117,7 +137,7 @@ static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recip
     if (!i4q_format_is_integers(target->format) &&
         ((other_form && !streams) || other_domain || target->block))
         return exclude("--format", target->format->name, a, other_form && !streams, other_domain, error);
-    if (other_domain && i4q_dtype_find(target->format->type)->dequantize > OPSET_OF_MICROSOFT)
+    if (other_domain && i4q_dtype_find(target->format->type)->dequantize > I4Q_OPSET_OF_MICROSOFT)
         return i4q_fail(error, I4Q_USAGE,
                         "--format %s cannot be combined with --dq-domain %s, which does not have the type",
                         target->format->name, a->dq_domain.word);
@@ -229,6 +249,8 @@ bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *a, struct i4q_
     if (!parse_target(a, &options->target, error) ||
         (a->quantize && !parse_quantize(a->quantize, &options->ranking, error)))
         return false;
+    if (i4q_rewrite_mixes(a))
+        options->ranking = (struct i4q_ranking){.mode = I4Q_RANK_WEIGH};
     options->kept = kept_recipe(a, &options->target);
     return note_useless(a, options, &options->notes) || i4q_fail_memory(error);
 }

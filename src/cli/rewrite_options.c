@@ -79,6 +79,14 @@ const struct i4q_option i4q_rewrite_options[] = {
      "quantize only the least sensitive measured Convs: N of them, or N%"},
     {0, "target-size", "SIZE", I4Q_OPTION_STRING, FIELD(target_size),
      "keep as many of the most sensitive Convs as still fit: 8500000, 8.5M, 8Mi, or 12% of the input"},
+    {0, "bits", "B", I4Q_OPTION_STRING, FIELD(bits),
+     "give each Conv one of --choices, so that they lose least with at most B stored bits a weight, scales "
+     "and zero points included, as 4.5"},
+    {0, "choices", "LIST", I4Q_OPTION_STRING, FIELD(choices),
+     "what a Conv may become with --bits, or --target-size: formats, their bits for short, or float, "
+     "separated by commas; int4:32 has a scale for each 32 weights (default: 4,4:32,8, with --format "
+     "packed-u8 3,4,5,6,8)",
+     I4Q_FILE_NONE, i4q_format_word},
     {0, "keep-format", "F", I4Q_OPTION_WORD, FIELD(keep_format),
      "what Convs kept by --topk, --rank or --min-weights become: float or int8 (default: float)",
      I4Q_FILE_NONE, i4q_format_keep_word},

@@ -12,13 +12,17 @@ enum i4q_rank_by { I4Q_RANK_WEIGHTS, I4Q_RANK_STATS };
 /* As given on the command line. */
 struct i4q_rewrite_arguments {
     struct i4q_common common;
-    const char *output, *json, *topk, *quantize, *target_size, *op_types, *calibration, *external;
+    const char *output, *json, *topk, *quantize, *target_size, *op_types, *calibration, *external, *bits,
+        *choices;
     struct i4q_word topk_order, rank, format, keep_format, method, scale, rounding, decode, dq_domain;
     bool force, dry_run, strict, allow_unmatched, assume_constant, follow_symlinks, asymmetric,
         no_bias_correction;
     struct i4q_patterns include, exclude, include_from, exclude_from;
     struct i4q_number keep, min_weights, opset, block;
 };
+
+/* The version of ai.onnx whose DequantizeLinear takes the types that the one of com.microsoft takes. */
+enum { I4Q_OPSET_OF_MICROSOFT = 21 };
 
 extern const struct i4q_option i4q_rewrite_options[]; /* ends with a row without a name */
 extern const struct i4q_option_group i4q_rewrite_groups[];

@@ -4,10 +4,11 @@
 #include "base/size.h"
 #include "plan/planner.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static const double MOST_BYTES = 1e15;
+static const double MOST_BYTES = 1e15, MOST_BITS = 64;
 
 bool i4q_budget_parse(const char *text, size_t input, size_t *limit, struct i4q_error *error)
 {
@@ -29,6 +30,13 @@ bool i4q_budget_parse(const char *text, size_t input, size_t *limit, struct i4q_
     return true;
 }
 
+bool i4q_budget_parse_bits(const char *text, double *bits, struct i4q_error *error)
+{
+    bool ok = *text && strspn(text, "0123456789.") == strlen(text) && i4q_size_parse(text, bits);
+    return (ok && *bits > 0 && *bits <= MOST_BITS) ||
+           i4q_fail(error, I4Q_USAGE, "--bits: '%s' is no number of bits a weight such as 4.5", text);
+}
+
 /* Every weight that some ranking could have stored. */
 static bool look_through(const struct i4q_plan *plan, const struct i4q_budget *budget)
 {
@@ -44,36 +52,82 @@ static bool look_through(const struct i4q_plan *plan, const struct i4q_budget *b
     return wanted;
 }
 
-/* The size of the output that keeps `keep` Convs. */
-static bool try(struct i4q_plan *plan, const struct i4q_budget *budget, size_t keep, size_t *bytes,
-                struct i4q_error *error)
+static bool keep(void *context, struct i4q_plan *plan, size_t rung, struct i4q_error *error)
 {
-    return i4q_plan_keep(plan, keep, error) && budget->price(budget->context, plan, bytes, error);
+    return i4q_plan_keep(plan, rung, error);
 }
 
-bool i4q_budget_fit(struct i4q_plan *plan, const struct i4q_budget *budget, struct i4q_error *error)
+struct i4q_ladder i4q_ladder_of_ranks(const struct i4q_plan *plan)
 {
-    size_t bytes, low = 0, high = 0;
+    struct i4q_ladder ladder = {.climb = keep};
+    for (size_t i = 0; i < plan->n_rows; i++)
+        ladder.rungs += plan->rows[i].measurement.present;
+    return ladder;
+}
+
+/* What a rung takes, in the measure of the budget, and whether that fits. */
+struct trial {
+    size_t bytes;
+    double bits;
+    bool fits;
+};
+
+static bool try(struct i4q_plan *plan, const struct i4q_ladder *ladder, size_t rung,
+                const struct i4q_budget *budget, struct trial *trial, struct i4q_error *error)
+{
+    if (!ladder->climb(ladder->context, plan, rung, error))
+        return false;
+    if (!budget->price) {
+        struct i4q_tally tally = i4q_plan_tally(plan);
+        trial->bits = i4q_tally_bits(&tally);
+        trial->fits = !(trial->bits > budget->bits); /* NAN: there is no weight to be paid for */
+        return true;
+    }
+    bool ok = budget->price(budget->context, plan, &trial->bytes, error);
+    trial->fits = trial->bytes <= budget->limit;
+    return ok;
+}
+
+static bool refuse(const struct i4q_budget *budget, const struct trial *least, struct i4q_error *error)
+{
+    if (budget->price)
+        return i4q_fail(error, I4Q_UNMET,
+                        "%s: the smallest possible output has %zu bytes, more than the %zu asked for",
+                        budget->option, least->bytes, budget->limit);
+    return i4q_fail(error, I4Q_UNMET,
+                    "%s: the least that is possible is %.4f bits a weight, more than the %.10g asked for",
+                    budget->option, ceil(least->bits * 1e4) / 1e4, budget->bits);
+}
+
+static bool note_top(struct i4q_plan *plan, const struct i4q_ladder *ladder, size_t rung,
+                     const struct i4q_budget *budget, struct i4q_error *error)
+{
+    struct i4q_arena *arena = &plan->facts->model->arena;
+    return !ladder->top || rung < ladder->rungs ||
+           i4q_plan_note(plan, i4q_arena_format(arena, "%s: %s", budget->option, ladder->top)) ||
+           i4q_fail_memory(error);
+}
+
+bool i4q_budget_fit(struct i4q_plan *plan, const struct i4q_ladder *ladder, const struct i4q_budget *budget,
+                    struct i4q_error *error)
+{
+    struct trial trial;
+    size_t low = 0, high = ladder->rungs;
     if (!look_through(plan, budget))
         return i4q_fail_memory(error);
-    if (!try(plan, budget, 0, &bytes, error))
+    if (!try(plan, ladder, 0, budget, &trial, error))
         return false;
-    if (bytes > budget->limit)
-        return i4q_fail(
-            error, I4Q_UNMET,
-            "--target-size: the smallest possible output has %zu bytes, more than the %zu asked for", bytes,
-            budget->limit);
-    for (size_t i = 0; i < plan->n_rows; i++)
-        high += plan->rows[i].measurement.present;
+    if (!trial.fits)
+        return refuse(budget, &trial, error);
     /* `low` fits; nothing above `high` is to be tried. */
     while (low < high) {
         size_t middle = low + (high - low + 1) / 2;
-        if (!try(plan, budget, middle, &bytes, error))
+        if (!try(plan, ladder, middle, budget, &trial, error))
             return false;
-        if (bytes <= budget->limit)
+        if (trial.fits)
             low = middle;
         else
             high = middle - 1;
     }
-    return i4q_plan_keep(plan, low, error);
+    return ladder->climb(ladder->context, plan, low, error) && note_top(plan, ladder, low, budget, error);
 }

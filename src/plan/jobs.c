@@ -38,11 +38,9 @@ static bool find_moments(const struct i4q_plan *plan, const struct i4q_plan_weig
     if (!plan->statistics) {
         const float *means = plan->means[weight - plan->weights];
         *moments = (struct i4q_moments){.mean = means, .k = job->inner, .groups = i4q_weight_groups(fact)};
-    } else {
-        if (!i4q_statistics_find(plan->statistics, fact->value->name, job->channels, job->inner,
-                                 job->half ? MOST_HALF : MOST_FLOAT, moments, error))
-            return false;
-        moments->shrinkage = i4q_moments_shrinkage(plan->statistics->images, plan->target.block > 0);
+    } else if (!i4q_statistics_find(plan->statistics, fact->value->name, job->channels, job->inner,
+                                    job->half ? MOST_HALF : MOST_FLOAT, moments, error)) {
+        return false;
     }
     describe_kernel(fact, moments);
     return true;
@@ -68,14 +66,17 @@ static bool look_up(const struct i4q_plan *plan, struct i4q_plan_weight *weight,
     return !plan->correct_bias || weight->bias || i4q_fail_memory(error);
 }
 
-static bool add_moments(const struct i4q_plan *plan, struct i4q_plan_weight *weight, struct i4q_error *error)
+static bool add_moments(const struct i4q_plan *plan, struct i4q_plan_weight *weight,
+                        const struct i4q_recipe *recipe, struct i4q_error *error)
 {
     struct i4q_quantize_job *job = weight->job;
-    if (!weight->fact->op->is_conv || job->method != &plan->target.method)
+    if (!weight->fact->op->is_conv || (job->format->fine && !plan->estimate))
         return true;
     job->kernel = kernel_size(weight->fact);
     if (!look_up(plan, weight, error))
         return false;
+    if (weight->moments && plan->statistics)
+        weight->moments->shrinkage = i4q_moments_shrinkage(plan->statistics->images, recipe->block > 0);
     job->moments = weight->moments;
     job->bias = weight->bias;
     for (size_t i = 0; job->bias && i < job->channels; i++)
@@ -91,6 +92,15 @@ static size_t choose_block(const struct i4q_weight *fact, const struct i4q_recip
     return fact->op->is_conv && i4q_weight_inner(fact) > recipe->block ? recipe->block : 0;
 }
 
+static const struct i4q_method *choose_method(const struct i4q_plan *plan, const struct i4q_recipe *recipe)
+{
+    static const struct i4q_method fine_estimate = {.scale = I4Q_SCALE_ABSMAX,
+                                                    .rounding = I4Q_ROUND_ESTIMATE};
+    if (!recipe->format->fine)
+        return &recipe->method;
+    return plan->estimate ? &fine_estimate : &i4q_methods[0];
+}
+
 bool i4q_plan_make_job(struct i4q_plan *plan, struct i4q_plan_weight *weight, const struct i4q_recipe *recipe,
                        struct i4q_error *error)
 {
@@ -103,10 +113,10 @@ bool i4q_plan_make_job(struct i4q_plan *plan, struct i4q_plan_weight *weight, co
         .inner = inner,
         .block = choose_block(fact, recipe),
         .half = fact->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
-        .method = recipe->format->fine ? &i4q_methods[0] : &recipe->method,
+        .method = choose_method(plan, recipe),
         .weights = fact->payload.data,
     };
     weight->job->asymmetric = weight->job->method->asymmetric;
     weight->form = i4q_form_choose(recipe->form, fact, weight->job);
-    return add_moments(plan, weight, error);
+    return add_moments(plan, weight, recipe, error);
 }

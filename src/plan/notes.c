@@ -22,7 +22,7 @@ static bool note_blocks(struct i4q_plan *plan)
         const struct i4q_plan_weight *weight = &plan->weights[i];
         if (!weight->recipe)
             continue;
-        bool chosen = weight->recipe->format == plan->target.format;
+        bool chosen = weight->recipe->format == weight->choice->format;
         kept += !chosen;
         whole += chosen && !weight->job->block;
         uneven += weight->job->block && weight->form != weight->recipe->form && !weight->recipe->form->unheld;
@@ -58,7 +58,7 @@ static bool note_calibration(struct i4q_plan *plan)
         return true;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];
-        bool chosen = weight->recipe && weight->job->method == &plan->target.method;
+        bool chosen = weight->recipe && !weight->job->format->fine;
         unknown += chosen && !weight->job->moments;
         aimed += chosen && i4q_job_has_target(weight->job);
     }

@@ -31,19 +31,21 @@ struct i4q_recipe {
 /* What is decided about a weight. */
 struct i4q_plan_weight {
     struct i4q_weight *fact;         /* what it is */
-    const struct i4q_recipe *recipe; /* NULL: it stays as it is */
+    const struct i4q_recipe *choice; /* what is meant for it: the plan's target, or one of a mixture */
+    double predicted_loss;           /* with that, by a mixture; NAN */
+    const struct i4q_recipe *recipe; /* what it gets; NULL: it stays as it is */
     const struct i4q_form *form;     /* how it will stand in the graph */
     struct i4q_quantize_job *job;    /* NULL unless it is to be looked through, or quantized */
 
     /* What the Convs that read it want of it. */
-    bool chosen; /* some want it by the target's recipe */
+    bool chosen; /* some want it by its choice */
     bool kept;   /* some want it kept, by the recipe for that */
     bool left;   /* some have to leave it as it is */
 
     /* What is known of its inputs, once it was looked for. */
     bool looked_up;
-    const struct i4q_moments *moments; /* or NULL */
-    double *bias;                      /* room for the correction; NULL: none */
+    struct i4q_moments *moments; /* or NULL */
+    double *bias;                /* room for the correction; NULL: none */
 };
 
 struct i4q_plan_row {
@@ -60,6 +62,7 @@ enum i4q_rank_mode {
     I4Q_RANK_KEEP,             /* the `count` most sensitive are kept */
     I4Q_RANK_QUANTIZE,         /* only the `count` least sensitive measured ones are quantized */
     I4Q_RANK_QUANTIZE_PERCENT, /* the same, `count` percent of the candidates */
+    I4Q_RANK_WEIGH,            /* none is kept for its score; see mixture.h */
 };
 
 /* How the measured Convs are ranked. */
@@ -74,6 +77,7 @@ enum i4q_topk_order { I4Q_ORDER_AUTO, I4Q_ORDER_HIGHER_WORSE, I4Q_ORDER_LOWER_WO
 struct i4q_plan_options {
     struct i4q_recipe target; /* of the chosen weights */
     struct i4q_recipe kept;   /* of those that are kept as `sensitive` or `small` */
+    bool estimate;            /* by outputs, for all formats: codes as rank.h has them, for no model */
     bool correct_bias;        /* where it is known how */
     struct i4q_patterns include, exclude;
     bool only_included; /* there are include patterns, or a file that could have held some */
@@ -93,6 +97,7 @@ struct i4q_plan_options {
 struct i4q_plan {
     struct i4q_weights *facts;
     struct i4q_recipe target, kept; /* to which the weights point */
+    bool estimate;
     bool correct_bias;
     const struct i4q_statistics *statistics;
     struct i4q_plan_row *rows; /* one for each Conv of the facts */
@@ -115,8 +120,17 @@ struct i4q_plan {
     bool keep_is_default;
 
     struct i4q_patterns notes; /* sentences for the report */
-    size_t n_quantized;        /* rows that get the target's recipe */
+    size_t n_quantized;        /* rows that get their choice of recipe */
     size_t n_stored;           /* weights that get some recipe */
+
+    const struct i4q_mixture
+        *mixture;          /* of which the weights' choices are; NULL: the target is that of all */
+    double predicted_loss; /* of the choices of a mixture */
+};
+
+/* What a plan comes to: all weights that could be quantized, also those that are kept. */
+struct i4q_tally {
+    size_t weights, bytes; /* elements; what stands for them in the file */
 };
 
 /* What is decided about the weight that a value is; NULL: it is none. */
@@ -124,6 +138,11 @@ struct i4q_plan_weight *i4q_plan_weight_of(const struct i4q_plan *plan, const st
 
 /* Bytes that stand for a weight in the file: of codes, scales and zero points, or of its floats. */
 size_t i4q_plan_weight_bytes(const struct i4q_plan_weight *weight);
+
+struct i4q_tally i4q_plan_tally(const struct i4q_plan *plan);
+
+/* Stored bits a weight, NAN where there is none. */
+double i4q_tally_bits(const struct i4q_tally *tally);
 
 /* Adds a sentence for the report; false, also where `text` is NULL, when memory runs out. */
 bool i4q_plan_note(struct i4q_plan *plan, const char *text) I4Q_MUST_CHECK;

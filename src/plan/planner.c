@@ -54,7 +54,8 @@ static bool make_rows(struct planner *planner)
     if (!plan->rows || !plan->weights || !plan->jobs || !plan->means || !plan->ranked)
         return i4q_fail_memory(planner->error);
     for (size_t i = 0; i < plan->n_weights; i++)
-        plan->weights[i].fact = &facts->items[i];
+        plan->weights[i] = (struct i4q_plan_weight){
+            .fact = &facts->items[i], .choice = &plan->target, .predicted_loss = NAN};
     for (size_t i = 0; i < plan->n_rows; i++) {
         plan->rows[i].conv = &facts->convs[i];
         plan->rows[i].weight = i4q_plan_weight_of(plan, facts->convs[i].weight);
@@ -233,6 +234,8 @@ static size_t count_kept(struct i4q_plan *plan)
     const struct i4q_ranking *ranking = &plan->ranking;
     if (!plan->sensitivity.scored)
         return plan->n_ranked;
+    if (ranking->mode == I4Q_RANK_WEIGH)
+        return 0;
     plan->has_keep = !ranking->has_count || ranking->mode == I4Q_RANK_KEEP;
     plan->keep_is_default = !ranking->has_count && !plan->sensitivity.has_k;
     if (plan->has_keep) {
@@ -269,6 +272,7 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
     *plan = (struct i4q_plan){.facts = facts,
                               .target = options->target,
                               .kept = options->kept,
+                              .estimate = options->estimate,
                               .correct_bias = options->correct_bias,
                               .statistics = options->statistics,
                               .ranking = options->ranking,
@@ -287,9 +291,14 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
     return i4q_plan_settle(plan, error);
 }
 
+bool i4q_plan_choose(struct i4q_plan *plan, struct i4q_error *error)
+{
+    choose_rows(plan);
+    return i4q_plan_settle(plan, error);
+}
+
 bool i4q_plan_keep(struct i4q_plan *plan, size_t count, struct i4q_error *error)
 {
     plan->ranking = (struct i4q_ranking){true, I4Q_RANK_KEEP, count};
-    choose_rows(plan);
-    return i4q_plan_settle(plan, error);
+    return i4q_plan_choose(plan, error);
 }

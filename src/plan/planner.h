@@ -14,4 +14,7 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
  * than a look at each Conv, and takes no memory. I4Q_MODEL: statistics that do not fit a weight. */
 bool i4q_plan_keep(struct i4q_plan *plan, size_t count, struct i4q_error *error) I4Q_MUST_CHECK;
 
+/* The same plan with other choices for its weights. Otherwise as i4q_plan_keep. */
+bool i4q_plan_choose(struct i4q_plan *plan, struct i4q_error *error) I4Q_MUST_CHECK;
+
 #endif

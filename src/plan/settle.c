@@ -22,7 +22,7 @@ static void collect_claims(struct i4q_plan *plan)
 static const struct i4q_recipe *agreed_recipe(const struct i4q_plan *plan,
                                               const struct i4q_plan_weight *weight)
 {
-    const struct i4q_recipe *recipe = weight->kept ? &plan->kept : &plan->target;
+    const struct i4q_recipe *recipe = weight->kept ? &plan->kept : weight->choice;
     return weight->left || !recipe->format ? NULL : recipe;
 }
 
@@ -56,7 +56,7 @@ bool i4q_plan_settle(struct i4q_plan *plan, struct i4q_error *error)
     return true;
 }
 
-static void conclude_row(const struct i4q_plan *plan, struct i4q_plan_row *row)
+static void conclude_row(struct i4q_plan_row *row)
 {
     if (row->reason == I4Q_REASON_NON_FINITE || row->reason == I4Q_REASON_SHARED)
         row->reason = I4Q_QUANTIZED;
@@ -64,8 +64,8 @@ static void conclude_row(const struct i4q_plan *plan, struct i4q_plan_row *row)
         return;
     if (is_known_bad(row->weight->fact))
         row->reason = I4Q_REASON_NON_FINITE;
-    else if (row->weight->recipe != &plan->target)
-        row->reason = I4Q_REASON_SHARED;
+    else if (row->weight->recipe != row->weight->choice)
+        row->reason = row->weight->choice->format ? I4Q_REASON_SHARED : I4Q_REASON_SENSITIVE;
 }
 
 void i4q_plan_conclude(struct i4q_plan *plan)
@@ -77,7 +77,7 @@ void i4q_plan_conclude(struct i4q_plan *plan)
         plan->n_stored += weight->recipe != NULL;
     }
     for (size_t i = 0; i < plan->n_rows; i++) {
-        conclude_row(plan, &plan->rows[i]);
+        conclude_row(&plan->rows[i]);
         plan->n_quantized += !plan->rows[i].reason;
     }
 }

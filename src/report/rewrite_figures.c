@@ -12,8 +12,13 @@ static double decibels(double signal, double noise)
 
 struct i4q_told i4q_tell(const struct i4q_plan *plan, const struct i4q_plan_row *row)
 {
-    struct i4q_told told = {
-        .sqnr_db = NAN, .max_error = NAN, .drift = NAN, .clipped = NAN, .moved = NAN, .output_sqnr_db = NAN};
+    struct i4q_told told = {.sqnr_db = NAN,
+                            .max_error = NAN,
+                            .drift = NAN,
+                            .clipped = NAN,
+                            .moved = NAN,
+                            .output_sqnr_db = NAN,
+                            .predicted_loss = row->weight ? row->weight->predicted_loss : NAN};
     i4q_storage_describe(&plan->facts->model->arena, row->conv, &told.before);
     told.storage = told.before.name;
     told.bytes_before = told.bytes_after = told.before.bytes;
@@ -22,6 +27,7 @@ struct i4q_told i4q_tell(const struct i4q_plan *plan, const struct i4q_plan_row 
         told.bytes_after = i4q_plan_weight_bytes(row->weight);
         told.sqnr_db = row->weight->job->sqnr_db;
         told.max_error = row->weight->job->max_error;
+        told.block = row->weight->job->block;
         told.drift = row->weight->job->drift;
         told.clipped = (double)row->weight->job->clipped;
         told.moved = (double)row->weight->job->moved;
@@ -35,7 +41,7 @@ void i4q_count_weights(const struct i4q_plan *plan, size_t *all, size_t *quantiz
     *all = *quantized = 0;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];
-        bool chosen = weight->recipe && weight->recipe->format == plan->target.format;
+        bool chosen = weight->recipe && weight->recipe->format == weight->choice->format;
         *all += weight->fact->tensor.count;
         *quantized += chosen ? weight->fact->tensor.count : 0;
     }

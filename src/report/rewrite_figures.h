@@ -11,7 +11,8 @@ struct i4q_told {
     const char *storage;       /* as it is in the output */
     size_t bytes_before, bytes_after;
     double sqnr_db, max_error; /* NAN where there is none, as all that follow */
-    double drift, clipped, moved, output_sqnr_db;
+    double drift, clipped, moved, output_sqnr_db, predicted_loss;
+    size_t block; /* weights that share a scale in the output, where it is not a channel; else 0 */
 };
 
 /* Takes memory of the model's arena. */

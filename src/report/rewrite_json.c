@@ -2,6 +2,7 @@
 #include "report/rewrite_report.h"
 
 #include "base/json.h"
+#include "report/mixture_report.h"
 #include "report/rewrite_figures.h"
 #include "report/text.h"
 
@@ -26,6 +27,7 @@ static json_t *row_json(const struct i4q_report *report, const struct i4q_plan_r
     i4q_json_put(&json, "shape", i4q_json_dims(told.before.dims, told.before.rank));
     i4q_json_put(&json, "weights", stored(&told, told.before.count));
     i4q_json_put(&json, "storage", json_string(told.storage));
+    i4q_json_put(&json, "block", i4q_json_size(told.block));
     i4q_json_put(&json, "reason", i4q_json_text(i4q_reasons[row->reason].word));
     i4q_json_put(&json, "sensitivity", i4q_json_real(scored ? row->measurement.score : NAN));
     i4q_json_put(&json, "bytes_before", stored(&told, told.bytes_before));
@@ -37,6 +39,7 @@ static json_t *row_json(const struct i4q_report *report, const struct i4q_plan_r
                  isnan(told.clipped) ? json_null() : json_integer((json_int_t)told.clipped));
     i4q_json_put(&json, "moved", isnan(told.moved) ? json_null() : json_integer((json_int_t)told.moved));
     i4q_json_put(&json, "output_sqnr_db", i4q_json_real(told.output_sqnr_db));
+    i4q_json_put(&json, "predicted_loss", i4q_json_real(told.predicted_loss));
     return json;
 }
 
@@ -107,6 +110,7 @@ static json_t *options_json(const struct i4q_plan *plan)
 static json_t *totals_json(const struct i4q_plan *plan)
 {
     struct i4q_average average = i4q_average_error(plan);
+    struct i4q_tally tally = i4q_plan_tally(plan);
     size_t weights, quantized;
     i4q_count_weights(plan, &weights, &quantized);
     json_t *json = json_object();
@@ -117,6 +121,8 @@ static json_t *totals_json(const struct i4q_plan *plan)
     i4q_json_put(&json, "weights_quantized", i4q_json_size(quantized));
     i4q_json_put(&json, "sqnr_db", i4q_json_real(average.weights_db));
     i4q_json_put(&json, "output_sqnr_db", i4q_json_real(average.outputs_db));
+    i4q_json_put(&json, "bits_per_weight", i4q_json_real(i4q_tally_bits(&tally)));
+    i4q_json_put(&json, "predicted_loss", i4q_json_real(plan->mixture ? plan->predicted_loss : NAN));
     return json;
 }
 
@@ -140,6 +146,7 @@ json_t *i4q_report_json(const struct i4q_report *report)
     i4q_json_put(&json, "convs", rows_json(report));
     i4q_json_put(&json, "totals", totals_json(plan));
     i4q_json_put(&json, "topk", topk_json(report));
+    i4q_json_put(&json, "budget", i4q_mixture_json(report));
     i4q_json_put(&json, "upgrades", upgrades_json(rewrite->upgrades));
     i4q_json_put(&json, "inputs_dropped", i4q_json_size(rewrite->inputs_dropped));
     i4q_json_put(&json, "notes", i4q_json_texts(plan->notes.items, plan->notes.count));

@@ -4,7 +4,7 @@
 #ifndef INT4Q_REPORT_REWRITE_REPORT_H
 #define INT4Q_REPORT_REWRITE_REPORT_H
 
-#include "plan/plan.h"
+#include "plan/mixture.h"
 #include "platform/terminal.h"
 #include "rewrite/rewrite.h"
 
@@ -15,6 +15,7 @@ struct i4q_report {
     const struct i4q_plan *plan; /* the arena of its model is used */
     const struct i4q_rewrite *rewrite;
     const char *input_path, *output_path, *topk_path; /* the last may be NULL */
+    const struct i4q_budget *budget;                  /* of a mixture */
     size_t input_bytes, output_bytes;                 /* external data included */
     bool dry_run;
     bool written; /* a model was written */

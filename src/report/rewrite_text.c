@@ -2,6 +2,7 @@
 #include "report/rewrite_report.h"
 
 #include "forms/activations.h"
+#include "report/mixture_report.h"
 #include "report/rewrite_figures.h"
 #include "report/rewrite_rows.h"
 #include "report/text.h"
@@ -19,7 +20,7 @@ static void print_convs(const struct i4q_plan *plan, FILE *stream)
         others += row->reason && row->weight && row->weight->recipe;
     }
     fprintf(stream, "convs      %zu of %zu quantized to %s, ", plan->n_quantized, plan->n_rows,
-            plan->target.format->name);
+            plan->mixture ? "a mixture" : plan->target.format->name);
     if (others)
         fprintf(stream, "%zu to %s, ", others, plan->kept.format->name);
     fprintf(stream, "%zu kept\n", plan->n_rows - plan->n_quantized - others);
@@ -142,8 +143,12 @@ static void print_hint(const struct i4q_plan *plan, FILE *stream)
                                    : target->format->floats ? I4Q_QUANTIZES_AGAIN
                                                             : target->form->execution;
     bool matmul = false;
-    for (size_t i = 0; i < plan->n_weights; i++)
-        matmul |= plan->weights[i].recipe && plan->weights[i].fact->op->greatest_rank == 2;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        matmul |= weight->recipe && weight->fact->op->greatest_rank == 2;
+        if (plan->mixture && weight->recipe && weight->form->execution == I4Q_DECODES_EVERY_RUN)
+            execution = I4Q_DECODES_EVERY_RUN;
+    }
     fputs(HINTS[execution], stream);
     if (matmul && execution == I4Q_DECODES_EVERY_RUN)
         fputs(HINT_MATMUL, stream);
@@ -177,10 +182,12 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
     i4q_count_weights(plan, &weights, &quantized);
     i4q_report_rows(report, stream);
     print_convs(plan, stream);
+    i4q_mixture_print_convs(report, stream);
     print_reasons(plan, stream);
     fprintf(stream, "weights    %zu of %zu quantized\n", quantized, weights);
     i4q_report_errors(report, stream);
     print_topk(report, stream);
+    i4q_mixture_print_budget(report, stream);
     print_notes(plan, stream);
     if (plan->n_stored) {
         print_files(report, stream);

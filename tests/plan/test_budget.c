@@ -57,8 +57,10 @@ static int teardown(void **state)
 
 static bool fit(size_t limit)
 {
-    const struct i4q_budget budget = {.limit = limit, .price = ask, .kernels = convs_kernels(), .threads = 2};
-    return i4q_budget_fit(&convs.plan, &budget, &convs.error);
+    const struct i4q_budget budget = {
+        .option = "--target-size", .limit = limit, .price = ask, .kernels = convs_kernels(), .threads = 2};
+    const struct i4q_ladder ladder = i4q_ladder_of_ranks(&convs.plan);
+    return i4q_budget_fit(&convs.plan, &ladder, &budget, &convs.error);
 }
 
 static void as_many_are_kept_as_fit(void **state)
@@ -126,6 +128,47 @@ static void more_than_any_file_has_is_refused(void **state)
     }
 }
 
+/* ---- stored bits a weight */
+
+static bool fit_bits(double bits)
+{
+    const struct i4q_budget budget = {
+        .option = "--bits", .bits = bits, .kernels = convs_kernels(), .threads = 1};
+    const struct i4q_ladder ladder = i4q_ladder_of_ranks(&convs.plan);
+    return i4q_budget_fit(&convs.plan, &ladder, &budget, &convs.error);
+}
+
+/* Each of 19 weights of 2 x 2 takes 2 bytes of codes, 8 of scales and 1 of zero points, or 16 of floats; the
+ * one that is not finite does not count. */
+static void bits_are_of_what_can_be_quantized(void **state)
+{
+    static const double bits[][2] = {
+        {22, 0}, {22 + 10.0 / 19, 1}, {22 + 19.9 / 19, 1}, {31.99, 19}, {32, 20}};
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
+        assert_true(fit_bits(bits[i][0]));
+        assert_int_equal(convs.plan.keep, bits[i][1]);
+        struct i4q_tally tally = i4q_plan_tally(&convs.plan);
+        assert_int_equal(tally.weights, 19 * 4);
+        assert_true(i4q_tally_bits(&tally) <= bits[i][0]);
+    }
+    assert_false(fit_bits(21.9));
+    assert_failed(convs.error, I4Q_UNMET,
+                  "--bits: the least that is possible is 22.0000 bits a weight, more");
+}
+
+static void bits_are_read(void **state)
+{
+    static const char *const bad_bits[] = {"", "0", "-1", "4,5", "1e1", "4K", "64.1", "four", "1.2.3"};
+    double bits;
+    assert_true(i4q_budget_parse_bits("4.5", &bits, &convs.error));
+    assert_true(bits == 4.5);
+    for (size_t i = 0; i < sizeof bad_bits / sizeof *bad_bits; i++) {
+        struct i4q_error error = {0};
+        assert_false(i4q_budget_parse_bits(bad_bits[i], &bits, &error));
+        assert_failed(error, I4Q_USAGE, "is no number of bits a weight");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +178,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(weights_are_looked_through_first, setup, teardown),
         cmocka_unit_test_setup_teardown(sizes_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(more_than_any_file_has_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(bits_are_of_what_can_be_quantized, setup, teardown),
+        cmocka_unit_test_setup_teardown(bits_are_read, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ static void what_is_kept_is_told_by_its_option(void **state)
     load();
     tell();
     assert_told("convs      2 of 3 quantized to int4, 1 kept\n");
-    assert_told("1 sensitive: kept by --rank\n");
+    assert_told("1 sensitive: kept by --rank or --choices\n");
     assert_told("rank       by estimated loss a byte, the 1 worst stay as they are;");
     assert_told("float32 (sensitive)");
     assert_int_equal(total("quantized"), 2);

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/rewrite_choices.h"
+
+#include "onnx/dtype.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WORD = 32 };
+
+bool i4q_rewrite_mixes(const struct i4q_rewrite_arguments *a)
+{
+    return a->bits || a->choices;
+}
+
+/* ---- words */
+
+/* What bits mean depends on the target: of its kind where there is one, else in bytes. */
+static const struct i4q_format *format_of_bits(const struct i4q_format *target, const char *word)
+{
+    char digits[WORD];
+    for (const struct i4q_format *format = i4q_formats; format->name; format++) {
+        snprintf(digits, sizeof digits, "%u", format->bits);
+        if (format->floats || strcmp(digits, word) != 0)
+            continue;
+        const struct i4q_format *packed = i4q_format_packed(format->bits);
+        return target->bits == format->bits                      ? target
+               : packed && (target->packed || format->bits != 4) ? packed
+                                                                 : format;
+    }
+    return NULL;
+}
+
+static bool find_format(const struct i4q_format *target, const char *word, const struct i4q_format **format,
+                        struct i4q_error *error)
+{
+    *format = i4q_format_find(word);
+    if (!*format)
+        *format = format_of_bits(target, word);
+    if (*format || strcmp(word, i4q_format_keep_word(0)) == 0)
+        return true;
+    return i4q_fail(
+        error, I4Q_USAGE,
+        "--choices: '%s' is no format such as int4, not the bits of one (2, 3, 4, 5, 6, 8), and not "
+        "float",
+        word);
+}
+
+static bool find_block(const char *word, const char *text, size_t *block, struct i4q_error *error)
+{
+    if (!i4q_cli_number("--choices", text, block, error))
+        return false;
+    return *block || i4q_fail(error, I4Q_USAGE, "--choices: a block of 0 weights in '%s:%s'", word, text);
+}
+
+/* What a choice cannot have. */
+static bool check(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *choice, const char *word,
+                  struct i4q_error *error)
+{
+    const struct i4q_format *format = choice->format;
+    bool other_domain = a->dq_domain.index;
+    if (format && format->floats)
+        return i4q_fail(error, I4Q_USAGE, "--choices: %s stores floats, which have no fewer bytes", word);
+    if (choice->block && (!format || format->packed))
+        return i4q_fail(error, I4Q_USAGE, "--choices: '%s' has no blocks", word);
+    if (choice->block && other_domain)
+        return i4q_fail(error, I4Q_USAGE, "--choices: blocks cannot be combined with --dq-domain %s",
+                        a->dq_domain.word);
+    if (format && other_domain && i4q_dtype_find(format->type)->dequantize > I4Q_OPSET_OF_MICROSOFT)
+        return i4q_fail(error, I4Q_USAGE,
+                        "--choices: %s cannot be combined with --dq-domain %s, which does not have the type",
+                        format->name, a->dq_domain.word);
+    return true;
+}
+
+/* WORD or WORD:BLOCK, `length` characters of it. */
+static bool parse_choice(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target,
+                         const char *text, size_t length, struct i4q_recipe *choice, struct i4q_error *error)
+{
+    char word[WORD];
+    snprintf(word, sizeof word, "%.*s", (int)(length < WORD ? length : WORD), text);
+    char *block = strchr(word, ':');
+    if (block)
+        *block++ = '\0';
+    *choice = (struct i4q_recipe){.form = target->form, .method = target->method};
+    return find_format(target->format, word, &choice->format, error) &&
+           (!block || find_block(word, block, &choice->block, error)) && check(a, choice, word, error);
+}
+
+/* ---- the list */
+
+static const char *usual_choices(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target)
+{
+    bool any_width = target->format->packed || target->form->execution == I4Q_COMPUTES;
+    return any_width ? "3,4,5,6,8" : a->dq_domain.index ? "4,8" : "4,4:32,8";
+}
+
+bool i4q_rewrite_choices(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target,
+                         struct i4q_recipe *choices, size_t *count, struct i4q_error *error)
+{
+    bool stores = false;
+    *count = 0;
+    if (!i4q_rewrite_mixes(a))
+        return true;
+    if (target->format->floats)
+        return i4q_fail(error, I4Q_USAGE, "--format %s cannot be combined with %s: it stores floats",
+                        a->format.word, a->bits ? "--bits" : "--choices");
+    const char *at = a->choices ? a->choices : usual_choices(a, target);
+    for (; at; at = *at ? at + 1 : NULL) {
+        size_t length = strcspn(at, ",");
+        if (*count == I4Q_OFFERS)
+            return i4q_fail(error, I4Q_USAGE, "--choices: more than %d", I4Q_OFFERS);
+        if (!parse_choice(a, target, at, length, &choices[*count], error))
+            return false;
+        stores |= choices[(*count)++].format != NULL;
+        at += length;
+    }
+    return stores || i4q_fail(error, I4Q_USAGE, "--choices: float alone leaves everything as it is");
+}
