@@ -195,7 +195,7 @@ static bool load(struct run *run)
         !i4q_cli_check_data(&a->common, &run->model.external, run->error))
         return false;
     i4q_log_verbose("%s: loaded, %zu bytes", a->common.model, i4q_model_bytes(&run->model));
-    return i4q_weights_find(&run->model, run->ops, &run->weights, run->error);
+    return i4q_weights_find(&run->model, run->ops, a->import.word, &run->weights, run->error);
 }
 
 static bool decide(struct run *run)
@@ -298,8 +298,11 @@ static bool nothing_to_quantize(const struct i4q_plan *plan, struct i4q_error *e
         return i4q_fail(error, I4Q_UNMET, "nothing to quantize: the model has no Conv");
     enum i4q_reason reason = commonest_reason(plan, &count);
     char keep[64] = "";
+    size_t importable = i4q_count_importable(plan);
     if (reason == I4Q_REASON_SENSITIVE && plan->keep_is_default)
         snprintf(keep, sizeof keep, "; --keep is %zu by default", plan->keep);
+    if (importable)
+        snprintf(keep, sizeof keep, "; --import weights stores the integers of %zu", importable);
     return i4q_fail(
         error, I4Q_UNMET, "nothing to quantize: all of its %zu Convs stay as they are, %zu as '%s' (%s%s)",
         plan->n_rows, count, i4q_reasons[reason].word, i4q_reason_meaning(reason, plan->estimated), keep);

@@ -49,6 +49,9 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_e
         return i4q_fail(error, I4Q_USAGE, "--rank and --topk exclude each other");
     if (!(i4q_rewrite_mixes(a) ? check_mixture(a, error) : check_ranking(a, error)))
         return false;
+    if (a->import.word && i4q_format_find(i4q_format_word(a->format.index))->floats)
+        return i4q_fail(error, I4Q_USAGE, "--import stores integers, which --format %s does not",
+                        a->format.word);
     if (a->topk_order.word && !a->topk)
         return i4q_fail(error, I4Q_USAGE, "--topk-order needs --topk");
     if (a->opset.given && (a->opset.value == 0 || a->opset.value > I4Q_OPSET_MAX))
@@ -237,15 +240,16 @@ static bool note_useless(const struct i4q_rewrite_arguments *a, const struct i4q
 bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *a, struct i4q_plan_options *options,
                               struct i4q_error *error)
 {
-    *options =
-        (struct i4q_plan_options){.allow_unmatched = a->allow_unmatched,
-                                  .topk = a->topk,
-                                  .order = (enum i4q_topk_order)a->topk_order.index,
-                                  .ranking = {a->keep.given || a->target_size, I4Q_RANK_KEEP, a->keep.value},
-                                  .min_weights = a->min_weights.value,
-                                  .assume_constant = a->assume_constant,
-                                  .correct_bias = !a->no_bias_correction,
-                                  .threads = i4q_cli_threads(&a->common)};
+    *options = (struct i4q_plan_options){
+        .allow_unmatched = a->allow_unmatched,
+        .topk = a->topk,
+        .order = (enum i4q_topk_order)a->topk_order.index,
+        .ranking = {a->keep.given || a->target_size, I4Q_RANK_KEEP, a->keep.value},
+        .min_weights = a->min_weights.value,
+        .assume_constant = a->assume_constant,
+        .only_import = a->import.word && !a->format.word && !a->method.word && !i4q_rewrite_mixes(a),
+        .correct_bias = !a->no_bias_correction,
+        .threads = i4q_cli_threads(&a->common)};
     if (!parse_target(a, &options->target, error) ||
         (a->quantize && !parse_quantize(a->quantize, &options->ranking, error)))
         return false;

@@ -20,6 +20,12 @@ static const char *rank_word(size_t index)
     return index < sizeof words / sizeof *words ? words[index] : NULL;
 }
 
+static const char *import_word(size_t index)
+{
+    static const char *const words[] = {[I4Q_IMPORT_WEIGHTS] = "weights"};
+    return index < sizeof words / sizeof *words ? words[index] : NULL;
+}
+
 #define FIELD(name) offsetof(struct i4q_rewrite_arguments, name)
 
 const struct i4q_option i4q_rewrite_options[] = {
@@ -94,6 +100,11 @@ const struct i4q_option i4q_rewrite_options[] = {
      "how weights are stored: int4, uint4, int8, or packed-u8, which is 4-bit codes in UINT8, decoded by "
      "operators of opset 11; or qonnx, floats behind Quant nodes for FINN and hls4ml (default: int4)",
      I4Q_FILE_NONE, i4q_format_word},
+    {0, "import", "W", I4Q_OPTION_WORD, FIELD(import),
+     "store weights that stand for integers already (behind Quant, Clip, QuantizeLinear, or FINN's) as "
+     "these, "
+     "equal in every value: weights. All others stay as they are, unless --format or --method is given",
+     I4Q_FILE_NONE, import_word},
     {0, "block", "N", I4Q_OPTION_NUMBER, FIELD(block),
      "N consecutive weights share a scale (default: an output channel)"},
     {0, "decode", "D", I4Q_OPTION_WORD, FIELD(decode),

@@ -6,6 +6,9 @@
 #include "cli/cli.h"
 #include "plan/patterns.h"
 
+/* --import: what is stored as the integers that it stands for already. */
+enum i4q_import { I4Q_IMPORT_WEIGHTS, I4Q_IMPORT_ALL };
+
 /* --rank: by the errors of weights, or of outputs. */
 enum i4q_rank_by { I4Q_RANK_WEIGHTS, I4Q_RANK_STATS };
 
@@ -14,7 +17,7 @@ struct i4q_rewrite_arguments {
     struct i4q_common common;
     const char *output, *json, *topk, *quantize, *target_size, *op_types, *calibration, *external, *bits,
         *choices;
-    struct i4q_word topk_order, rank, format, keep_format, method, scale, rounding, decode, dq_domain;
+    struct i4q_word topk_order, rank, format, keep_format, method, scale, rounding, decode, dq_domain, import;
     bool force, dry_run, strict, allow_unmatched, assume_constant, follow_symlinks, asymmetric,
         no_bias_correction;
     struct i4q_patterns include, exclude, include_from, exclude_from;

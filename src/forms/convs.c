@@ -2,6 +2,9 @@
 #include "forms/convs.h"
 
 #include "forms/forms.h"
+#include "forms/origin.h"
+
+#include <string.h>
 
 /* Steps through nodes towards what is stored; a longer chain, or a cycle, counts as computed. */
 enum { MAX_CHAIN = 64 };
@@ -52,9 +55,30 @@ bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decod
         conv->decoder = conv->source == I4Q_SOURCE_COMPUTED ? find_decoder(conv->weight) : NULL;
         if (conv->decoder)
             conv->source = I4Q_SOURCE_DECODED;
-        if (i4q_ops_have(ops, conv->op) || decodes_stored(conv))
+        if (!i4q_origin_find(&model->arena, conv, &conv->origin, error))
+            return false;
+        if (i4q_ops_have(ops, conv->op) || decodes_stored(conv) || conv->origin)
             (*convs)[kept++] = *conv;
     }
     *count = kept;
     return true;
+}
+
+static bool is_recognised(const struct i4q_conv *conv)
+{
+    struct i4q_storage storage;
+    struct i4q_arena scratch;
+    i4q_arena_init(&scratch, SIZE_MAX);
+    i4q_storage_describe(&scratch, conv, &storage);
+    i4q_arena_free(&scratch);
+    return storage.codes || storage.unsound;
+}
+
+bool i4q_is_decoded(const struct i4q_conv *conv)
+{
+    if (conv->source != I4Q_SOURCE_DECODED || !conv->weight->is_constant)
+        return false;
+    const struct i4q_value *value = i4q_value_behind_moves(conv->weight);
+    bool dequantized = strcmp(i4q_text(conv->decoder->proto->op_type), "DequantizeLinear") == 0;
+    return (dequantized && value && value->producer == conv->decoder) || is_recognised(conv);
 }

@@ -163,6 +163,11 @@ struct i4q_emit_integers i4q_emit_integers(struct i4q_emission *emission)
     return made;
 }
 
+void i4q_emit_unread(struct i4q_emission *emission, const char *name)
+{
+    add(emission, &emission->unread, (char *)name);
+}
+
 static void swap(struct i4q_emission *emission, const Onnx__NodeProto *old, Onnx__NodeProto *made)
 {
     struct i4q_swap *swap = i4q_arena_alloc(&emission->model->arena, 1, sizeof *swap);
@@ -170,9 +175,9 @@ static void swap(struct i4q_emission *emission, const Onnx__NodeProto *old, Onnx
         *swap = (struct i4q_swap){old, made};
     add(emission, &emission->swaps, swap);
     for (size_t i = 0; i < old->n_input; i++)
-        add(emission, &emission->unread, old->input[i]);
+        i4q_emit_unread(emission, old->input[i]);
     for (size_t i = 0; i < old->n_output; i++)
-        add(emission, &emission->unread, old->output[i]);
+        i4q_emit_unread(emission, old->output[i]);
 }
 
 Onnx__NodeProto *i4q_emit_swap(struct i4q_emission *emission, const Onnx__NodeProto *old, const char *op,

@@ -86,6 +86,9 @@ Onnx__NodeProto *i4q_emit_swap(struct i4q_emission *emission, const Onnx__NodePr
 /* The use of a value becomes that of another one. */
 void i4q_emit_rewire(struct i4q_emission *emission, const struct i4q_use *use, const char *value);
 
+/* The value has lost a reader. */
+void i4q_emit_unread(struct i4q_emission *emission, const char *name);
+
 /* The node goes. */
 void i4q_emit_drop(struct i4q_emission *emission, const Onnx__NodeProto *old);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forms/forms.h"
 
+#include "forms/origin.h"
 #include "forms/recognise.h"
 
 #include <string.h>
@@ -104,6 +105,24 @@ static void describe_operand(const struct i4q_conv *conv, struct i4q_storage *st
                           operand(conv, conv->op->zero_input));
 }
 
+/* What stands for integers: the floats, or bytes, that are stored for it. */
+static bool describe_origin(const struct i4q_origin *origin, struct i4q_storage *storage)
+{
+    if (!origin || origin->dialect == I4Q_DIALECT_INT8 || !origin->proto)
+        return false;
+    storage->origin = origin;
+    storage->codes = origin->proto;
+    storage->dims = origin->tensor.dims;
+    storage->rank = origin->tensor.rank;
+    storage->count = origin->tensor.count;
+    storage->bytes = origin->bytes;
+    i4q_storage_set_type(storage, origin->tensor.type);
+    if (origin->scale.proto)
+        storage->granularity = origin->scale.numbers.count == 1 ? I4Q_PER_TENSOR : I4Q_PER_CHANNEL;
+    storage->axis = (int64_t)origin->axis;
+    return true;
+}
+
 /* Of a weight that is not stored, its declared type may tell the kind. */
 static void describe_declared(const struct i4q_conv *conv, struct i4q_storage *storage)
 {
@@ -115,6 +134,8 @@ static void describe_declared(const struct i4q_conv *conv, struct i4q_storage *s
 void i4q_storage_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
 {
     *storage = i4q_storage_unknown();
+    if (describe_origin(conv->origin, storage))
+        return;
     const struct i4q_node *first = conv->op->integer ? conv->node : conv->decoder;
     if (first && describe_begun(arena, conv, first, storage))
         return;

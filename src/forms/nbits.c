@@ -64,8 +64,8 @@ static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job
 {
     bool width = i4q_format_is_integers(job->format) ? job->format->bits == 4 || job->format->bits == 8
                                                      : job->format->packed && !job->block;
-    return width && !job->half && weight->op->is_conv &&
-           each_use(weight->value, check_use, (void *)weight, 0);
+    bool plain = !job->half && job->format != &i4q_format_uint8 && weight->channel_axis == 0;
+    return width && plain && weight->op->is_conv && each_use(weight->value, check_use, (void *)weight, 0);
 }
 
 /* ---- needs */

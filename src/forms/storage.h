@@ -9,6 +9,8 @@
 
 #include "onnx.pb-c.h"
 
+struct i4q_origin;
+
 enum i4q_granularity { I4Q_NO_SCALE, I4Q_PER_TENSOR, I4Q_PER_CHANNEL, I4Q_BLOCK };
 
 struct i4q_storage {
@@ -31,6 +33,9 @@ struct i4q_storage {
     enum i4q_granularity granularity;
     int64_t axis;  /* of the codes, along which scales differ */
     int64_t block; /* elements that share a scale; 0 unless I4Q_BLOCK */
+
+    /* Where it stands for integers already, see origin.h; NULL: it is stored as these, or as plain floats. */
+    const struct i4q_origin *origin;
 
     const char *activation; /* fused into the operator, see onnx/fusion.h; NULL: none is */
 };

@@ -45,8 +45,28 @@ bool i4q_weight_describe(struct i4q_arena *arena, unsigned ops, const struct i4q
            i4q_tensor_payload(arena, weight->proto, &weight->payload, error);
 }
 
+void i4q_weight_describe_origin(const struct i4q_conv *conv, const struct i4q_storing *storing,
+                                struct i4q_weight *weight)
+{
+    const struct i4q_origin *origin = conv->origin;
+    *weight = (struct i4q_weight){.value = origin->value,
+                                  .proto = (Onnx__TensorProto *)origin->proto,
+                                  .tensor = origin->tensor,
+                                  .origin = origin,
+                                  .storing = *storing,
+                                  .op = conv->op,
+                                  .channel_axis = origin->axis,
+                                  .looked_through = true,
+                                  .finite = true};
+    weight->tensor.type =
+        origin->half ? ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 : ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    weight->tensor.bytes = weight->tensor.count * i4q_real_size(origin->half);
+}
+
 float i4q_weight_element(const struct i4q_weight *weight, size_t i)
 {
+    if (weight->origin)
+        return i4q_origin_value(weight->origin, i);
     return i4q_real_load(weight->payload.data, weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
                          i);
 }

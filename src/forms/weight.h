@@ -3,6 +3,7 @@
 #ifndef INT4Q_FORMS_WEIGHT_H
 #define INT4Q_FORMS_WEIGHT_H
 
+#include "forms/codes.h"
 #include "onnx/layers.h"
 #include "onnx/tensor.h"
 
@@ -11,7 +12,12 @@ struct i4q_weight {
     struct i4q_value *value;
     Onnx__TensorProto *proto; /* its elements */
     struct i4q_tensor tensor;
-    struct i4q_view payload;      /* FLOAT and FLOAT16 only */
+    struct i4q_view payload; /* FLOAT and FLOAT16 only */
+
+    /* Of one that stands for integers already, and is to be stored as these: elements and type are the values
+     * that they stand for, the payload is empty, the axis is that of the scales. Else NULL. */
+    const struct i4q_origin *origin;
+    struct i4q_storing storing;
     const struct i4q_conv_op *op; /* of the first Conv that reads it */
     size_t channel_axis;
     bool is_output;    /* a graph output, itself or behind Identity nodes */
@@ -26,6 +32,10 @@ struct i4q_weight {
  * shape or payload that is not sound. */
 bool i4q_weight_describe(struct i4q_arena *arena, unsigned ops, const struct i4q_conv *conv,
                          struct i4q_weight *weight, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* The same from the origin of the Conv's weight, which is without a fault. */
+void i4q_weight_describe_origin(const struct i4q_conv *conv, const struct i4q_storing *storing,
+                                struct i4q_weight *weight);
 
 /* Whether the elements are of a type that can be quantized. */
 bool i4q_weight_is_quantizable(const struct i4q_weight *weight);

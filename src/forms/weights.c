@@ -6,10 +6,33 @@
 
 #include <math.h>
 
+/* Adds the weight of a Conv that stands for integers already, if they can be stored. What else becomes known
+ * of it is a fault of the origin, which the model's arena holds. */
+static void import(struct i4q_weights *weights, const struct i4q_conv *conv)
+{
+    struct i4q_origin *origin = conv->origin;
+    uint32_t *number = &weights->numbers[origin->value->index];
+    struct i4q_storing storing;
+    enum i4q_fault fault = *number || origin->fault ? I4Q_FAULT_NONE : i4q_origin_choose(origin, &storing);
+    bool stays = fault && origin->dialect == I4Q_DIALECT_INT8;
+    origin->fault = origin->fault || stays ? origin->fault : fault;
+    if (origin->fault || stays)
+        return;
+    if (!*number) {
+        i4q_weight_describe_origin(conv, &storing, &weights->items[weights->count++]);
+        *number = (uint32_t)weights->count;
+    }
+    weights->numbers[conv->weight->index] = *number;
+}
+
 /* Adds the weight of a Conv, if it is the first that reads it. */
 static bool add(struct i4q_weights *weights, const struct i4q_conv *conv, struct i4q_error *error)
 {
     uint32_t *number = &weights->numbers[conv->weight->index];
+    if (weights->import && conv->origin && conv->origin->value->scope->graph) {
+        import(weights, conv);
+        return !conv->origin->flaw || i4q_fail(error, I4Q_MODEL, "%s", conv->origin->flaw);
+    }
     if (conv->source != I4Q_SOURCE_STORED || *number)
         return true;
     struct i4q_weight *weight = &weights->items[weights->count++];
@@ -17,11 +40,12 @@ static bool add(struct i4q_weights *weights, const struct i4q_conv *conv, struct
     return i4q_weight_describe(&weights->model->arena, weights->ops, conv, weight, error);
 }
 
-bool i4q_weights_find(struct i4q_model *model, unsigned ops, struct i4q_weights *weights,
+bool i4q_weights_find(struct i4q_model *model, unsigned ops, bool import, struct i4q_weights *weights,
                       struct i4q_error *error)
 {
-    *weights = (struct i4q_weights){.model = model, .ops = ops};
-    if (!i4q_convs_find(model, ops | i4q_ops_beside(ops), 0, &weights->convs, &weights->n_convs, error))
+    *weights = (struct i4q_weights){.model = model, .ops = ops, .import = import};
+    if (!i4q_convs_find(model, ops | i4q_ops_beside(ops), import ? i4q_ops_all() : 0, &weights->convs,
+                        &weights->n_convs, error))
         return false;
     weights->items = i4q_arena_alloc(&model->arena, weights->n_convs, sizeof *weights->items);
     weights->numbers = i4q_arena_alloc(&model->arena, model->graph.n_values, sizeof *weights->numbers);

@@ -15,13 +15,17 @@ struct i4q_weights {
     struct i4q_weight *items; /* in the order of the first Conv that reads each */
     size_t count;
     uint32_t *numbers; /* by the index of a value: 1 + that of its weight; 0: it is none */
+    bool import;       /* those that stand for integers already are among the items */
 };
 
-/* Finds them. I4Q_MODEL: what i4q_convs_find refuses, and a shape or payload that is not sound. */
-bool i4q_weights_find(struct i4q_model *model, unsigned ops, struct i4q_weights *weights,
+/* Finds them. With `import` those too that stand for integers already, of any operator. I4Q_MODEL: what
+ * i4q_convs_find refuses, a shape or payload that is not sound, and with `import` nodes that no runtime could
+ * make sense of. */
+bool i4q_weights_find(struct i4q_model *model, unsigned ops, bool import, struct i4q_weights *weights,
                       struct i4q_error *error) I4Q_MUST_CHECK;
 
-/* The weight that a value is, or NULL. A Conv has one where it is stored (I4Q_SOURCE_STORED). */
+/* The weight that a value is, or NULL. A Conv has one where it is stored (I4Q_SOURCE_STORED), or imported:
+ * then the same one stands for what nodes that only move elements make of it. */
 struct i4q_weight *i4q_weight_of(const struct i4q_weights *weights, const struct i4q_value *value);
 
 /* Looks through all numbers of the weights that are `wanted` and that nobody has looked through. */

@@ -45,6 +45,8 @@ enum i4q_source {
     I4Q_SOURCE_COMPUTED, /* other nodes */
 };
 
+struct i4q_origin; /* forms/origin.h */
+
 struct i4q_conv {
     const struct i4q_node *node;
     const struct i4q_conv_op *op;
@@ -53,6 +55,7 @@ struct i4q_conv {
     struct i4q_value *weight;       /* the value at the source, behind Identity nodes; never NULL */
     Onnx__TensorProto *tensor;      /* I4Q_SOURCE_STORED: its elements; else NULL */
     const struct i4q_node *decoder; /* I4Q_SOURCE_DECODED: the DequantizeLinear or Cast; else NULL */
+    struct i4q_origin *origin;      /* where its weight has integers from already; NULL: it has none */
 };
 
 /* All nodes of the operators `ops` in file order, bodies and functions included (but for the function of an

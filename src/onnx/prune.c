@@ -98,26 +98,40 @@ static bool find_makers(struct pruner *pruner)
 
 /* ---- what goes */
 
-static bool may_go(const struct entry *entry)
+/* Nodes that make no sense without a reader. */
+static bool is_maker(const Onnx__NodeProto *node)
 {
-    const Onnx__NodeProto *maker = entry->maker;
-    if (entry->gone || entry->readers || entry->is_input)
-        return false;
-    return entry->stored || (maker && maker->n_output == 1 &&
-                             (i4q_node_is(maker, "Constant") || i4q_node_is(maker, "Identity")));
+    static const char *const ops[] = {"Constant", "Identity", "Clip", "QuantizeLinear"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        found |= i4q_node_is(node, ops[i]);
+    return (found || i4q_node_is_of(node, "com.microsoft", "QuantizeLinear")) && node->n_output == 1;
 }
 
-/* Along a chain of Identity nodes. */
-static void drop(struct pruner *pruner, const char *name)
+static bool may_go(const struct entry *entry)
 {
-    struct entry *entry = i4q_table_get(&pruner->entries, name);
-    while (entry && may_go(entry)) {
-        const char *operand = entry->maker && entry->maker->n_input ? i4q_text(entry->maker->input[0]) : "";
+    if (entry->gone || entry->readers || entry->is_input)
+        return false;
+    return entry->stored || (entry->maker && is_maker(entry->maker));
+}
+
+/* `asked` grows by the operands of what goes; each reader of a value adds it once. */
+static bool drop(struct pruner *pruner, struct i4q_list *asked)
+{
+    for (size_t i = 0; i < asked->count; i++) {
+        struct entry *entry = i4q_table_get(&pruner->entries, asked->items[i]);
+        if (!entry || !may_go(entry))
+            continue;
         entry->gone = true;
-        entry = *operand ? i4q_table_get(&pruner->entries, operand) : NULL;
-        if (entry)
-            entry->readers--;
+        for (size_t k = 0; entry->maker && k < entry->maker->n_input; k++) {
+            struct entry *operand = i4q_table_get(&pruner->entries, entry->maker->input[k]);
+            if (operand && operand->readers)
+                operand->readers--;
+            if (operand && !i4q_list_add(&pruner->model->arena, asked, entry->maker->input[k]))
+                return false;
+        }
     }
+    return true;
 }
 
 static bool is_gone(const struct pruner *pruner, const char *name)
@@ -165,10 +179,14 @@ bool i4q_prune(struct i4q_model *model, Onnx__GraphProto *graph, const struct i4
     i4q_table_init(&pruner.entries, &model->arena);
     if (!count_graph(&pruner, graph) || !find_makers(&pruner))
         return false;
+    struct i4q_list asked = {0};
     for (size_t i = 0; i < names->count; i++)
-        drop(&pruner, names->items[i]);
+        if (!i4q_list_add(&model->arena, &asked, names->items[i]))
+            return false;
+    if (!drop(&pruner, &asked))
+        return false;
     sweep(&pruner);
-    return sweep_value_info(&pruner, names);
+    return sweep_value_info(&pruner, &asked);
 }
 
 void i4q_prune_import(struct i4q_model *model, const char *domain)

@@ -56,6 +56,13 @@ static bool run_jobs(struct i4q_plan *plan, const struct i4q_kernels *kernels, u
     struct watch watched = {.model = plan->facts->model};
     for (size_t i = 0; i < plan->n_weights; i++)
         watched.total += plan->weights[i].job ? plan->weights[i].fact->tensor.bytes : 0;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        if (!weight->job || !weight->fact->origin)
+            continue;
+        i4q_origin_store(weight->fact->origin, weight->fact->storing.shifted, weight->job);
+        watch(&watched, weight->fact->tensor.bytes);
+    }
     const struct i4q_quantize_options options = {
         .kernels = kernels, .threads = threads, .done = watch, .context = &watched};
     bool ok = i4q_quantize(&options, plan->jobs, plan->n_jobs, error);
@@ -66,7 +73,10 @@ static bool run_jobs(struct i4q_plan *plan, const struct i4q_kernels *kernels, u
 bool i4q_plan_quantize(struct i4q_plan *plan, const struct i4q_kernels *kernels, unsigned threads,
                        struct i4q_error *error)
 {
-    if (!allocate_buffers(&plan->facts->model->arena, plan->jobs, plan->n_jobs))
+    struct i4q_arena *arena = &plan->facts->model->arena;
+    struct i4q_quantize_job *imports = plan->jobs + plan->n_weights - plan->n_imports;
+    if (!allocate_buffers(arena, plan->jobs, plan->n_jobs) ||
+        !allocate_buffers(arena, imports, plan->n_imports))
         return i4q_fail_memory(error);
     if (!run_jobs(plan, kernels, threads, error))
         return false;

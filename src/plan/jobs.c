@@ -117,6 +117,10 @@ bool i4q_plan_make_job(struct i4q_plan *plan, struct i4q_plan_weight *weight, co
         .weights = fact->payload.data,
     };
     weight->job->asymmetric = weight->job->method->asymmetric;
+    if (fact->origin) {
+        weight->job->format = fact->storing.format;
+        weight->job->asymmetric = fact->storing.asymmetric;
+    }
     weight->form = i4q_form_choose(recipe->form, fact, weight->job);
-    return add_moments(plan, weight, recipe, error);
+    return fact->origin || add_moments(plan, weight, recipe, error);
 }

@@ -34,6 +34,17 @@ double i4q_tally_bits(const struct i4q_tally *tally)
     return tally->weights ? 8 * (double)tally->bytes / (double)tally->weights : NAN;
 }
 
+size_t i4q_count_importable(const struct i4q_plan *plan)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->n_rows; i++) {
+        const struct i4q_origin *origin = plan->rows[i].conv->origin;
+        bool left = plan->rows[i].reason == I4Q_REASON_ALREADY_QUANTIZED;
+        count += left && origin && !origin->fault && origin->dialect != I4Q_DIALECT_INT8;
+    }
+    return count;
+}
+
 bool i4q_plan_note(struct i4q_plan *plan, const char *text)
 {
     return text && i4q_patterns_add(&plan->facts->model->arena, &plan->notes, text);

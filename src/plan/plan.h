@@ -78,6 +78,7 @@ struct i4q_plan_options {
     struct i4q_recipe target; /* of the chosen weights */
     struct i4q_recipe kept;   /* of those that are kept as `sensitive` or `small` */
     bool estimate;            /* by outputs, for all formats: codes as rank.h has them, for no model */
+    bool only_import;         /* no weights are stored but those that stand for integers already */
     bool correct_bias;        /* where it is known how */
     struct i4q_patterns include, exclude;
     bool only_included; /* there are include patterns, or a file that could have held some */
@@ -98,14 +99,16 @@ struct i4q_plan {
     struct i4q_weights *facts;
     struct i4q_recipe target, kept; /* to which the weights point */
     bool estimate;
+    struct i4q_recipe imported; /* of those that stand for integers already; each has a format of its own */
     bool correct_bias;
     const struct i4q_statistics *statistics;
     struct i4q_plan_row *rows; /* one for each Conv of the facts */
     size_t n_rows;
     struct i4q_plan_weight *weights; /* one for each weight of the facts */
     size_t n_weights;
-    struct i4q_quantize_job *jobs; /* of the weights that have one */
-    size_t n_jobs;
+    struct i4q_quantize_job *jobs; /* [n_weights] from the front of the weights that are to be quantized, from
+                                      the back of those that come with their codes */
+    size_t n_jobs, n_imports;
     const float **means;      /* of the inputs of each weight, as propagate.h tells; NULL: not known */
     bool inputs_are_constant; /* initializers in graph.input are no more than a habit of the exporter */
 
@@ -143,6 +146,9 @@ struct i4q_tally i4q_plan_tally(const struct i4q_plan *plan);
 
 /* Stored bits a weight, NAN where there is none. */
 double i4q_tally_bits(const struct i4q_tally *tally);
+
+/* Convs whose weights stand for integers already, and are left since nobody asked for these. */
+size_t i4q_count_importable(const struct i4q_plan *plan);
 
 /* Adds a sentence for the report; false, also where `text` is NULL, when memory runs out. */
 bool i4q_plan_note(struct i4q_plan *plan, const char *text) I4Q_MUST_CHECK;

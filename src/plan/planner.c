@@ -54,8 +54,10 @@ static bool make_rows(struct planner *planner)
     if (!plan->rows || !plan->weights || !plan->jobs || !plan->means || !plan->ranked)
         return i4q_fail_memory(planner->error);
     for (size_t i = 0; i < plan->n_weights; i++)
-        plan->weights[i] = (struct i4q_plan_weight){
-            .fact = &facts->items[i], .choice = &plan->target, .predicted_loss = NAN};
+        plan->weights[i] =
+            (struct i4q_plan_weight){.fact = &facts->items[i],
+                                     .choice = facts->items[i].origin ? &plan->imported : &plan->target,
+                                     .predicted_loss = NAN};
     for (size_t i = 0; i < plan->n_rows; i++) {
         plan->rows[i].conv = &facts->convs[i];
         plan->rows[i].weight = i4q_plan_weight_of(plan, facts->convs[i].weight);
@@ -194,6 +196,8 @@ static void judge_rows(const struct planner *planner)
     struct i4q_plan *plan = planner->plan;
     const struct i4q_criteria criteria = {
         .main_graph = plan->facts->model->graph.scopes,
+        .import = plan->facts->import,
+        .only_import = planner->options->only_import,
         .inputs_are_constant = plan->inputs_are_constant || planner->options->assume_constant,
         .min_weights = planner->options->min_weights,
     };
@@ -273,6 +277,7 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
                               .target = options->target,
                               .kept = options->kept,
                               .estimate = options->estimate,
+                              .imported = {&i4q_formats[0], options->target.form, i4q_methods[0], 0},
                               .correct_bias = options->correct_bias,
                               .statistics = options->statistics,
                               .ranking = options->ranking,

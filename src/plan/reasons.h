@@ -3,6 +3,7 @@
 #ifndef INT4Q_PLAN_REASONS_H
 #define INT4Q_PLAN_REASONS_H
 
+#include "forms/origin.h"
 #include "forms/weights.h"
 #include "plan/patterns.h"
 
@@ -11,6 +12,14 @@ enum i4q_reason {
     I4Q_QUANTIZED, /* none: the weight gets the plan's format */
     I4Q_REASON_EXCLUDED,
     I4Q_REASON_NOT_INCLUDED,
+    I4Q_REASON_IMPORTED, /* none: the weight is stored as the integers that it stands for */
+    I4Q_REASON_SCALE_COMPUTED,
+    I4Q_REASON_SCALE_SHAPE,
+    I4Q_REASON_SCALE_VALUE,
+    I4Q_REASON_ZERO_POINT,
+    I4Q_REASON_BIT_WIDTH,
+    I4Q_REASON_ROUNDING,
+    I4Q_REASON_FLOAT_QUANT,
     I4Q_REASON_ALREADY_QUANTIZED,
     I4Q_REASON_FUNCTION,
     I4Q_REASON_CUSTOM_CONV,
@@ -22,6 +31,7 @@ enum i4q_reason {
     I4Q_REASON_DTYPE,
     I4Q_REASON_SHAPE,
     I4Q_REASON_EMPTY,
+    I4Q_REASON_IMPORT_ONLY,
     I4Q_REASON_DFL,
     I4Q_REASON_SMALL,
     I4Q_REASON_SENSITIVE,
@@ -41,16 +51,19 @@ struct i4q_candidate {
 
 struct i4q_criteria {
     const struct i4q_scope *main_graph;
+    bool import;              /* weights that stand for integers already are stored as these */
+    bool only_import;         /* and no others are stored */
     bool inputs_are_constant; /* initializers that are inputs of the main graph are constants all the same */
     size_t min_weights;
 };
 
 struct i4q_reason_row {
-    const char *word;    /* in reports; NULL for I4Q_QUANTIZED */
-    const char *meaning; /* a few words for people */
-    const char *ranked;  /* the same where --rank stands in for --topk; NULL: it makes no difference */
-    bool strict;         /* with --strict, a Conv left for it is an error */
-    bool kept;           /* what is left for it is kept, by the recipe for that */
+    const char *word;     /* in reports; NULL where the weight is stored as integers */
+    const char *meaning;  /* a few words for people */
+    const char *ranked;   /* the same where --rank stands in for --topk; NULL: it makes no difference */
+    bool strict;          /* with --strict, a Conv left for it is an error */
+    bool kept;            /* what is left for it is kept, by the recipe for that */
+    enum i4q_fault fault; /* of an origin, that it tells of; I4Q_FAULT_NONE: of none */
     /* Whether a Conv has it by itself, given that it has none before; NULL: a plan finds out. */
     bool (*applies)(const struct i4q_candidate *candidate, const struct i4q_criteria *criteria);
 };

@@ -11,10 +11,10 @@ static void collect_claims(struct i4q_plan *plan)
         const struct i4q_plan_row *row = &plan->rows[i];
         if (!row->weight)
             continue;
-        bool kept = i4q_reasons[row->reason].kept;
+        bool kept = i4q_reasons[row->reason].kept, imported = row->reason == I4Q_REASON_IMPORTED;
         row->weight->chosen |= !row->reason;
         row->weight->kept |= kept;
-        row->weight->left |= row->reason && !kept;
+        row->weight->left |= row->reason && !kept && !imported;
     }
 }
 
@@ -44,11 +44,13 @@ static const struct i4q_recipe *job_recipe(const struct i4q_plan *plan, const st
 bool i4q_plan_settle(struct i4q_plan *plan, struct i4q_error *error)
 {
     collect_claims(plan);
-    plan->n_jobs = 0;
+    plan->n_jobs = plan->n_imports = 0;
     for (size_t i = 0; i < plan->n_weights; i++) {
         struct i4q_plan_weight *weight = &plan->weights[i];
         const struct i4q_recipe *recipe = job_recipe(plan, weight);
-        weight->job = recipe ? &plan->jobs[plan->n_jobs++] : NULL;
+        weight->job = !recipe                ? NULL
+                      : weight->fact->origin ? &plan->jobs[plan->n_weights - ++plan->n_imports]
+                                             : &plan->jobs[plan->n_jobs++];
         if (recipe && !i4q_plan_make_job(plan, weight, recipe, error))
             return false;
     }
@@ -59,7 +61,9 @@ bool i4q_plan_settle(struct i4q_plan *plan, struct i4q_error *error)
 static void conclude_row(struct i4q_plan_row *row)
 {
     if (row->reason == I4Q_REASON_NON_FINITE || row->reason == I4Q_REASON_SHARED)
-        row->reason = I4Q_QUANTIZED;
+        row->reason = row->own;
+    if (row->reason == I4Q_REASON_IMPORTED && !row->weight->recipe)
+        row->reason = I4Q_REASON_SHARED;
     if (row->reason)
         return;
     if (is_known_bad(row->weight->fact))

@@ -29,6 +29,16 @@ const struct i4q_format i4q_formats[] = {
 };
 // clang-format on
 
+const struct i4q_format i4q_format_uint8 = {
+    .name = "uint8",
+    .type = I4Q_TYPE(UINT8),
+    .bits = 8,
+    .code_max = 255,
+    .zero = 128,
+    .qmax = 127,
+    .fine = true,
+};
+
 /* Other names that users may give. */
 static const struct {
     const char *name, *format;

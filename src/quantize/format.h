@@ -23,6 +23,9 @@ struct i4q_format {
 /* The rows; ends with one whose name is NULL. The first is the default. */
 extern const struct i4q_format i4q_formats[];
 
+/* Bytes without a sign: one that weights come in, and none that is asked for. */
+extern const struct i4q_format i4q_format_uint8;
+
 /* The names of all formats, and of the integers that are fine, behind "float": word `index`, NULL behind the
  * last. */
 const char *i4q_format_word(size_t index);

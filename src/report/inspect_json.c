@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "report/activation_report.h"
+#include "report/origins.h"
 #include "report/text.h"
 
 #include <math.h>
@@ -27,6 +28,7 @@ static json_t *row_json(const struct i4q_inspected *row)
     i4q_json_put(&json, "weight", i4q_json_text(row->conv->weight->name));
     i4q_json_put(&json, "shape", i4q_json_dims(storage->dims, storage->rank));
     i4q_json_put(&json, "storage", json_string(storage->name));
+    i4q_json_put_origin(&json, storage->origin);
     i4q_json_put(&json, "activation", i4q_json_text(storage->activation));
     i4q_json_put(&json, "granularity", i4q_json_text(i4q_granularity_name(storage->granularity)));
     i4q_json_put(&json, "block", json_integer(storage->block));

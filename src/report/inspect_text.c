@@ -3,6 +3,7 @@
 
 #include "report/activation_report.h"
 #include "report/columns.h"
+#include "report/origins.h"
 #include "report/summary.h"
 
 #include <inttypes.h>
@@ -33,7 +34,8 @@ static void fill_shape(const void *rows, size_t row, struct i4q_cell *cell)
 
 static void fill_stored(const void *rows, size_t row, struct i4q_cell *cell)
 {
-    fill_word(row_of(rows, row)->storage.name, cell);
+    const struct i4q_storage *storage = &row_of(rows, row)->storage;
+    i4q_text_stored(storage->name, storage->origin, cell->text);
 }
 
 static void fill_granularity(const void *rows, size_t row, struct i4q_cell *cell)

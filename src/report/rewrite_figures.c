@@ -23,7 +23,8 @@ struct i4q_told i4q_tell(const struct i4q_plan *plan, const struct i4q_plan_row 
     told.storage = told.before.name;
     told.bytes_before = told.bytes_after = told.before.bytes;
     if (row->weight && row->weight->recipe) {
-        told.storage = row->weight->recipe->format->name;
+        told.storage = row->weight->job->format->name;
+        told.imported = row->weight->fact->origin;
         told.bytes_after = i4q_plan_weight_bytes(row->weight);
         told.sqnr_db = row->weight->job->sqnr_db;
         told.max_error = row->weight->job->max_error;
@@ -41,10 +42,27 @@ void i4q_count_weights(const struct i4q_plan *plan, size_t *all, size_t *quantiz
     *all = *quantized = 0;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];
-        bool chosen = weight->recipe && weight->recipe->format == weight->choice->format;
+        bool chosen =
+            weight->recipe && !weight->fact->origin && weight->recipe->format == weight->choice->format;
         *all += weight->fact->tensor.count;
         *quantized += chosen ? weight->fact->tensor.count : 0;
     }
+}
+
+size_t i4q_count_rows(const struct i4q_plan *plan, enum i4q_reason reason)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->n_rows; i++)
+        count += plan->rows[i].reason == reason;
+    return count;
+}
+
+size_t i4q_count_imported(const struct i4q_plan *plan, const struct i4q_format *format)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->n_weights; i++)
+        count += plan->weights[i].recipe == &plan->imported && plan->weights[i].job->format == format;
+    return count;
 }
 
 struct i4q_average i4q_average_error(const struct i4q_plan *plan)

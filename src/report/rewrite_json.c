@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "report/mixture_report.h"
+#include "report/origins.h"
 #include "report/rewrite_figures.h"
 #include "report/text.h"
 
@@ -29,6 +30,7 @@ static json_t *row_json(const struct i4q_report *report, const struct i4q_plan_r
     i4q_json_put(&json, "storage", json_string(told.storage));
     i4q_json_put(&json, "block", i4q_json_size(told.block));
     i4q_json_put(&json, "reason", i4q_json_text(i4q_reasons[row->reason].word));
+    i4q_json_put_origin(&json, told.imported ? told.imported : told.before.origin);
     i4q_json_put(&json, "sensitivity", i4q_json_real(scored ? row->measurement.score : NAN));
     i4q_json_put(&json, "bytes_before", stored(&told, told.bytes_before));
     i4q_json_put(&json, "bytes_after", stored(&told, told.bytes_after));
@@ -116,6 +118,7 @@ static json_t *totals_json(const struct i4q_plan *plan)
     json_t *json = json_object();
     i4q_json_put(&json, "convs", i4q_json_size(plan->n_rows));
     i4q_json_put(&json, "quantized", i4q_json_size(plan->n_quantized));
+    i4q_json_put(&json, "imported", i4q_json_size(i4q_count_rows(plan, I4Q_REASON_IMPORTED)));
     i4q_json_put(&json, "kept", i4q_json_size(plan->n_rows - plan->n_quantized));
     i4q_json_put(&json, "weights", i4q_json_size(weights));
     i4q_json_put(&json, "weights_quantized", i4q_json_size(quantized));

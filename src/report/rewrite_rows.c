@@ -2,6 +2,7 @@
 #include "report/rewrite_rows.h"
 
 #include "report/columns.h"
+#include "report/origins.h"
 #include "report/rewrite_figures.h"
 #include "report/summary.h"
 
@@ -35,9 +36,12 @@ static void fill_weights(const void *rows, size_t row, struct i4q_cell *cell)
 static void fill_stored(const void *rows, size_t row, struct i4q_cell *cell)
 {
     const struct table *table = rows;
-    enum i4q_reason reason = table->plan->rows[row].reason;
-    snprintf(cell->text, sizeof cell->text, reason ? "%s (%s)" : "%s", table->told[row].storage,
-             i4q_reasons[reason].word);
+    const struct i4q_told *told = &table->told[row];
+    const char *reason = i4q_reasons[table->plan->rows[row].reason].word;
+    if (told->imported)
+        i4q_text_stored(told->storage, told->imported, cell->text);
+    else
+        snprintf(cell->text, sizeof cell->text, reason ? "%s (%s)" : "%s", told->storage, reason);
 }
 
 static void fill_before(const void *rows, size_t row, struct i4q_cell *cell)

@@ -3,6 +3,7 @@
 
 #include "forms/activations.h"
 #include "report/mixture_report.h"
+#include "report/origins.h"
 #include "report/rewrite_figures.h"
 #include "report/rewrite_rows.h"
 #include "report/text.h"
@@ -14,16 +15,18 @@
 /* What is kept, but stored in another format, is told apart. */
 static void print_convs(const struct i4q_plan *plan, FILE *stream)
 {
-    size_t others = 0;
+    size_t others = 0, imported = i4q_count_rows(plan, I4Q_REASON_IMPORTED);
     for (size_t i = 0; i < plan->n_rows; i++) {
         const struct i4q_plan_row *row = &plan->rows[i];
-        others += row->reason && row->weight && row->weight->recipe;
+        others += row->reason && row->weight && row->weight->recipe == &plan->kept;
     }
     fprintf(stream, "convs      %zu of %zu quantized to %s, ", plan->n_quantized, plan->n_rows,
             plan->mixture ? "a mixture" : plan->target.format->name);
     if (others)
         fprintf(stream, "%zu to %s, ", others, plan->kept.format->name);
-    fprintf(stream, "%zu kept\n", plan->n_rows - plan->n_quantized - others);
+    if (imported)
+        fprintf(stream, "%zu imported, ", imported);
+    fprintf(stream, "%zu kept\n", plan->n_rows - plan->n_quantized - others - imported);
 }
 
 static void print_reasons(const struct i4q_plan *plan, FILE *stream)
@@ -32,7 +35,7 @@ static void print_reasons(const struct i4q_plan *plan, FILE *stream)
     for (size_t i = 0; i < plan->n_rows; i++)
         counts[plan->rows[i].reason]++;
     for (enum i4q_reason r = 1; r < I4Q_REASONS; r++)
-        if (counts[r])
+        if (counts[r] && i4q_reasons[r].word)
             fprintf(stream, "           %zu %s: %s\n", counts[r], i4q_reasons[r].word,
                     i4q_reason_meaning(r, plan->estimated));
 }
@@ -185,6 +188,7 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
     i4q_mixture_print_convs(report, stream);
     print_reasons(plan, stream);
     fprintf(stream, "weights    %zu of %zu quantized\n", quantized, weights);
+    i4q_report_imported(plan, stream);
     i4q_report_errors(report, stream);
     print_topk(report, stream);
     i4q_mixture_print_budget(report, stream);
@@ -193,4 +197,5 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
         print_files(report, stream);
         print_hint(plan, stream);
     }
+    i4q_report_importable(plan, stream);
 }

@@ -86,16 +86,17 @@ static bool replace_initializers(const struct rewriter *rewriter, const struct i
     return true;
 }
 
-/* What takes the place of a node: itself, another one, or NULL. Constant nodes that held a weight go. */
+/* What takes the place of a node: itself, another one, or NULL. What made a weight goes: a Constant node, or
+ * one that decoded it. */
 static Onnx__NodeProto *successor(const struct rewriter *rewriter, const struct i4q_scope *scope,
                                   const struct i4q_table *swaps, Onnx__NodeProto *node)
 {
     const struct i4q_swap *swap = node->n_output ? i4q_table_get(swaps, node->output[0]) : NULL;
     if (swap)
         return swap->made;
-    bool held_weight =
-        i4q_node_is(node, "Constant") && node->n_output && stored_weight(rewriter, scope, node->output[0]);
-    return held_weight ? NULL : node;
+    const struct i4q_plan_weight *weight =
+        node->n_output ? stored_weight(rewriter, scope, node->output[0]) : NULL;
+    return weight && strcmp(weight->fact->value->name, node->output[0]) == 0 ? NULL : node;
 }
 
 /* By the first output of the node that gives way. */
@@ -167,6 +168,9 @@ static bool emit_weights(const struct rewriter *rewriter, const struct i4q_scope
                                           .opset = rewriter->opset,
                                           .shared = shared};
         weight->form->emit(emission);
+        const struct i4q_node *maker = weight->fact->origin ? weight->fact->value->producer : NULL;
+        for (size_t k = 0; maker && k < maker->proto->n_input; k++)
+            i4q_emit_unread(emission, maker->proto->input[k]);
         if (emission->failed)
             return false;
     }
@@ -232,14 +236,18 @@ static bool import_domains(struct i4q_model *model, const struct i4q_plan *plan)
 static bool drop_constant_inputs(struct i4q_model *model, const struct i4q_plan *plan, size_t *dropped)
 {
     Onnx__GraphProto *graph = model->proto->graph;
-    if (!i4q_edit_open(model, &graph->base))
+    bool *imported = i4q_arena_alloc(&model->arena, model->graph.n_values, sizeof *imported);
+    if (!imported || !i4q_edit_open(model, &graph->base))
         return false;
+    for (size_t i = 0; i < plan->n_weights; i++)
+        if (plan->weights[i].recipe && plan->weights[i].fact->origin)
+            imported[plan->weights[i].fact->origin->stored->index] = true;
     size_t kept = 0;
     for (size_t i = 0; i < graph->n_input; i++) {
         const struct i4q_value *value =
             i4q_table_get(&model->graph.scopes->values, i4q_text(graph->input[i]->name));
         const struct i4q_plan_weight *weight = i4q_plan_weight_of(plan, value);
-        bool constant = plan->inputs_are_constant || (weight && weight->recipe);
+        bool constant = plan->inputs_are_constant || (weight && weight->recipe) || imported[value->index];
         if (!value->initializer || !constant)
             graph->input[kept++] = graph->input[i];
     }
@@ -345,8 +353,8 @@ bool i4q_rewrite_apply(const struct i4q_plan *plan, int64_t opset, struct i4q_re
     if (plan->n_stored) {
         if (!set_versions(model, plan, opset, result, error))
             return false;
-        if (!i4q_bias_apply(plan) || !replace_weights(model, plan, main_opset(model)) ||
-            !import_domains(model, plan) || !drop_constant_inputs(model, plan, &result->inputs_dropped))
+        if (!i4q_bias_apply(plan) || !drop_constant_inputs(model, plan, &result->inputs_dropped) ||
+            !replace_weights(model, plan, main_opset(model)) || !import_domains(model, plan))
             return i4q_fail_memory(error);
     }
     result->ir_version[1] = model->proto->ir_version;

@@ -111,6 +111,19 @@ def decoded_weights(graph):
     return found
 
 
+def decoded_values(graph):
+    """{value: float(q - z) * s} of every DequantizeLinear of stored integers in this graph, whatever their type."""
+    arrays, found = {t.name: numpy_helper.to_array(t) for t in graph.initializer}, {}
+    for node in graph.node:
+        if node.op_type != "DequantizeLinear" or node.input[0] not in arrays:
+            continue
+        codes, scale, zero = (arrays[name].astype(np.float32) for name in node.input)
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+        column = [-1 if i == axis else 1 for i in range(codes.ndim)] if scale.ndim else []
+        found[node.output[0]] = (codes - zero.reshape(column)) * scale.reshape(column)
+    return found
+
+
 def with_decoded_weights(original, rewritten):
     """The original with its weights replaced by what the rewritten model decodes to: the reference of every output."""
     reference = onnx.ModelProto()

@@ -17,7 +17,7 @@ static int setup(void **state)
 {
     struct i4q_error error = {0};
     if (!i4q_model_load(&model, TESTS "/data/good-detector.onnx", false, &error) ||
-        !i4q_weights_find(&model, i4q_ops_conv(), &weights, &error))
+        !i4q_weights_find(&model, i4q_ops_conv(), false, &weights, &error))
         fail_msg("%s", error.message);
     return 0;
 }

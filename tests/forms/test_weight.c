@@ -14,7 +14,7 @@ static void load(const char *name)
     struct i4q_error error = {0};
     snprintf(path, sizeof path, "%s/data/%s.onnx", TESTS, name);
     if (!i4q_model_load(&model, path, false, &error) ||
-        !i4q_weights_find(&model, i4q_ops_conv(), &weights, &error))
+        !i4q_weights_find(&model, i4q_ops_conv(), false, &weights, &error))
         fail_msg("%s", error.message);
 }
 

@@ -155,7 +155,7 @@ static bool rewrite(struct run *run, const uint8_t *data, size_t size, const str
         return false;
     run->options = read_options(&run->model);
     i4q_arena_init(&run->arena, SIZE_MAX / 2);
-    bool ok = i4q_weights_find(&run->model, run->options.ops, &run->weights, &error) &&
+    bool ok = i4q_weights_find(&run->model, run->options.ops, false, &run->weights, &error) &&
               (!price || find_price(run, kernels, price, &error)) &&
               i4q_plan_make(&run->weights, &run->options.plan, &run->plan, &error) &&
               i4q_plan_quantize(&run->plan, kernels, threads, &error) &&

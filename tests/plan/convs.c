@@ -176,7 +176,7 @@ void convs_load(struct convs *convs, const struct test_conv *specs, size_t count
     size_t size = pack(specs, count, &convs->bytes);
     if (!i4q_model_load_bytes(&convs->model, (struct i4q_view){convs->bytes, size}, "-", false,
                               &convs->error) ||
-        !i4q_weights_find(&convs->model, i4q_ops_conv(), &convs->facts, &convs->error))
+        !i4q_weights_find(&convs->model, i4q_ops_conv(), false, &convs->facts, &convs->error))
         fail_msg("%s", convs->error.message);
 }
 

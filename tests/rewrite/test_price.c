@@ -50,7 +50,7 @@ static bool make_plan(struct run *run, const char *path, const struct way *way)
         .estimates = losses(),
         .ranking = {true, I4Q_RANK_KEEP, way->keep},
         .threads = 1};
-    return i4q_weights_find(&run->model, i4q_ops_conv(), &run->facts, &run->error) &&
+    return i4q_weights_find(&run->model, i4q_ops_conv(), false, &run->facts, &run->error) &&
            run->facts.n_convs <= MOST_LOSSES &&
            i4q_plan_make(&run->facts, &run->options, &run->plan, &run->error);
 }

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+/* FINN's way to tell that the floats of a tensor are integers: an annotation of the graph, in which the
+ * tensor's "finn_datatype" is INT4, UINT2, BIPOLAR, ... */
+#ifndef INT4Q_FORMS_FINN_H
+#define INT4Q_FORMS_FINN_H
+
+#include "onnx/graph.h"
+
+/* The width and the range of the integers; false: the graph does not tell that the value is some. */
+bool i4q_finn_find(const struct i4q_value *value, unsigned *bits, double *low, double *high);
+
+#endif

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Weights that stand for integers already, as other tools leave them: floats behind a Quant node (QONNX,
+ * Brevitas, older FINN) or behind QuantizeLinear and DequantizeLinear; integers that a Clip narrows before
+ * DequantizeLinear (Brevitas QCDQ); bytes in which fewer bits would do; integers in a float tensor that the
+ * graph's annotation tells of (FINN). To quantize them again would cost accuracy that training has paid for;
+ * to store the integers costs nothing.
+ *
+ * Here is where such a weight comes from, read off the nodes. Its numbers are read by codes.h.
+ */
+#ifndef INT4Q_FORMS_ORIGIN_H
+#define INT4Q_FORMS_ORIGIN_H
+
+#include "forms/reader.h"
+#include "onnx/layers.h"
+#include "onnx/tensor.h"
+#include "quantize/quant.h"
+
+enum i4q_dialect {
+    I4Q_DIALECT_QUANT,   /* Quant, IntQuant; FloatQuant too, which is always at fault */
+    I4Q_DIALECT_BIPOLAR, /* BipolarQuant */
+    I4Q_DIALECT_QCDQ,    /* (QuantizeLinear,) Clip, DequantizeLinear */
+    I4Q_DIALECT_QDQ,     /* QuantizeLinear, DequantizeLinear */
+    I4Q_DIALECT_INT8,    /* bytes, DequantizeLinear: what we write ourselves, unless 4 bits would do */
+    I4Q_DIALECT_FINN,    /* a float tensor of integers, "finn_datatype" */
+};
+
+struct i4q_dialect_row {
+    const char *word;  /* in JSON */
+    const char *label; /* for people */
+};
+extern const struct i4q_dialect_row i4q_dialects[];
+
+/* Why the integers cannot be stored without a change of the numbers. */
+enum i4q_fault {
+    I4Q_FAULT_NONE,
+    I4Q_FAULT_COMPUTED, /* what is quantized, or clips it, is not stored */
+    I4Q_FAULT_DTYPE,    /* it, or the scale, is of another type than the dialect has */
+    I4Q_FAULT_EMPTY,
+    I4Q_FAULT_SCALE_COMPUTED,
+    I4Q_FAULT_SCALE_SHAPE, /* differs along more than one axis */
+    I4Q_FAULT_SCALE_VALUE, /* not finite and positive */
+    I4Q_FAULT_ZERO_POINT,  /* no integer, along another axis, or beyond all types */
+    I4Q_FAULT_BIT_WIDTH,   /* computed, several, no integer, or more than 8 */
+    I4Q_FAULT_ROUNDING,    /* of no known name */
+    I4Q_FAULT_FLOAT_QUANT, /* small floats rather than integers */
+    I4Q_FAULT_NON_FINITE,  /* a NaN has no code */
+};
+
+/* A number for all elements, or one for each index along an axis. */
+struct i4q_parameter {
+    const Onnx__TensorProto *proto; /* NULL: there is none */
+    struct i4q_numbers numbers;
+    size_t axis; /* where there is more than one number */
+};
+
+/* How elements become codes. */
+enum i4q_coding {
+    I4Q_CODING_STORED,          /* they are codes */
+    I4Q_CODING_QUANT,           /* by i4q_quant_code */
+    I4Q_CODING_QUANTIZE_LINEAR, /* rint(x / scale) + zero point */
+};
+
+struct i4q_origin {
+    enum i4q_dialect dialect;
+    unsigned bits; /* of the codes, as the nodes tell; 0: they do not */
+    enum i4q_fault fault;
+    const char *flaw;        /* why no runtime could make sense of the node; NULL: it could */
+    struct i4q_value *value; /* what the integers stand for: the Conv's weight, or what nodes that only move
+                                elements make the weight of */
+    bool reads_input;        /* a parameter is a graph input with a default value */
+
+    const struct i4q_value *stored; /* the elements; a graph input with a default value counts as constant,
+                                       since exporters list weights, and training has put them on the grid */
+    const Onnx__TensorProto *proto; /* the same; NULL where there is a fault: not stored */
+    struct i4q_tensor tensor;
+    struct i4q_numbers elements;
+    size_t bytes; /* of all that is stored for it */
+
+    enum i4q_coding coding;
+    struct i4q_quant quant;
+    struct i4q_parameter code_scale, code_zero; /* of the coding */
+    float low, high;                            /* clamp the codes */
+
+    struct i4q_parameter scale, zero; /* value = (code - zero) * scale; without them 1 and 0 */
+    bool half;                        /* the values are FLOAT16 */
+    size_t axis;                      /* along which parameters differ; else that of the Conv's channels */
+};
+
+/* Whether the node is Quant, IntQuant, BipolarQuant or FloatQuant of one of the domains that have them. */
+bool i4q_is_quant(const Onnx__NodeProto *node);
+
+/* The value behind nodes that move elements and change none: Identity, Transpose, Reshape, Squeeze,
+ * Unsqueeze. NULL where nothing defines it. */
+struct i4q_value *i4q_value_behind_moves(struct i4q_value *value);
+
+/* Finds the origin of a Conv's weight; *origin is NULL where it has none. It is in the arena. False only when
+ * memory runs out. */
+bool i4q_origin_find(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_origin **origin,
+                     struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Whether floats, or integers of more bits than the codes have, are stored of it. */
+bool i4q_origin_is_fake(const struct i4q_origin *origin);
+
+#endif
