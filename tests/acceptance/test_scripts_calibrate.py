@@ -12,7 +12,7 @@ from helpers import make_model, run, shared_data, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 from safetensors import safe_open
 
-from int4q.lab.calibration import convs, moments, patches, taps
+from int4q.lab.calibration import between, convs, moments, patches, taps
 from int4q.lab.commands import calibrate
 from int4q.lab.detection import attention
 from int4q.lab.models import session
@@ -364,3 +364,36 @@ def test_focus_is_a_fraction(tmp_path):
     with pytest.raises(SystemExit) as end:
         calibrate.main(["m.onnx", "--images", str(tmp_path), "--focus", "1.5", "-o", "s"])
     assert end.value.code == 2
+
+
+# ---- values between Convs
+
+
+def test_values_between_convs(tmp_path):
+    """Of what has a Conv before it and one behind it: the outputs of Convs, and of what computes, but for what Convs read."""
+    nodes = [conv("w", "x", "a"), helper.make_node("Sigmoid", ["a"], ["b"]), helper.make_node("Mul", ["a", "b"], ["c"]),
+             helper.make_node("Split", ["c"], ["d", "e"], axis=1, num_outputs=2), helper.make_node("Add", ["d", "e"], ["f"]),
+             helper.make_node("Relu", ["f"], ["g"]), conv("v", "g", "h"), helper.make_node("Relu", ["h"], ["y"])]
+    model = make_model(nodes, [tensor("w", 4, 3, 3, 3), tensor("v", 4, 2, 1, 1)], opset=18)
+    assert between.values_between(model.graph) == ["a", "c", "f", "h"]
+    onnx.save(model, tmp_path / "model.onnx")
+    arrays = inputs(1, 3, 6, 6)
+    for i, array in enumerate(arrays):
+        np.save(tmp_path / f"{i}.npy", array)
+    calibrate.main([str(tmp_path / "model.onnx"), "--inputs", *(str(tmp_path / f"{i}.npy") for i in range(2)), "-o", str(tmp_path / "stats")])
+    found, _ = read(tmp_path / "stats")
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    probe.graph.output.extend(onnx.ValueInfoProto(name=n) for n in "acfh")
+    seen = [run(probe, {"x": a}, optimize=True)[1:] for a in arrays]
+    for name, values in zip("acfh", zip(*seen)):
+        flat = np.concatenate([v.ravel() for v in values])
+        low, high = found[f"{name}|lo"], found[f"{name}|hi"]
+        assert low.shape == high.shape == (1,) and (low[0], high[0]) == (flat.min(), flat.max())
+        counts = found[f"{name}|hist"]
+        assert counts.shape == (1, 2048) and counts.sum() == flat.size
+        wide = flat.astype(np.float64)
+        parts = np.minimum(((wide - low[0]) / (np.float64(high[0]) - low[0]) * 2048).astype(int), 2047)
+        np.testing.assert_array_equal(counts[0], np.bincount(parts, minlength=2048))
+    assert found["x|hist"].shape == (3, 512) and found["g|hist"].shape == (2, 512)
+    assert not {"b|hist", "d|hist", "y|hist"} & set(found)

@@ -15,15 +15,17 @@ from int4q.lab.calibration.convs import Readers
 from int4q.lab.calibration.feeds import Feed
 from int4q.lab.calibration.taps import Taps
 
-BINS = 512
+BINS, WHOLE_BINS = 512, 2048  # of a channel, of a tensor
 MOST = 2 ** 32 - 1  # that a bin may count
 
 
 class Histogram:
-    """Counts [C, BINS] in equal parts of `low` [C] to `high` [C] of each channel; both ends belong to them."""
+    """Counts [C, bins] in equal parts of `low` [C] to `high` [C] of each channel; both ends belong to them."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, is_whole: bool = False) -> None:
+        """`is_whole`: of all channels together, C = 1."""
+        self.name, self.is_whole = name, is_whole
+        self.bins = WHOLE_BINS if is_whole else BINS
         self.low: Array = np.array(np.inf, np.float32)
         self.high: Array = np.array(-np.inf, np.float32)
         self.counts: Array = np.zeros((), np.int64)
@@ -31,7 +33,9 @@ class Histogram:
     def rows(self, values: Array) -> Array:
         """[C, all else] of an input [N, C, sides ...], float32."""
         if not values.size:
-            raise Error(f"{self.name}: an input of a Conv, but it is empty")
+            raise Error(f"{self.name}: a value between Convs, but it is empty")
+        if self.is_whole:
+            return np.asarray(values, np.float32).reshape(1, -1)
         return np.moveaxis(np.asarray(values, np.float32), 1, 0).reshape(values.shape[1], -1)
 
     def widen(self, values: Array) -> None:
@@ -43,10 +47,10 @@ class Histogram:
     def count(self, values: Array) -> None:
         """Where low and high are the same, all lie in the first bin."""
         low, high = self.low.astype(np.float64)[:, None], self.high.astype(np.float64)[:, None]
-        bins = ((self.rows(values) - low) / np.where(high > low, high - low, 1) * BINS).astype(np.int64)
-        np.minimum(bins, BINS - 1, out=bins)
-        bins += BINS * np.arange(len(low))[:, None]
-        self.counts = self.counts + np.bincount(bins.ravel(), minlength=BINS * len(low)).reshape(-1, BINS)
+        bins = ((self.rows(values) - low) / np.where(high > low, high - low, 1) * self.bins).astype(np.int64)
+        np.minimum(bins, self.bins - 1, out=bins)
+        bins += self.bins * np.arange(len(low))[:, None]
+        self.counts = self.counts + np.bincount(bins.ravel(), minlength=self.bins * len(low)).reshape(-1, self.bins)
 
     def tensors(self) -> Feeds:
         if self.counts.max() > MOST:
@@ -64,9 +68,9 @@ def each_once(runs: Iterable[tuple[list[Readers], Feeds]]) -> Iterator[tuple[str
         yield from ((name, values[name]) for name in sorted(fresh))
 
 
-def measure(convs: Sequence[Readers], taps: Taps, feeds: Sequence[Feed]) -> Feeds:
+def measure(convs: Sequence[Readers], taps: Taps, feeds: Sequence[Feed], are_whole: bool = False) -> Feeds:
     """{key: array} for each value that a Conv reads, over all feeds as measurement.measure takes them."""
-    found = {conv.source: Histogram(conv.source) for conv, _ in convs}
+    found = {conv.source: Histogram(conv.source, are_whole) for conv, _ in convs}
     steps: tuple[Callable[[Histogram, Array], None], ...] = Histogram.widen, Histogram.count
     for step in steps:
         for make in progress(feeds, "image"):

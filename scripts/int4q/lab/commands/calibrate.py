@@ -20,6 +20,9 @@ For each value T that such a Conv reads, what `int4q rewrite --activations` need
                                    first.  Part b of channel c has lo + b w <= x < lo + (b + 1) w, w = (hi - lo) / B, by
                                    floor((x - lo) / (hi - lo) * B) in binary64; the last one has x = hi too
 
+The same with C = 1, all channels together, for other values between Convs: what Convs, sums, products and activations give,
+for `--decode fused`.
+
 Most of a picture is background, and what goes wrong there costs a detector little.  With --focus F a position counts
 1 - F + F a, where a says how much of what the float model finds lies there (mean 1 over a picture).
 
@@ -41,6 +44,7 @@ from int4q.lab.base.files import file_sha256
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.tool import add_tool_option, find_int4q
 from int4q.lab.calibration import histograms, measurement, sequential
+from int4q.lab.calibration.between import lookers, values_between
 from int4q.lab.calibration.convs import conv_nodes, find_convs
 from int4q.lab.calibration.feeds import array_feeds, picture_feeds, picture_focus
 from int4q.lab.calibration.moments import save
@@ -99,6 +103,10 @@ def calibrate(args: argparse.Namespace) -> None:
         else:
             found, images = measurement.measure(convs, taps, feeds, look, args.mean_only)
         spread = {} if args.no_histograms else histograms.measure(convs, taps, feeds)
+        others = [] if args.no_histograms else lookers(values_between(model.graph))
+        if others:
+            taps = Taps(args.model, model, others, feeds[0](), args.threads)
+            spread.update(histograms.measure(others, taps, feeds, are_whole=True))
         weights = len(found)
         more = {"focus": str(args.focus if look else 0), "sequential": str(args.sequential).lower()}
         count = save(args.output, found, spread, images, file_sha256(args.model), more)
