@@ -2,7 +2,7 @@
 /* Codes of 2 to 6 bits as one stream in a UINT8 initializer, see base/bits.h, taken apart by operators that
  * all runtimes have had since opset 11. 4 bits: BitShift, Unsqueeze, Concat; others, by arithmetic on groups
  * of codes that end with a byte: Cast, (Concat,) Reshape, (MatMul,) Div, Mod. Then (Reshape, Slice,) Reshape,
- * Cast, Sub, Mul. */
+ * Cast, Sub, Mul; zero points of channels are cast as well. */
 #include "base/bits.h"
 #include "base/half.h"
 #include "forms/fields.h"
@@ -25,7 +25,7 @@ static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job
 /* The zero point of symmetric codes is a constant that all weights share. */
 static size_t bytes(const struct i4q_quantize_job *job)
 {
-    return i4q_job_code_bytes(job) + (job->asymmetric ? 2 : 1) * i4q_job_scale_bytes(job);
+    return i4q_job_code_bytes(job) + i4q_job_scale_bytes(job) + (job->asymmetric ? i4q_job_scales(job) : 0);
 }
 
 static int64_t opset(const struct i4q_quantize_job *job)
@@ -113,6 +113,15 @@ static const char *shared_zero(struct i4q_emission *emission)
                            i4q_job_element(job));
 }
 
+/* The zero points of each channel, a byte each in the file. */
+static const char *channel_zeros(struct i4q_emission *emission, const int64_t *column, size_t rank)
+{
+    const char *bytes = i4q_emit_zero_bytes(emission, column, rank);
+    Onnx__NodeProto *cast = i4q_emit_node(emission, "Cast", "zero", bytes, NULL, NULL);
+    i4q_emit_int(emission, cast, "to", emission->weight->tensor.type);
+    return i4q_emit_output(cast);
+}
+
 static void emit(struct i4q_emission *emission)
 {
     const struct i4q_tensor *shape = &emission->weight->tensor;
@@ -131,8 +140,7 @@ static void emit(struct i4q_emission *emission)
         emission, "Reshape", job->format->bits == NIBBLE ? "nibbles" : "shaped", codes, dims, NULL);
     last = i4q_emit_node(emission, "Cast", "float", i4q_emit_output(last), NULL, NULL);
     i4q_emit_int(emission, last, "to", shape->type);
-    const char *zero =
-        job->asymmetric ? i4q_emit_zero_floats(emission, column, shape->rank) : shared_zero(emission);
+    const char *zero = job->asymmetric ? channel_zeros(emission, column, shape->rank) : shared_zero(emission);
     last = i4q_emit_node(emission, "Sub", "centred", i4q_emit_output(last), zero, NULL);
     i4q_emit_node(emission, "Mul", NULL, i4q_emit_output(last), scale, NULL);
 }

@@ -163,11 +163,20 @@ void i4q_describe_integers(struct i4q_storage *storage, const Onnx__TensorProto 
         set_broadcast(storage, &codes, &scale);
 }
 
+/* The same of a zero point, which may be cast before it is subtracted. */
+static const Onnx__TensorProto *zero_tensor(const struct i4q_node *sub)
+{
+    const struct i4q_value *value =
+        i4q_has_input(sub, 1) ? i4q_scope_resolve(sub->scope, sub->proto->input[1]) : NULL;
+    bool cast = value && value->producer && i4q_node_is(value->producer->proto, "Cast");
+    return cast ? i4q_input_tensor(value->producer, 0) : i4q_input_tensor(sub, 1);
+}
+
 bool i4q_describe_arithmetic(struct i4q_storage *storage, const struct i4q_node *first,
                              const struct i4q_node *mul, const struct i4q_node *sub)
 {
     i4q_describe_integers(storage, i4q_input_tensor(first, 0), mul ? i4q_input_tensor(mul, 1) : NULL,
-                          sub ? i4q_input_tensor(sub, 1) : NULL);
+                          sub ? zero_tensor(sub) : NULL);
     bool stored = (!mul || storage->scale) && (!sub || storage->zero_point);
     return stored || storage->unsound;
 }
