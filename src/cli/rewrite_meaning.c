@@ -85,7 +85,7 @@ static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_re
     if (a->rounding.word)
         target->method.rounding = (enum i4q_rounding)a->rounding.index;
     bool plain = target->method.scale == I4Q_SCALE_ABSMAX && target->method.rounding == I4Q_ROUND_NEAREST;
-    if (target->format->fine && (!plain || a->calibration))
+    if (target->format->fine && (!plain || (a->calibration && !a->activations.word)))
         return i4q_fail(error, I4Q_USAGE, "--format %s is for --method absmax only", target->format->name);
     if (i4q_method_needs_statistics(&target->method) && !a->calibration)
         return i4q_fail(error, I4Q_USAGE, "%s %s needs --calibration",
@@ -192,6 +192,25 @@ static bool parse_quantize(const char *text, struct i4q_ranking *ranking, struct
     return true;
 }
 
+static bool parse_activations(const struct i4q_rewrite_arguments *a,
+                              struct i4q_activation_options *activations, struct i4q_error *error)
+{
+    const char *other = a->activation_range.word    ? "--activation-range"
+                        : a->activation_scales.word ? "--activation-scales"
+                                                    : NULL;
+    if (!a->activations.word)
+        return !other || i4q_fail(error, I4Q_USAGE, "%s needs --activations", other);
+    if (!a->calibration)
+        return i4q_fail(error, I4Q_USAGE, "--activations needs --calibration");
+    *activations = (struct i4q_activation_options){
+        .levels = &i4q_levels[a->activations.index],
+        .rule = (enum i4q_range_rule)a->activation_range.index,
+        .per_channel = a->activation_scales.index,
+        .correct = a->activation_scales.index,
+    };
+    return true;
+}
+
 /* ---- options that make no difference */
 
 static bool keeps_nothing(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
@@ -206,8 +225,8 @@ static bool corrects_nothing(const struct i4q_rewrite_arguments *a, const struct
 
 static bool needs_no_statistics(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
 {
-    return a->calibration && a->no_bias_correction && !i4q_method_needs_statistics(&options->target.method) &&
-           !i4q_rewrite_ranks_by_outputs(a);
+    return a->calibration && a->no_bias_correction && !a->activations.word &&
+           !i4q_method_needs_statistics(&options->target.method) && !i4q_rewrite_ranks_by_outputs(a);
 }
 
 static bool has_no_patterns(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
@@ -250,7 +269,7 @@ bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *a, struct i4q_
         .only_import = a->import.word && !a->format.word && !a->method.word && !i4q_rewrite_mixes(a),
         .correct_bias = !a->no_bias_correction,
         .threads = i4q_cli_threads(&a->common)};
-    if (!parse_target(a, &options->target, error) ||
+    if (!parse_target(a, &options->target, error) || !parse_activations(a, &options->activations, error) ||
         (a->quantize && !parse_quantize(a->quantize, &options->ranking, error)))
         return false;
     if (i4q_rewrite_mixes(a))

@@ -3,6 +3,7 @@
 
 #include "onnx/save.h"
 #include "plan/plan.h"
+#include "quantize/range.h"
 
 static const char *topk_order_word(size_t index)
 {
@@ -23,6 +24,12 @@ static const char *rank_word(size_t index)
 static const char *import_word(size_t index)
 {
     static const char *const words[] = {[I4Q_IMPORT_WEIGHTS] = "weights"};
+    return index < sizeof words / sizeof *words ? words[index] : NULL;
+}
+
+static const char *scales_word(size_t index)
+{
+    static const char *const words[] = {"tensor", "channel"};
     return index < sizeof words / sizeof *words ? words[index] : NULL;
 }
 
@@ -130,6 +137,18 @@ const struct i4q_option i4q_rewrite_options[] = {
      I4Q_FILE_NONE, i4q_rounding_word},
     {0, "no-bias-correction", NULL, I4Q_OPTION_FLAG, FIELD(no_bias_correction),
      "leave the biases alone, although --calibration tells how to correct them"},
+    {0, "activations", "T", I4Q_OPTION_WORD, FIELD(activations),
+     "quantize what the chosen Convs read: to uint8, int8, or fewer levels, uint6, uint5, uint4 or int4, "
+     "which are stored as 8 bits; needs --calibration (default: they stay float)",
+     I4Q_FILE_NONE, i4q_levels_word},
+    {0, "activation-range", "R", I4Q_OPTION_WORD, FIELD(activation_range),
+     "what the levels reach over: l2.4 (least sum of |error|^2.4), mse (least squared error), minmax, "
+     "percentile (99.99 % of the values) or unilateral (minimum to where the squared error is least) "
+     "(default: l2.4)",
+     I4Q_FILE_NONE, i4q_range_word},
+    {0, "activation-scales", "S", I4Q_OPTION_WORD, FIELD(activation_scales),
+     "one scale a tensor (tensor), or one a channel, which goes into the weights (channel) (default: tensor)",
+     I4Q_FILE_NONE, scales_word},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };
@@ -141,6 +160,7 @@ const struct i4q_option_group i4q_rewrite_groups[] = {
     {"by what they lose", "topk"},
     {"how weights are stored", "format"},
     {"parts of a method", "scale"},
+    {"what Convs read", "activations"},
     I4Q_COMMON_GROUP,
     {NULL},
 };

@@ -17,7 +17,8 @@ struct i4q_rewrite_arguments {
     struct i4q_common common;
     const char *output, *json, *topk, *quantize, *target_size, *op_types, *calibration, *external, *bits,
         *choices;
-    struct i4q_word topk_order, rank, format, keep_format, method, scale, rounding, decode, dq_domain, import;
+    struct i4q_word topk_order, rank, format, keep_format, method, scale, rounding, decode, dq_domain, import,
+        activations, activation_range, activation_scales;
     bool force, dry_run, strict, allow_unmatched, assume_constant, follow_symlinks, asymmetric,
         no_bias_correction;
     struct i4q_patterns include, exclude, include_from, exclude_from;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/jobs.h"
 
+#include "plan/activations.h"
 #include "quantize/rows.h"
 
 /* Targets up to here have scales that their type can hold. */
@@ -43,6 +44,12 @@ static bool find_moments(const struct i4q_plan *plan, const struct i4q_plan_weig
         return false;
     }
     describe_kernel(fact, moments);
+    moments->factors = job->factors;
+    if (job->factors && moments->mean && moments->groups != job->groups) {
+        error->file = plan->statistics->path;
+        return i4q_fail(error, I4Q_MODEL, "'%s|mu' has %zu groups, its Conv has %zu", fact->value->name,
+                        moments->groups, job->groups);
+    }
     return true;
 }
 
@@ -72,7 +79,6 @@ static bool add_moments(const struct i4q_plan *plan, struct i4q_plan_weight *wei
     struct i4q_quantize_job *job = weight->job;
     if (!weight->fact->op->is_conv || (job->format->fine && !plan->estimate))
         return true;
-    job->kernel = kernel_size(weight->fact);
     if (!look_up(plan, weight, error))
         return false;
     if (weight->moments && plan->statistics)
@@ -101,6 +107,15 @@ static const struct i4q_method *choose_method(const struct i4q_plan *plan, const
     return plan->estimate ? &fine_estimate : &i4q_methods[0];
 }
 
+/* Where its elements meet which channels of what it reads. */
+static void describe_inputs(struct i4q_plan_weight *weight)
+{
+    const struct i4q_plan_activation *input = i4q_plan_activation_met(weight);
+    weight->job->kernel = kernel_size(weight->fact);
+    weight->job->groups = i4q_weight_groups(weight->fact);
+    weight->job->factors = input ? input->factors : NULL;
+}
+
 bool i4q_plan_make_job(struct i4q_plan *plan, struct i4q_plan_weight *weight, const struct i4q_recipe *recipe,
                        struct i4q_error *error)
 {
@@ -116,6 +131,8 @@ bool i4q_plan_make_job(struct i4q_plan *plan, struct i4q_plan_weight *weight, co
         .method = choose_method(plan, recipe),
         .weights = fact->payload.data,
     };
+    if (fact->op->is_conv)
+        describe_inputs(weight);
     weight->job->asymmetric = weight->job->method->asymmetric;
     if (fact->origin) {
         weight->job->format = fact->storing.format;

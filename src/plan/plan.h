@@ -14,6 +14,7 @@
 
 #include "forms/forms.h"
 #include "forms/weights.h"
+#include "plan/activation.h"
 #include "plan/patterns.h"
 #include "plan/reasons.h"
 #include "plan/sensitivity.h"
@@ -46,13 +47,18 @@ struct i4q_plan_weight {
     bool looked_up;
     struct i4q_moments *moments; /* or NULL */
     double *bias;                /* room for the correction; NULL: none */
+
+    /* What it meets: the activation that all Convs read it with, NULL where there is none. */
+    bool met, mixed; /* some Conv reads it; they read it with different ones */
+    struct i4q_plan_activation *input;
 };
 
 struct i4q_plan_row {
     const struct i4q_conv *conv;
-    struct i4q_plan_weight *weight; /* NULL unless the weight is stored (I4Q_SOURCE_STORED) */
-    enum i4q_choice choice;         /* by the user's patterns */
-    bool exact;                     /* an --include pattern is its very name */
+    struct i4q_plan_weight *weight;    /* NULL unless the weight is stored (I4Q_SOURCE_STORED) */
+    struct i4q_plan_activation *input; /* that it reads; NULL: none that could be quantized */
+    enum i4q_choice choice;            /* by the user's patterns */
+    bool exact;                        /* an --include pattern is its very name */
     struct i4q_measurement measurement;
     enum i4q_reason own; /* the reason that it has by itself, however the Convs are ranked */
     enum i4q_reason reason;
@@ -80,6 +86,7 @@ struct i4q_plan_options {
     bool estimate;            /* by outputs, for all formats: codes as rank.h has them, for no model */
     bool only_import;         /* no weights are stored but those that stand for integers already */
     bool correct_bias;        /* where it is known how */
+    struct i4q_activation_options activations;
     struct i4q_patterns include, exclude;
     bool only_included; /* there are include patterns, or a file that could have held some */
     bool allow_unmatched;
@@ -106,6 +113,9 @@ struct i4q_plan {
     size_t n_rows;
     struct i4q_plan_weight *weights; /* one for each weight of the facts */
     size_t n_weights;
+    struct i4q_activation_options activation_options;
+    struct i4q_plan_activation *activations; /* in the order of the first Conv that reads each */
+    size_t n_activations;
     struct i4q_quantize_job *jobs; /* [n_weights] from the front of the weights that are to be quantized, from
                                       the back of those that come with their codes */
     size_t n_jobs, n_imports;

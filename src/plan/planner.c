@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/planner.h"
 
+#include "plan/activations.h"
 #include "plan/means/propagate.h"
 #include "plan/near_pattern.h"
 #include "plan/settle.h"
@@ -279,6 +280,7 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
                               .estimate = options->estimate,
                               .imported = {&i4q_formats[0], options->target.form, i4q_methods[0], 0},
                               .correct_bias = options->correct_bias,
+                              .activation_options = options->activations,
                               .statistics = options->statistics,
                               .ranking = options->ranking,
                               .notes = {options->notes.items, options->notes.count, options->notes.count},
@@ -290,6 +292,8 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
     judge_rows(&planner);
     rank_rows(plan);
     choose_rows(plan);
+    if (!i4q_plan_activations_find(plan, options->threads, error))
+        return false;
     bool propagate = options->target.method.propagate && options->correct_bias && !options->statistics;
     if (propagate && !i4q_propagate_means(facts, options->threads, plan->means))
         return i4q_fail_memory(error);

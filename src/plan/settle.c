@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/settle.h"
 
+#include "plan/activations.h"
 #include "plan/jobs.h"
 
 static void collect_claims(struct i4q_plan *plan)
@@ -84,4 +85,5 @@ void i4q_plan_conclude(struct i4q_plan *plan)
         conclude_row(&plan->rows[i]);
         plan->n_quantized += !plan->rows[i].reason;
     }
+    i4q_plan_activations_conclude(plan);
 }

@@ -108,6 +108,49 @@ static bool read_span(const struct i4q_statistics *statistics, const json_t *ent
     return true;
 }
 
+/* The key of what is told about a name, to be freed; NULL when memory runs out. */
+static char *make_key(const char *name, const char *what)
+{
+    size_t size = strlen(name) + strlen(what) + sizeof "|";
+    char *key = malloc(size);
+    if (key)
+        snprintf(key, size, "%s|%s", name, what);
+    return key;
+}
+
+static bool read_tensor(const struct i4q_statistics *statistics, const char *key, const char *type,
+                        size_t rank, size_t *dims, const void **data, struct i4q_error *error)
+{
+    const json_t *entry = json_object_get(statistics->header, key);
+    const char *stored = json_string_value(json_object_get(entry, "dtype"));
+    size_t bytes = 4; /* of an element: F32, U32 */
+    *data = NULL;
+    if (!entry)
+        return true;
+    bool fits = stored && strcmp(stored, type) == 0 && read_shape(entry, dims, rank) == rank;
+    for (size_t i = 0; fits && i < rank; i++)
+        fits = i4q_mul_size(bytes, dims[i], &bytes);
+    if (!fits)
+        return i4q_fail(error, I4Q_MODEL, "'%s' is not %s of %zu dimensions that are not empty", key, type,
+                        rank);
+    return read_span(statistics, entry, bytes, data) ||
+           i4q_fail(error, I4Q_MODEL, "'%s' does not lie within the file", key);
+}
+
+bool i4q_statistics_tensor(const struct i4q_statistics *statistics, const char *name, const char *what,
+                           const char *type, size_t rank, size_t *dims, const void **data,
+                           struct i4q_error *error)
+{
+    char *key = make_key(name, what);
+    if (!key)
+        return i4q_fail_memory(error);
+    bool ok = read_tensor(statistics, key, type, rank, dims, data, error);
+    free(key);
+    if (!ok && error->code == I4Q_MODEL)
+        error->file = statistics->path;
+    return ok;
+}
+
 /* Entry `name` as F32 [groups, tail...], or without groups where that is 1; *data stays NULL if there is
  * none. */
 static bool find(const struct i4q_statistics *statistics, const char *name, size_t k, size_t tail,
@@ -147,11 +190,9 @@ static bool are_within(const void *data, size_t count, float limit)
 static bool find_named(const struct i4q_statistics *statistics, const char *weight, const char *what,
                        size_t k, size_t tail, size_t *groups, const void **data, struct i4q_error *error)
 {
-    size_t size = strlen(weight) + strlen(what) + sizeof "|";
-    char *name = malloc(size);
+    char *name = make_key(weight, what);
     if (!name)
         return i4q_fail_memory(error);
-    snprintf(name, size, "%s|%s", weight, what);
     bool ok = find(statistics, name, k, tail, groups, data, error);
     free(name);
     return ok;

@@ -104,9 +104,13 @@ const void *i4q_encoder_load(struct i4q_encoder *encoder, size_t start, size_t n
 {
     const struct i4q_quantize_job *job = encoder->job;
     const char *weights = (const char *)job->weights + start * i4q_job_element(job);
-    if (!job->half)
+    if (!job->half && !job->factors)
         return weights;
-    encoder->kernels->widen16(weights, n, encoder->widened);
+    if (job->half)
+        encoder->kernels->widen16(weights, n, encoder->widened);
+    else
+        memcpy(encoder->widened, weights, n * sizeof *encoder->widened);
+    i4q_job_multiply(job, start, n, encoder->widened);
     return encoder->widened;
 }
 

@@ -19,6 +19,16 @@ size_t i4q_job_scales(const struct i4q_quantize_job *job)
     return job->channels * i4q_job_blocks(job);
 }
 
+void i4q_job_multiply(const struct i4q_quantize_job *job, size_t start, size_t n, float *weights)
+{
+    size_t kernel = job->kernel ? job->kernel : 1, groups = job->groups ? job->groups : 1;
+    for (size_t i = 0; job->factors && i < n; i++) {
+        size_t channel = (start + i) / job->inner, input = (start + i) % job->inner / kernel;
+        size_t group = channel / (job->channels / groups);
+        weights[i] *= job->factors[group * (job->inner / kernel) + input];
+    }
+}
+
 size_t i4q_job_element(const struct i4q_quantize_job *job)
 {
     return i4q_real_size(job->half);
@@ -55,4 +65,12 @@ struct i4q_grid i4q_job_load_grid(const struct i4q_quantize_job *job, size_t ind
 {
     return i4q_grid_make(job->format, job->method, i4q_real_load(job->scales, job->half, index),
                          i4q_job_zero_point(job, index));
+}
+
+double i4q_job_decoded(const struct i4q_quantize_job *job, size_t i)
+{
+    size_t block = job->block ? job->block : job->inner;
+    size_t index = i / job->inner * i4q_job_blocks(job) + i % job->inner / block;
+    int code = i4q_format_load(job->format, job->codes, i) - i4q_job_zero_point(job, index);
+    return (double)code * (double)i4q_real_load(job->scales, job->half, index);
 }

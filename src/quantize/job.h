@@ -34,7 +34,10 @@ struct i4q_quantize_job {
     uint8_t *zero_points; /* where asymmetric: as many codes, zeroed before; else NULL */
 
     /* For methods that look at more than one weight; outer = 1 only. */
-    size_t kernel;                     /* elements of an input channel, consecutive; 0: one */
+    size_t kernel;        /* elements of an input channel, consecutive; 0: one */
+    size_t groups;        /* of output channels, each with input channels of its own; 0: one */
+    const float *factors; /* [groups, inner / kernel] that the input channels were divided by: weights
+                             are multiplied by them before all else; NULL: by 1. outer = 1 only */
     const struct i4q_moments *moments; /* of the inputs, with k = inner; NULL: not known */
     double *bias;   /* [channels], filled with sum (w - decoded) E[x]; NULL: not wanted, as without moments */
     int8_t *chosen; /* for the quantizer's own use */
@@ -65,6 +68,9 @@ size_t i4q_job_count(const struct i4q_quantize_job *job);
 size_t i4q_job_blocks(const struct i4q_quantize_job *job);
 size_t i4q_job_scales(const struct i4q_quantize_job *job);
 
+/* Multiplies n weights, which are those from element `start` on, by the factors of their input channels. */
+void i4q_job_multiply(const struct i4q_quantize_job *job, size_t start, size_t n, float *weights);
+
 /* Bytes of a weight or scale, of all codes, of all scales, and of all zero points as codes. */
 size_t i4q_job_element(const struct i4q_quantize_job *job);
 size_t i4q_job_code_bytes(const struct i4q_quantize_job *job);
@@ -78,5 +84,8 @@ int i4q_job_zero_point(const struct i4q_quantize_job *job, size_t index);
  * multiple of i4q_bits_even(bits) on, since zero points share bytes. */
 void i4q_job_store_grid(const struct i4q_quantize_job *job, size_t index, const struct i4q_grid *grid);
 struct i4q_grid i4q_job_load_grid(const struct i4q_quantize_job *job, size_t index);
+
+/* What the code of weight i stands for; outer = 1 only. */
+double i4q_job_decoded(const struct i4q_quantize_job *job, size_t i);
 
 #endif

@@ -27,9 +27,24 @@ static double load(const void *numbers, size_t i)
     return (double)number;
 }
 
+static size_t kernel_size(const struct i4q_moments *moments)
+{
+    size_t size = 1;
+    for (size_t axis = 0; axis < moments->rank; axis++)
+        size *= (size_t)moments->kernel[axis];
+    return size;
+}
+
+/* What input i of a group is divided by. */
+static double factor(const struct i4q_moments *moments, size_t kernel, size_t group, size_t i)
+{
+    return moments->factors ? (double)moments->factors[group * (moments->k / kernel) + i / kernel] : 1;
+}
+
 float i4q_moments_mean(const struct i4q_moments *moments, size_t group, size_t i)
 {
-    return (float)load(moments->mean, group * moments->k + i);
+    return (float)(load(moments->mean, group * moments->k + i) /
+                   factor(moments, kernel_size(moments), group, i));
 }
 
 float i4q_moments_shift(const struct i4q_moments *moments, size_t channel)
@@ -40,8 +55,11 @@ float i4q_moments_shift(const struct i4q_moments *moments, size_t channel)
 static double covariance(const struct build *build, size_t row, size_t column)
 {
     const struct i4q_moments *m = build->moments;
-    return load(m->second, (build->group * m->k + row) * m->k + column) -
-           load(m->mean, build->group * m->k + row) * load(m->mean, build->group * m->k + column);
+    double measured = load(m->second, (build->group * m->k + row) * m->k + column) -
+                      load(m->mean, build->group * m->k + row) * load(m->mean, build->group * m->k + column);
+    return m->factors ? measured / (factor(m, build->kernel, build->group, row) *
+                                    factor(m, build->kernel, build->group, column))
+                      : measured;
 }
 
 /* Mean of the diagonal over `count` inputs from `first` on. */
@@ -118,12 +136,10 @@ bool i4q_moments_covariance(const struct i4q_moments *moments, size_t group, uns
 {
     struct build build = {.moments = moments,
                           .group = group,
-                          .kernel = 1,
+                          .kernel = kernel_size(moments),
                           .shrink = moments->shrinkage,
                           .a = a,
                           .finite = true};
-    for (size_t axis = 0; axis < moments->rank; axis++)
-        build.kernel *= (size_t)moments->kernel[axis];
     build.mean_variance = mean_variance(&build, 0, moments->k);
     i4q_parallel_for(threads, (moments->k + ROWS - 1) / ROWS, fill_rows, &build);
     damp_and_mirror(a, moments->k);

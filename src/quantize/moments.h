@@ -25,8 +25,9 @@ struct i4q_moments {
                            NULL: the weights themselves */
     const void *shift;  /* [channels], finite: what the bias gains with the target; NULL: nothing */
     size_t groups, k;
-    double shrinkage; /* for i4q_moments_covariance */
-    size_t rank;      /* spatial axes of the kernel */
+    const float *factors; /* [groups, k / kernel] that the input channels are divided by; NULL: by 1 */
+    double shrinkage;     /* for i4q_moments_covariance */
+    size_t rank;          /* spatial axes of the kernel */
     int64_t kernel[I4Q_KERNEL_RANK];
 };
 

@@ -73,11 +73,13 @@ static bool read_row(struct i4q_chooser *chooser, size_t channel)
         chooser->kernels->widen16(source, job->inner, chooser->weights);
     else
         memcpy(chooser->weights, source, job->inner * element);
-    if (!i4q_choose_by_moments(job) || !job->moments->target)
-        return true;
-    bool finite = isfinite(chooser->kernels->absmax(chooser->weights, job->inner));
-    size_t size = job->inner * sizeof(float);
-    memcpy(chooser->weights, (const char *)job->moments->target + channel * size, size);
+    bool finite = true;
+    if (i4q_choose_by_moments(job) && job->moments->target) {
+        size_t size = job->inner * sizeof(float);
+        finite = isfinite(chooser->kernels->absmax(chooser->weights, job->inner));
+        memcpy(chooser->weights, (const char *)job->moments->target + channel * size, size);
+    }
+    i4q_job_multiply(job, channel * job->inner, job->inner, chooser->weights);
     return finite;
 }
 

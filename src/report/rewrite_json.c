@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "report/mixture_report.h"
 #include "report/origins.h"
+#include "report/rewrite_activations.h"
 #include "report/rewrite_figures.h"
 #include "report/text.h"
 
@@ -147,6 +148,7 @@ json_t *i4q_report_json(const struct i4q_report *report)
                  file_json(report->output_path, output_bytes, rewrite->ir_version[1], rewrite->opset[1]));
     i4q_json_put(&json, "options", options_json(plan));
     i4q_json_put(&json, "convs", rows_json(report));
+    i4q_json_put(&json, "activations", i4q_report_activations_json(plan));
     i4q_json_put(&json, "totals", totals_json(plan));
     i4q_json_put(&json, "topk", topk_json(report));
     i4q_json_put(&json, "budget", i4q_mixture_json(report));

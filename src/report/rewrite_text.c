@@ -4,6 +4,7 @@
 #include "forms/activations.h"
 #include "report/mixture_report.h"
 #include "report/origins.h"
+#include "report/rewrite_activations.h"
 #include "report/rewrite_figures.h"
 #include "report/rewrite_rows.h"
 #include "report/text.h"
@@ -190,6 +191,7 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
     fprintf(stream, "weights    %zu of %zu quantized\n", quantized, weights);
     i4q_report_imported(plan, stream);
     i4q_report_errors(report, stream);
+    i4q_report_activations_text(plan, stream);
     print_topk(report, stream);
     i4q_mixture_print_budget(report, stream);
     print_notes(plan, stream);

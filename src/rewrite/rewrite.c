@@ -5,6 +5,7 @@
 #include "onnx/edit.h"
 #include "onnx/prune.h"
 #include "plan/bias.h"
+#include "rewrite/activations.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -266,7 +267,8 @@ static int64_t main_opset(const struct i4q_model *model)
 /* The least versions that the stored forms need, or the model's own if they are higher. */
 static int64_t opset_needed(const struct i4q_model *model, const struct i4q_plan *plan)
 {
-    int64_t needed = main_opset(model);
+    int64_t own = main_opset(model), needed = i4q_activations_opset(plan);
+    needed = needed < own ? own : needed;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];
         int64_t opset = weight->recipe ? weight->form->opset(weight->job) : 0;
@@ -299,7 +301,7 @@ static const struct way {
 
 static int64_t opset_of_way(const struct i4q_plan *plan, const struct way *way)
 {
-    int64_t needed = 0;
+    int64_t needed = i4q_activations_opset(plan);
     for (size_t i = 0; i < plan->n_weights; i++) {
         if (!plan->weights[i].recipe)
             continue;
@@ -353,7 +355,8 @@ bool i4q_rewrite_apply(const struct i4q_plan *plan, int64_t opset, struct i4q_re
     if (plan->n_stored) {
         if (!set_versions(model, plan, opset, result, error))
             return false;
-        if (!i4q_bias_apply(plan) || !drop_constant_inputs(model, plan, &result->inputs_dropped) ||
+        if (!i4q_bias_apply(plan) || !i4q_activations_apply(plan) ||
+            !drop_constant_inputs(model, plan, &result->inputs_dropped) ||
             !replace_weights(model, plan, main_opset(model)) || !import_domains(model, plan))
             return i4q_fail_memory(error);
     }

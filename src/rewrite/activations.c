@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rewrite/activations.h"
+
+#include "forms/activation.h"
+
+static struct i4q_qdq form_of(const struct i4q_plan *plan, const struct i4q_plan_activation *activation)
+{
+    return (struct i4q_qdq){
+        .name = activation->value->name,
+        .half = activation->half,
+        .is_signed = plan->activation_options.levels->is_signed,
+        .channels = activation->channels,
+        .factors = activation->factors,
+        .range = *i4q_plan_activation_range(activation),
+    };
+}
+
+int64_t i4q_activations_opset(const struct i4q_plan *plan)
+{
+    int64_t needed = 0;
+    for (size_t i = 0; i < plan->n_activations; i++) {
+        if (plan->activations[i].reason)
+            continue;
+        const struct i4q_qdq form = form_of(plan, &plan->activations[i]);
+        int64_t opset = i4q_qdq_opset(&form);
+        needed = needed < opset ? opset : needed;
+    }
+    return needed;
+}
+
+/* What is made of an activation. */
+struct made {
+    const char *value;     /* that its Convs are to read; NULL: nothing is made */
+    struct i4q_list nodes; /* that come behind its own node */
+};
+
+static bool emit_all(const struct i4q_plan *plan, struct made *made, struct i4q_table *behind)
+{
+    struct i4q_model *model = plan->facts->model;
+    struct i4q_table shared;
+    const struct i4q_qdq_place place = {model, model->graph.scopes, &shared};
+    i4q_table_init(&shared, &model->arena);
+    for (size_t i = 0; i < plan->n_activations; i++) {
+        if (plan->activations[i].reason)
+            continue;
+        const struct i4q_qdq form = form_of(plan, &plan->activations[i]);
+        made[i].value = i4q_qdq_emit(&place, &form, &made[i].nodes);
+        void **slot = made[i].value ? i4q_table_at(behind, form.name) : NULL;
+        if (!slot)
+            return false;
+        *slot = &made[i].nodes;
+    }
+    return true;
+}
+
+static bool insert_nodes(struct i4q_model *model, const struct i4q_table *behind)
+{
+    Onnx__GraphProto *graph = model->proto->graph;
+    struct i4q_list list = {0};
+    if (!i4q_edit_open(model, &graph->base))
+        return false;
+    for (size_t i = 0; i < graph->n_node; i++) {
+        Onnx__NodeProto *node = graph->node[i];
+        if (!i4q_list_add(&model->arena, &list, node))
+            return false;
+        for (size_t k = 0; k < node->n_output; k++) {
+            const struct i4q_list *nodes = i4q_table_get(behind, node->output[k]);
+            for (size_t j = 0; nodes && j < nodes->count; j++)
+                if (!i4q_list_add(&model->arena, &list, nodes->items[j]))
+                    return false;
+        }
+    }
+    graph->node = (Onnx__NodeProto **)list.items;
+    graph->n_node = list.count;
+    return true;
+}
+
+static bool redirect(const struct i4q_plan *plan, const struct made *made)
+{
+    for (size_t i = 0; i < plan->n_rows; i++) {
+        const struct i4q_plan_row *row = &plan->rows[i];
+        if (row->input && !row->input->reason && row->weight->recipe &&
+            !i4q_edit_set_input(plan->facts->model, row->conv->node->proto, 0,
+                                made[row->input - plan->activations].value))
+            return false;
+    }
+    return true;
+}
+
+bool i4q_activations_apply(const struct i4q_plan *plan)
+{
+    struct i4q_model *model = plan->facts->model;
+    struct made *made = i4q_arena_alloc(&model->arena, plan->n_activations, sizeof *made);
+    struct i4q_table behind;
+    i4q_table_init(&behind, &model->arena);
+    return made && (!plan->n_activations ||
+                    (emit_all(plan, made, &behind) && insert_nodes(model, &behind) && redirect(plan, made)));
+}
