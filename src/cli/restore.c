@@ -4,7 +4,9 @@
 #include "onnx/save.h"
 #include "platform/output.h"
 #include "platform/terminal.h"
+#include "report/export_report.h"
 #include "report/kinds.h"
+#include "report/text.h"
 #include "rewrite/restore.h"
 #include "rewrite/restore_activations.h"
 
@@ -15,8 +17,17 @@
 struct arguments {
     struct i4q_common common;
     const char *output, *external;
-    bool force, weights, activations, follow_symlinks;
+    struct i4q_word as;
+    bool force, weights, activations, follow_symlinks, strict;
 };
+
+enum { AS_FLOAT, AS_QONNX };
+
+static const char *as_word(size_t index)
+{
+    static const char *const words[] = {[AS_FLOAT] = "float", [AS_QONNX] = "qonnx"};
+    return index < sizeof words / sizeof *words ? words[index] : NULL;
+}
 
 #define FIELD(name) offsetof(struct arguments, name)
 
@@ -25,6 +36,13 @@ static const struct i4q_option options[] = {
      "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)",
      I4Q_FILE_RESULT},
     {'f', "force", NULL, I4Q_OPTION_FLAG, FIELD(force), "replace an existing output"},
+    {0, "as", "FORM", I4Q_OPTION_WORD, FIELD(as),
+     "what weights become: float, or qonnx, floats behind Quant nodes for FINN and hls4ml, and activations "
+     "likewise (default: float)",
+     I4Q_FILE_NONE, as_word},
+    {0, "strict", NULL, I4Q_OPTION_FLAG, FIELD(strict),
+     "with --as qonnx: fail, and write no model, when something has to stay as it is, or needs more bits "
+     "than it has for its zero points"},
     {0, "activations", NULL, I4Q_OPTION_FLAG, FIELD(activations),
      "take out what quantizes activations, and leave weights as they are, unless --weights is given too"},
     {0, "weights", NULL, I4Q_OPTION_FLAG, FIELD(weights),
@@ -48,12 +66,13 @@ static const char description[] =
     "Each weight that nodes decode from stored integers becomes a float initializer of exactly these values; "
     "opset and IR version stay. For consumers that do not take 4-bit Convs, and as proof of what a file "
     "holds. With --activations QuantizeLinear and DequantizeLinear of activations go: where their scales "
-    "differ, a "
-    "Mul by the ratio stays.";
+    "differ, a Mul by the ratio stays. With --as qonnx Quant nodes take the place of both, equal in every "
+    "number; zero points other than 0 take a bit more, and blocks stay as they are.";
 
 static const char *const examples[] = {
     "int4q restore out.onnx -o float.onnx",
     "int4q restore --activations w4a8.onnx -o w4.onnx",
+    "int4q restore w4a8.onnx --as qonnx -o finn.onnx",
     NULL,
 };
 
@@ -63,22 +82,50 @@ struct run {
     struct i4q_output output;
     struct i4q_model model;
     struct i4q_restoration restoration;
+    struct i4q_export exported;
     struct i4q_activation_restoration activations;
     struct i4q_layout layout;
     const char *subject; /* what an error is about */
     struct i4q_error *error;
 };
 
+/* What --strict does not let pass. */
+static bool check_strict(const struct run *run)
+{
+    const struct i4q_export *exported = &run->exported;
+    const struct i4q_activation_restoration *activations = &run->activations;
+    for (size_t i = 0; i < exported->n_weights; i++) {
+        const struct i4q_exported *weight = exported->weights[i];
+        if (weight->reason)
+            return i4q_fail(run->error, I4Q_MODEL, "--strict: weight '%s' has to stay as it is: %s",
+                            weight->weight.weight, weight->reason);
+        if (weight->widened)
+            return i4q_fail(run->error, I4Q_MODEL, "--strict: weight '%s' needs %u bits for its zero points",
+                            weight->weight.weight, weight->bits);
+    }
+    for (size_t i = 0; i < activations->count; i++)
+        if (activations->activations[i].reason)
+            return i4q_fail(run->error, I4Q_MODEL, "--strict: activation '%s' has to stay as it is: %s",
+                            activations->activations[i].pair->tensor->name,
+                            activations->activations[i].reason);
+    return true;
+}
+
 /* Activations first: weights are found by what reads them. */
 static bool take_out(struct run *run, const struct i4q_kernels *kernels)
 {
     const struct arguments *a = run->arguments;
-    bool weights = a->weights || !a->activations;
-    if ((a->activations && !i4q_restore_activations(&run->model, &run->activations, run->error)) ||
-        (weights && !i4q_restore(&run->model, kernels, &run->restoration, run->error)))
+    bool qonnx = a->as.index == AS_QONNX, weights = a->weights || !a->activations,
+         activations = a->activations || (qonnx && !a->weights);
+    enum i4q_activation_aim aim = qonnx ? I4Q_ACTIVATIONS_QUANT : I4Q_ACTIVATIONS_FLOAT;
+    if ((activations && !i4q_restore_activations(&run->model, aim, &run->activations, run->error)) ||
+        (weights && qonnx && !i4q_export(&run->model, kernels, &run->exported, run->error)) ||
+        (weights && !qonnx && !i4q_restore(&run->model, kernels, NULL, &run->restoration, run->error)))
         return false;
-    size_t n =
-        run->restoration.n_weights + run->activations.count - run->activations.fates[I4Q_ACTIVATION_LEFT];
+    if (a->strict && !check_strict(run))
+        return false;
+    size_t n = run->restoration.n_weights + run->exported.n_weights - run->exported.n_left +
+               run->activations.count - run->activations.fates[I4Q_ACTIVATION_LEFT];
     return n || i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no %s",
                          weights ? "weight is decoded from integers"
                                  : "activation is quantized, or none that can be restored");
@@ -90,6 +137,8 @@ static bool restore(struct run *run)
     const struct i4q_kernels *kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), run->error);
     if (!kernels)
         return false;
+    if (a->strict && a->as.index != AS_QONNX)
+        return i4q_fail(run->error, I4Q_USAGE, "--strict needs --as qonnx");
     if (i4q_is_dash(a->output) && i4q_stdout_is_terminal())
         return i4q_fail(run->error, I4Q_USAGE, "a model is not written to a terminal");
     run->subject = i4q_cli_output_name(a->output);
@@ -119,7 +168,7 @@ static void print_weights(const struct i4q_restoration *restoration, FILE *strea
 
 static void print_activations(const struct i4q_activation_restoration *restoration, FILE *stream)
 {
-    static const char *const words[] = {"float", "factor", "left"};
+    static const char *const words[] = {"float", "factor", "quant", "left"};
     char text[I4Q_TEXT_NAME];
     for (size_t i = 0; i < restoration->count; i++) {
         const struct i4q_restored_activation *restored = &restoration->activations[i];
@@ -141,9 +190,14 @@ static void print_totals(const struct run *run, FILE *stream)
     if (restoration->n_weights)
         fprintf(stream, "weights    %zu restored: %s\n", restoration->n_weights,
                 i4q_kinds_text(&kinds, true, text));
+    i4q_report_export_totals(&run->exported, stream);
     if (!run->activations.count)
         return;
-    fprintf(stream, "activations %zu restored", fates[I4Q_ACTIVATION_GONE] + fates[I4Q_ACTIVATION_FACTOR]);
+    if (run->arguments->as.index == AS_QONNX)
+        fprintf(stream, "activations %zu behind Quant", fates[I4Q_ACTIVATION_QUANT]);
+    else
+        fprintf(stream, "activations %zu restored",
+                fates[I4Q_ACTIVATION_GONE] + fates[I4Q_ACTIVATION_FACTOR]);
     if (fates[I4Q_ACTIVATION_FACTOR])
         fprintf(stream, ", %zu of them times the ratio of their scales", fates[I4Q_ACTIVATION_FACTOR]);
     fprintf(stream, ", %zu left\n", fates[I4Q_ACTIVATION_LEFT]);
@@ -158,12 +212,15 @@ static void report(const struct run *run)
         return;
     if (i4q_cli_wants_table(&a->common)) {
         print_weights(&run->restoration, stream);
+        i4q_report_exported(&run->exported, stream);
         print_activations(&run->activations, stream);
         fputc('\n', stream);
     }
     print_totals(run, stream);
     fprintf(stream, "file       %zu -> %zu bytes\nwritten    %s\n", i4q_model_bytes(&run->model),
             i4q_layout_bytes(&run->layout), i4q_text_mask(a->output, text));
+    if (a->as.index == AS_QONNX)
+        i4q_report_qonnx_hint(&run->model.graph, stream);
 }
 
 static int run_restore(const struct i4q_command *command, int argc, char **argv)

@@ -11,9 +11,8 @@
 #include "forms/storage.h"
 #include "onnx/layers.h"
 
-/* When ONNX Runtime makes floats of the codes: on every run, once at load, or never where our library is; or
- * it does not run the model, which is for tools that quantize the floats again. */
-enum i4q_execution { I4Q_DECODES_EVERY_RUN, I4Q_DECODES_ONCE, I4Q_COMPUTES, I4Q_QUANTIZES_AGAIN };
+/* When ONNX Runtime makes floats of the codes: on every run, once at load, or never where our library is. */
+enum i4q_execution { I4Q_DECODES_EVERY_RUN, I4Q_DECODES_ONCE, I4Q_COMPUTES };
 
 struct i4q_form {
     const char *word;   /* as in --decode and in reports; NULL: not chosen by that */

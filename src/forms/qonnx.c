@@ -63,18 +63,13 @@ static void fork(struct i4q_emission *emission, const struct i4q_quant_grid *gri
 }
 
 void i4q_emit_quant_weight(struct i4q_emission *emission, const struct i4q_quant_grid *grid,
-                           const float *floats)
+                           const char *stored)
 {
     const struct i4q_tensor *shape = &emission->weight->tensor;
     const int64_t *scale_dims = grid->count == 1 ? NULL : i4q_emit_column(emission);
     bool half = shape->type == TYPE(FLOAT16);
-    Onnx__TensorProto *stored = i4q_emit_tensor(emission, "float", TYPE(FLOAT), shape->dims, shape->rank,
-                                                floats, shape->count * sizeof(float));
-    if (!stored)
-        return;
-    i4q_edit_take_place(stored, emission->weight->proto);
     Onnx__NodeProto *last =
-        i4q_emit_quant(emission, grid, stored->name, scale_dims, shape->rank, half ? "quantized" : NULL);
+        i4q_emit_quant(emission, grid, stored, scale_dims, shape->rank, half ? "quantized" : NULL);
     if (!half) {
         fork(emission, grid, last);
         return;
@@ -138,7 +133,13 @@ static void emit(struct i4q_emission *emission)
         grid.narrow = !decode(job, scales, floats);
         grid.scales = scales;
     }
-    i4q_emit_quant_weight(emission, &grid, floats);
+    const struct i4q_tensor *shape = &emission->weight->tensor;
+    Onnx__TensorProto *stored = i4q_emit_tensor(emission, "float", TYPE(FLOAT), shape->dims, shape->rank,
+                                                floats, shape->count * sizeof(float));
+    if (!stored)
+        return;
+    i4q_edit_take_place(stored, emission->weight->proto);
+    i4q_emit_quant_weight(emission, &grid, stored->name);
 }
 
 /* Read by what reads all weights that others have put on a grid: fake.h. */
@@ -149,7 +150,6 @@ static bool begins(const struct i4q_node *node)
 
 const struct i4q_form i4q_form_qonnx = {
     .domain = i4q_qonnx_domain,
-    .execution = I4Q_QUANTIZES_AGAIN,
     .holds = holds,
     .bytes = bytes,
     .opset = none,

@@ -28,9 +28,9 @@ Onnx__NodeProto *i4q_emit_quant(struct i4q_emission *emission, const struct i4q_
                                 const char *value, const int64_t *scale_dims, size_t rank,
                                 const char *output);
 
-/* A weight: W_float, which are the floats of its codes (borrowed; NULL: not known yet), and a Quant for each
- * reader; behind it a Cast where the weight is FLOAT16. */
+/* A weight whose floats are the value `stored`: a Quant for each reader; behind it a Cast where the weight is
+ * FLOAT16. */
 void i4q_emit_quant_weight(struct i4q_emission *emission, const struct i4q_quant_grid *grid,
-                           const float *floats);
+                           const char *stored);
 
 #endif

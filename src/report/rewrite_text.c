@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/rewrite_report.h"
 
-#include "forms/activations.h"
+#include "report/export_report.h"
 #include "report/mixture_report.h"
 #include "report/origins.h"
 #include "report/rewrite_activations.h"
@@ -129,8 +129,6 @@ static const char *const HINTS[] = {
                      "these weights; without it,\n"
                      "           it runs the function body in the file, as slow as DequantizeLinear: see "
                      "docs/conv_nbits.md\n",
-    [I4Q_QUANTIZES_AGAIN] = "hint       QONNX holds weights as floats, and no ONNX Runtime runs it: FINN and "
-                            "hls4ml pack the codes.\n",
 };
 
 static const char HINT_MATMUL[] =
@@ -138,14 +136,14 @@ static const char HINT_MATMUL[] =
     "too:\n"
     "           session.qdq_matmulnbits_accuracy_level=1 keeps them in float.\n";
 
-static const char HINT_ACTIVATIONS[] = "           FINN needs quantized activations: this model has none.\n";
-
 static void print_hint(const struct i4q_plan *plan, FILE *stream)
 {
     const struct i4q_recipe *target = &plan->target;
-    enum i4q_execution execution = target->format->packed   ? I4Q_DECODES_ONCE
-                                   : target->format->floats ? I4Q_QUANTIZES_AGAIN
-                                                            : target->form->execution;
+    if (target->format->floats) {
+        i4q_report_qonnx_hint(&plan->facts->model->graph, stream);
+        return;
+    }
+    enum i4q_execution execution = target->format->packed ? I4Q_DECODES_ONCE : target->form->execution;
     bool matmul = false;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];
@@ -156,8 +154,6 @@ static void print_hint(const struct i4q_plan *plan, FILE *stream)
     fputs(HINTS[execution], stream);
     if (matmul && execution == I4Q_DECODES_EVERY_RUN)
         fputs(HINT_MATMUL, stream);
-    if (execution == I4Q_QUANTIZES_AGAIN && !i4q_has_quantized_activations(&plan->facts->model->graph))
-        fputs(HINT_ACTIVATIONS, stream);
 }
 
 static void print_files(const struct i4q_report *report, FILE *stream)

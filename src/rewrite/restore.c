@@ -19,6 +19,7 @@ enum { RESTORED_RATIO = 64, RESTORED_ROOM = 16 << 20 };
 
 /* What becomes of a value of the model. */
 struct fate {
+    bool left; /* a weight that stays as it is */
     bool goes; /* nothing reads it any more: with its initializer, or the node that makes it */
     const struct i4q_use *use;   /* the first that may still be in need of it, once it was asked for */
     Onnx__TensorProto *restored; /* the initializer that it becomes, or whose place it leaves */
@@ -27,8 +28,9 @@ struct fate {
 struct restorer {
     struct i4q_model *model;
     const struct i4q_kernels *kernels;
-    struct i4q_arena scratch; /* for one weight */
-    size_t bytes;             /* of all floats so far */
+    const struct i4q_restore_choice *choice; /* NULL: all */
+    struct i4q_arena scratch;                /* for one weight */
+    size_t bytes;                            /* of all floats so far */
     struct i4q_restoration *result;
     struct fate **fates; /* by the index of the value; NULL: nothing becomes of it */
     struct i4q_error *error;
@@ -106,13 +108,16 @@ static Onnx__TensorProto *make_floats(struct restorer *restorer, const struct i4
 static Onnx__TensorProto *decode(struct restorer *restorer, const struct i4q_conv *conv,
                                  struct i4q_storage *storage)
 {
-    struct i4q_stored stored;
+    struct i4q_stored stored = {0};
     i4q_storage_describe(&restorer->model->arena, conv, storage);
     bool sound = !storage->is_float &&
                  i4q_stored_open(&restorer->scratch, storage, &stored, restorer->error) &&
                  i4q_stored_check(storage, &stored, restorer->error);
-    Onnx__TensorProto *tensor =
-        sound && is_known(storage, &stored) ? make_floats(restorer, conv, storage, &stored) : NULL;
+    const struct i4q_restore_choice *choice = restorer->choice;
+    bool chosen = sound && is_known(storage, &stored) &&
+                  (!choice || choice->take(choice->context, conv, storage, &stored));
+    stored.half &= !choice || !choice->widen;
+    Onnx__TensorProto *tensor = chosen ? make_floats(restorer, conv, storage, &stored) : NULL;
     i4q_arena_free(&restorer->scratch);
     return tensor;
 }
@@ -167,18 +172,24 @@ static bool take_place(struct restorer *restorer, const struct i4q_conv *conv,
     return fate != NULL;
 }
 
+struct i4q_restored i4q_restored_of(const struct i4q_conv *conv, const struct i4q_storage *storage)
+{
+    return (struct i4q_restored){i4q_node_label(conv->node->proto), conv->weight->name, storage->name,
+                                 storage->count};
+}
+
 static bool restore_weight(struct restorer *restorer, const struct i4q_conv *conv)
 {
     struct i4q_storage storage;
     struct fate *fate = fate_of(restorer, conv->weight);
-    if (!fate || fate->goes) /* done for another Conv */
+    if (!fate || fate->goes || fate->left) /* done for another Conv */
         return fate != NULL;
     Onnx__TensorProto *tensor = decode(restorer, conv, &storage);
+    fate->left = !tensor;
     if (!tensor)
         return restorer->error->code == I4Q_OK;
     fate->goes = true;
-    restorer->result->weights[restorer->result->n_weights++] = (struct i4q_restored){
-        i4q_node_label(conv->node->proto), conv->weight->name, storage.name, storage.count};
+    restorer->result->weights[restorer->result->n_weights++] = i4q_restored_of(conv, &storage);
     return drop_unread(restorer, conv->weight->producer, 0) && take_place(restorer, conv, &storage, tensor);
 }
 
@@ -228,11 +239,13 @@ static void drop_nodes(const struct restorer *restorer, struct i4q_scope *scope)
 }
 
 bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
-                 struct i4q_restoration *restoration, struct i4q_error *error)
+                 const struct i4q_restore_choice *choice, struct i4q_restoration *restoration,
+                 struct i4q_error *error)
 {
     struct i4q_conv *convs;
     size_t count;
-    struct restorer restorer = {.model = model, .kernels = kernels, .result = restoration, .error = error};
+    struct restorer restorer = {
+        .model = model, .kernels = kernels, .choice = choice, .result = restoration, .error = error};
     i4q_arena_init(&restorer.scratch, model->arena.limit);
     *restoration = (struct i4q_restoration){0};
     if (!i4q_nbits_expand(model, error) || !i4q_convs_find(model, 0, i4q_ops_all(), &convs, &count, error))

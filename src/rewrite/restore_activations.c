@@ -2,6 +2,7 @@
 #include "rewrite/restore_activations.h"
 
 #include "base/half.h"
+#include "forms/qonnx.h"
 #include "onnx/edit.h"
 #include "onnx/prune.h"
 
@@ -9,6 +10,7 @@
 
 struct restorer {
     struct i4q_model *model;
+    enum i4q_activation_aim aim;
     struct i4q_activation_restoration *result;
     const struct i4q_value **source; /* by the index of a value: what its readers shall read; NULL: itself */
     bool *dead;                      /* by the index of a node */
@@ -72,10 +74,49 @@ static const char *find_reason(const struct i4q_activation_pair *pair)
                                                            : NULL;
 }
 
-static void decide(const struct i4q_activation_pair *pair, struct i4q_restored_activation *restored)
+/* ---- as a Quant, whose zero point is 0 */
+
+/* Codes are what rounding gives, plus the zero point: so the Quant has the range that is left without it. */
+static bool find_grid(const struct i4q_activation_pair *pair, struct i4q_quant_grid *grid)
+{
+    int zero = (int)i4q_activation_number(&pair->zero_point, 0), low = pair->low - zero,
+        high = pair->high - zero, half = 1 << (pair->bits - 1), span = high - low;
+    for (size_t i = 1; i < pair->zero_point.count; i++)
+        if ((int)i4q_activation_number(&pair->zero_point, i) != zero)
+            return false;
+    grid->bits = pair->bits;
+    grid->is_signed = low < 0;
+    grid->narrow = span == 2 * half - 2;
+    grid->count = pair->channels ? pair->channels : 1;
+    return span >= 2 * half - 2 && (grid->is_signed ? high == half - 1 : low == 0);
+}
+
+static const char *find_quant_reason(const struct i4q_activation_pair *pair)
+{
+    struct i4q_quant_grid grid;
+    size_t rank = find_rank(pair);
+    if (!i4q_activation_is_plain(pair))
+        return "scale";
+    if (pair->scale.type != pair->decoded_scale.type || pair->scale.type->type != I4Q_TYPE(FLOAT) ||
+        i4q_node_int(pair->dequantize->proto, "output_dtype", 0))
+        return "dtype";
+    if (!pair->dequantize->scope->graph)
+        return "function";
+    if (pair->channels && find_axis(pair, rank) == rank)
+        return "rank";
+    return find_grid(pair, &grid) ? NULL : "zero-point";
+}
+
+static void decide(const struct restorer *restorer, const struct i4q_activation_pair *pair,
+                   struct i4q_restored_activation *restored)
 {
     bool plain = i4q_activation_is_plain(pair);
     restored->pair = pair;
+    if (restorer->aim == I4Q_ACTIVATIONS_QUANT) {
+        restored->reason = find_quant_reason(pair);
+        restored->fate = restored->reason ? I4Q_ACTIVATION_LEFT : I4Q_ACTIVATION_QUANT;
+        return;
+    }
     restored->reason = find_reason(pair);
     restored->fate = restored->reason ? I4Q_ACTIVATION_LEFT
                      : plain          ? I4Q_ACTIVATION_GONE
@@ -90,7 +131,7 @@ static bool decide_all(struct restorer *restorer, const struct i4q_activation_pa
         if (pairs[i].flaw)
             return i4q_fail(restorer->error, I4Q_MODEL, "node '%s': %s",
                             i4q_node_label(pairs[i].quantize->proto), pairs[i].flaw);
-        decide(&pairs[i], restored);
+        decide(restorer, &pairs[i], restored);
         result->fates[restored->fate]++;
         if (restored->fate == I4Q_ACTIVATION_GONE && !pairs[i].result->is_output)
             restorer->source[pairs[i].result->index] = pairs[i].tensor;
@@ -132,6 +173,48 @@ static const char *add_factor(struct restorer *restorer, const struct i4q_activa
     return name;
 }
 
+/* The shape of the scales of Quant: [1, ..., channels, 1, ...] */
+static const int64_t *make_column(struct restorer *restorer, const struct i4q_activation_pair *pair,
+                                  size_t rank)
+{
+    int64_t *dims = i4q_arena_alloc(&restorer->model->arena, rank, sizeof *dims);
+    for (size_t i = 0; dims && i < rank; i++)
+        dims[i] = i == find_axis(pair, rank) ? (int64_t)pair->channels : 1;
+    return dims;
+}
+
+static const float *take_scales(struct restorer *restorer, const struct i4q_activation_pair *pair, size_t n)
+{
+    float *scales = i4q_arena_alloc(&restorer->model->arena, n, sizeof *scales);
+    for (size_t i = 0; scales && i < n; i++)
+        scales[i] = (float)i4q_activation_number(&pair->scale, i);
+    return scales;
+}
+
+static bool put_quant(struct restorer *restorer, const struct i4q_activation_pair *pair)
+{
+    struct i4q_model *model = restorer->model;
+    Onnx__TensorProto plain = ONNX__TENSOR_PROTO__INIT; /* not external */
+    struct i4q_table shared;
+    const struct i4q_weight value = {.value = (struct i4q_value *)pair->result, .proto = &plain};
+    struct i4q_emission emission = {.model = model, .weight = &value, .shared = &shared};
+    struct i4q_quant_grid grid;
+    size_t rank = find_rank(pair);
+    if (!find_grid(pair, &grid))
+        return false;
+    grid.scales = take_scales(restorer, pair, grid.count);
+    const int64_t *dims = grid.count == 1 ? NULL : make_column(restorer, pair, rank);
+    i4q_table_init(&shared, &model->arena);
+    if (!grid.scales || (grid.count > 1 && !dims))
+        return false;
+    restorer->substitute[pair->dequantize->index] =
+        i4q_emit_quant(&emission, &grid, name_of(restorer, pair->tensor), dims, rank, NULL);
+    for (size_t i = 0; i < emission.tensors.count && !emission.failed; i++)
+        emission.failed |=
+            !i4q_edit_add_initializer(model, pair->dequantize->scope, emission.tensors.items[i]);
+    return !emission.failed;
+}
+
 /* The node in the place of the DequantizeLinear: Mul by the factor, or a copy, when the result has a name
  * that must stay. */
 static bool substitute(struct restorer *restorer, const struct i4q_restored_activation *restored)
@@ -139,6 +222,8 @@ static bool substitute(struct restorer *restorer, const struct i4q_restored_acti
     const struct i4q_activation_pair *pair = restored->pair;
     bool is_factor = restored->fate == I4Q_ACTIVATION_FACTOR;
     const char *inputs[] = {name_of(restorer, pair->tensor), NULL}, *output = pair->result->name;
+    if (restored->fate == I4Q_ACTIVATION_QUANT)
+        return put_quant(restorer, pair);
     if (!is_factor && !pair->result->is_output)
         return true;
     if (is_factor && !(inputs[1] = add_factor(restorer, pair)))
@@ -250,16 +335,17 @@ static bool open_restorer(struct restorer *restorer, size_t count)
            i4q_fail_memory(restorer->error);
 }
 
-bool i4q_restore_activations(struct i4q_model *model, struct i4q_activation_restoration *restoration,
-                             struct i4q_error *error)
+bool i4q_restore_activations(struct i4q_model *model, enum i4q_activation_aim aim,
+                             struct i4q_activation_restoration *restoration, struct i4q_error *error)
 {
     struct i4q_activation_pair *pairs;
     size_t count;
-    struct restorer restorer = {.model = model, .result = restoration, .error = error};
+    struct restorer restorer = {.model = model, .aim = aim, .result = restoration, .error = error};
     if (!i4q_activations_find(model, &pairs, &count, error) || !open_restorer(&restorer, count) ||
         !decide_all(&restorer, pairs, count))
         return false;
-    if (!edit_graphs(&restorer))
+    if (!edit_graphs(&restorer) ||
+        (restoration->fates[I4Q_ACTIVATION_QUANT] && !i4q_edit_import(model, i4q_qonnx_domain)))
         return i4q_fail_memory(error);
     if (!i4q_model_index(model, error))
         return false;

@@ -7,7 +7,7 @@
 static bool restore(struct i4q_model *model, struct i4q_restoration *restoration)
 {
     struct i4q_error error = {0};
-    bool ok = i4q_restore(model, target_best_kernels(), restoration, &error);
+    bool ok = i4q_restore(model, target_best_kernels(), NULL, restoration, &error);
     REQUIRE_OK(ok || error.code == I4Q_MODEL, error);
     return ok;
 }

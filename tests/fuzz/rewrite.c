@@ -217,7 +217,7 @@ static void check_restore(const struct run *run, struct i4q_model *written)
     struct i4q_restoration restoration;
     struct i4q_model restored;
     struct i4q_error error = {0};
-    if (!i4q_restore(written, target_best_kernels(), &restoration, &error)) {
+    if (!i4q_restore(written, target_best_kernels(), NULL, &restoration, &error)) {
         REQUIRE_OK(error.code == I4Q_MODEL, error);
         return;
     }

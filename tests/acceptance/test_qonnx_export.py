@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""restore --as qonnx: Quant nodes that make every number that DequantizeLinear made."""
+import os
+
+import numpy as np
+import onnx
+import pytest
+from helpers import ROOT, make_model, random_feeds, rewrite, run, run_int4q, tensor, value
+from onnx import TensorProto, helper, numpy_helper
+from qonnx_reference import assert_as_finn_wants, constants, grid, in_plain_operators, quants
+from test_qonnx import ALL_OPS, detector
+
+FORMS = {"int4": 4, "uint4": 4, "int8": 8, "packed-u8": 4, "packed2": 2, "packed3": 3, "packed5": 5, "packed6": 6}
+
+
+def export(model, folder, *args, status=0):
+    onnx.save(model, os.path.join(folder, "stored.onnx"))
+    done = run_int4q("restore", os.path.join(folder, "stored.onnx"), "--as", "qonnx", "-fo", os.path.join(folder, "quant.onnx"),
+                     *args, status=status)
+    return onnx.load(os.path.join(folder, "quant.onnx")) if status == 0 else None, done
+
+
+def assert_same_numbers(stored, exported):
+    feeds = random_feeds(stored)
+    for got, want in zip(run(in_plain_operators(exported), feeds), run(stored, feeds), strict=True):
+        assert got.tobytes() == want.tobytes()
+
+
+WAYS = [[], ["--decode", "cast"], ["--decode", "nbits"], ["--dq-domain", "com.microsoft"]]
+
+
+@pytest.mark.parametrize("fmt, decode", [(f, w) for f in FORMS for w in WAYS if not (w and f.startswith("packed"))], ids=str)
+def test_of_every_form(tmp_path, fmt, decode):
+    ops = [] if "nbits" in decode else ALL_OPS
+    stored, _ = rewrite(detector(), tmp_path, "--format", fmt, *ops, *decode)
+    exported, done = export(stored, tmp_path)
+    assert_same_numbers(stored, exported)
+    assert_as_finn_wants(exported)
+    assert {grid(exported, name)[2] for name in quants(exported)} == {FORMS[fmt]}
+    assert "with more bits" not in done.stdout
+    assert [o.version for o in exported.opset_import if o.domain == ""] == [o.version for o in stored.opset_import if o.domain == ""]
+    assert not {o.domain for o in exported.opset_import} & {"com.microsoft", "com.int4q"}
+    assert {t.data_type for t in exported.graph.initializer} == {TensorProto.FLOAT}
+
+
+def test_same_file_as_by_rewriting(tmp_path):
+    """The codes and the scales of the two ways are the same."""
+    direct, _ = rewrite(detector(), tmp_path, "--format", "qonnx", *ALL_OPS)
+    stored, _ = rewrite(detector(), tmp_path, *ALL_OPS)
+    exported, _ = export(stored, tmp_path)
+    for name in quants(direct):
+        for one, other in zip(grid(direct, name), grid(exported, name), strict=True):
+            assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("args", [["--method", "squant"], ["--format", "uint4", "--asymmetric"], ["--asymmetric", "--decode", "cast"]], ids=" ".join)
+def test_zero_points_take_a_bit(tmp_path, args):
+    stored, _ = rewrite(detector(), tmp_path, *args)
+    exported, done = export(stored, tmp_path)
+    assert_same_numbers(stored, exported)
+    assert_as_finn_wants(exported)
+    assert "with more bits than are stored, for their zero points" in done.stdout
+    _, refused = export(stored, tmp_path, "--strict", status=3)
+    assert "needs 5 bits for its zero points" in refused.stderr
+
+
+def test_blocks_stay(tmp_path):
+    original = make_model([helper.make_node("Conv", ["x", "w"], ["a"], name="one"), helper.make_node("Conv", ["a", "v"], ["y"], name="two")],
+                          [tensor("w", 4, 3, 3, 3), tensor("v", 2, 4, 1, 1)], outputs=[value("y", 1, 2, 4, 4)], opset=21)
+    stored, _ = rewrite(original, tmp_path, "--block", "8")
+    exported, done = export(stored, tmp_path)
+    assert list(quants(exported)) == ["v"] and "1 behind Quant: 1 int4" in done.stdout and "left       1 weights: 1 block" in done.stdout
+    assert_same_numbers(stored, exported)
+    _, refused = export(stored, tmp_path, "--strict", status=3)
+    assert "weight 'w' has to stay as it is: block" in refused.stderr
+
+
+def test_half(tmp_path):
+    model = make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="one")], [tensor("w", 4, 3, 3, 3, kind=np.float16)],
+                       inputs=[value("x", 1, 3, 6, 6, kind=TensorProto.FLOAT16)],
+                       outputs=[value("y", 1, 4, 4, 4, kind=TensorProto.FLOAT16)])
+    stored, _ = rewrite(model, tmp_path)
+    exported, _ = export(stored, tmp_path)
+    assert_as_finn_wants(exported)
+    decoded = []
+    for made in (in_plain_operators(exported), stored): # without the Conv, before which ONNX Runtime drops such Casts
+        made.graph.output[0].CopyFrom(helper.make_tensor_value_info("w", TensorProto.FLOAT16, [4, 3, 3, 3]))
+        made.graph.node.pop()
+        decoded += run(made, random_feeds(model))
+    assert decoded[0].dtype == np.float16 and decoded[0].tobytes() == decoded[1].tobytes()
+
+
+def quantized(zero=0, codes=np.uint8, clip=None, scale=0.25, other=None, channels=None, bias=np.int32):
+    """A Conv of INT8 between activations that are quantized, as other tools' static quantization leaves it."""
+    scale = np.float32(scale) if channels is None else np.linspace(0.1, 0.4, channels).astype(np.float32)
+    nodes = [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"], axis=1)]
+    stored = [numpy_helper.from_array(scale, "s"), numpy_helper.from_array(np.full(np.shape(scale), zero, codes), "z")]
+    if clip:
+        nodes.append(helper.make_node("Clip", ["xq", "low", "high"], ["xc"]))
+        stored += [numpy_helper.from_array(codes(end), name) for end, name in zip(clip, ("low", "high"))]
+    behind = ["t" if other else "s", "z"]
+    nodes += [helper.make_node("DequantizeLinear", ["xc" if clip else "xq", *behind], ["xd"], axis=1),
+              helper.make_node("DequantizeLinear", ["wq", "ws", "wz"], ["wd"], axis=0),
+              helper.make_node("DequantizeLinear", ["bq", "bs"], ["bd"], axis=0),
+              helper.make_node("Conv", ["xd", "wd", "bd"], ["y"], name="one")]
+    stored += [numpy_helper.from_array(np.float32(other), "t")] if other else []
+    random = np.random.default_rng(1)
+    stored += [numpy_helper.from_array(random.integers(-127, 128, (4, 3, 3, 3), np.int8), "wq"),
+               numpy_helper.from_array(random.uniform(0.01, 0.02, 4).astype(np.float32), "ws"),
+               numpy_helper.from_array(np.zeros(4, np.int8), "wz"),
+               numpy_helper.from_array(random.integers(-2 ** 28, 2 ** 28, 4).astype(bias), "bq"),
+               numpy_helper.from_array(random.uniform(1e-8, 2e-8, 4).astype(np.float32), "bs")]
+    return make_model(nodes, stored, inputs=[value("x", 1, 3, 6, 6)], outputs=[value("y", 1, 4, 4, 4)], opset=13)
+
+
+# name: (model, bits, signed, narrow)
+ACTIVATIONS = {
+    "uint8": (quantized(), 8, 0, 0),
+    "int8": (quantized(codes=np.int8), 8, 1, 0),
+    "uint8 around 128": (quantized(zero=128), 8, 1, 0),
+    "int8 from -128": (quantized(zero=-128, codes=np.int8), 8, 0, 0),
+    "narrow int8": (quantized(codes=np.int8, clip=(-127, 127)), 8, 1, 1),
+    "4 bit": (quantized(clip=(0, 15)), 4, 0, 0),
+    "narrow 4 bit": (quantized(clip=(0, 14)), 4, 0, 1),
+    "4 bit around 8": (quantized(zero=8, clip=(0, 15)), 4, 1, 0),
+    "2 bit": (quantized(codes=np.int8, clip=(-2, 1)), 2, 1, 0),
+    "channels": (quantized(channels=3), 8, 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations(tmp_path, name):
+    stored, bits, signed, narrow = ACTIVATIONS[name]
+    exported, done = export(stored, tmp_path)
+    assert [n.op_type for n in exported.graph.node] == ["Quant", "Quant", "Conv"]
+    assert_as_finn_wants(exported)
+    assert_same_numbers(stored, exported)
+    node, known = quants(exported)["xd"], constants(exported)
+    told = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    assert (known[node.input[3]], told["signed"], told["narrow"]) == (bits, signed, narrow)
+    assert known[node.input[1]].shape == ((1, 3, 1, 1) if name == "channels" else ())
+    assert "biases     1 as floats" in done.stdout and "activations 1 behind Quant, 0 left" in done.stdout
+    assert "FINN needs" not in done.stdout
+
+
+LEFT = {"zero-point": quantized(zero=3), "zero-point of clipped": quantized(clip=(0, 12)), "scale": quantized(other=0.5)}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_activations_that_stay(tmp_path, name):
+    exported, done = export(LEFT[name], tmp_path)
+    assert list(quants(exported)) == ["wd"] and "0 behind Quant, 1 left" in done.stdout
+    assert_same_numbers(LEFT[name], exported)
+    _, refused = export(LEFT[name], tmp_path, "--strict", status=3)
+    assert f"activation 'x' has to stay as it is: {name.split()[0]}" in refused.stderr
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int32])
+def test_biases(tmp_path, kind):
+    """Numbers beyond 24 bits are rounded as ONNX Runtime rounds them."""
+    stored = quantized(bias=kind)
+    exported, _ = export(stored, tmp_path)
+    stored.graph.output.append(helper.make_tensor_value_info("bd", TensorProto.FLOAT, [4]))
+    assert constants(exported)["bd"].tobytes() == run(stored, random_feeds(stored))[1].tobytes()
+
+
+def test_only_some(tmp_path):
+    stored = ACTIVATIONS["4 bit"][0]
+    assert list(quants(export(stored, tmp_path, "--weights")[0])) == ["wd"]
+    assert list(quants(export(stored, tmp_path, "--activations")[0])) == ["xd"]
+
+
+def test_shared_weight(tmp_path):
+    stored, _ = rewrite(detector(), tmp_path)
+    exported, _ = export(stored, tmp_path)
+    assert {n.name: n.input[1] for n in exported.graph.node if n.name in ("one", "two")} == {"one": "w", "two": "w_again"}
+
+
+def test_usage(tmp_path):
+    onnx.save(detector(), tmp_path / "in.onnx")
+    assert "--strict needs --as qonnx" in run_int4q("restore", tmp_path / "in.onnx", "--strict", status=2).stderr
+    assert "--as: 'finn' is none of float, qonnx" in run_int4q("restore", tmp_path / "in.onnx", "--as", "finn", status=2).stderr
+    assert "nothing to restore" in run_int4q("restore", tmp_path / "in.onnx", "--as", "qonnx", "-o", tmp_path / "o", status=4).stderr
+
+
+@pytest.mark.parametrize("name", ["good-detector", "good-inputs-listed"])
+def test_models(tmp_path, name):
+    stored, _ = rewrite(onnx.load(os.path.join(ROOT, "tests", "data", name + ".onnx")), tmp_path)
+    assert_same_numbers(stored, export(stored, tmp_path)[0])
