@@ -6,6 +6,7 @@
 #include "onnx/save.h"
 #include "plan/apply.h"
 #include "plan/mixture.h"
+#include "plan/origin.h"
 #include "plan/planner.h"
 #include "platform/output.h"
 #include "platform/terminal.h"
@@ -187,6 +188,13 @@ static bool fit_budget(struct run *run)
     return ok && make_ladder(run, &ladder) && i4q_budget_fit(&run->plan, &ladder, &run->budget, run->error);
 }
 
+static bool check_origin(struct run *run)
+{
+    const struct i4q_rewrite_arguments *a = run->arguments;
+    return !a->calibration || a->allow_other_model ||
+           i4q_origin_check(&run->statistics, &run->weights, i4q_cli_input_name(a->common.model), run->error);
+}
+
 static bool load(struct run *run)
 {
     const struct i4q_rewrite_arguments *a = run->arguments;
@@ -195,7 +203,8 @@ static bool load(struct run *run)
         !i4q_cli_check_data(&a->common, &run->model.external, run->error))
         return false;
     i4q_log_verbose("%s: loaded, %zu bytes", a->common.model, i4q_model_bytes(&run->model));
-    return i4q_weights_find(&run->model, run->ops, a->import.word, &run->weights, run->error);
+    return i4q_weights_find(&run->model, run->ops, a->import.word, &run->weights, run->error) &&
+           check_origin(run);
 }
 
 static bool decide(struct run *run)

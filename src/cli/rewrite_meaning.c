@@ -235,6 +235,11 @@ static bool has_no_patterns(const struct i4q_rewrite_arguments *a, const struct 
            !a->exclude_from.count;
 }
 
+static bool has_no_other_model(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
+{
+    return a->allow_other_model && !a->calibration;
+}
+
 static const struct {
     bool (*applies)(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options);
     const char *note;
@@ -244,6 +249,7 @@ static const struct {
      "--no-bias-correction: without --calibration or --method squant no bias is corrected anyway"},
     {needs_no_statistics,
      "--calibration: with this method it tells of biases only, which --no-bias-correction leaves alone"},
+    {has_no_other_model, "--allow-other-model: there is no --calibration"},
     {has_no_patterns, "--allow-unmatched: there is no pattern"},
 };
 

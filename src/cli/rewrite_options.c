@@ -123,6 +123,8 @@ const struct i4q_option i4q_rewrite_options[] = {
      "the domain of DequantizeLinear: ai.onnx, or com.microsoft, which leaves the opset alone and runs in "
      "ONNX Runtime only (default: ai.onnx)",
      I4Q_FILE_NONE, i4q_form_dq_domain},
+    {0, "allow-other-model", NULL, I4Q_OPTION_FLAG, FIELD(allow_other_model),
+     "take --calibration although it was measured on a model with other weights"},
     {0, "scale", "S", I4Q_OPTION_WORD, FIELD(scale),
      "the scale, in place of the method's own: absmax (largest magnitude), signed (the same, with code -8 "
      "used), range (smallest to largest, with a zero point), mse (least squared error of the weights) or "
@@ -159,7 +161,7 @@ const struct i4q_option_group i4q_rewrite_groups[] = {
     {"which Convs", "include"},
     {"by what they lose", "topk"},
     {"how weights are stored", "format"},
-    {"parts of a method", "scale"},
+    {"parts of a method", "allow-other-model"},
     {"what Convs read", "activations"},
     I4Q_COMMON_GROUP,
     {NULL},

@@ -19,8 +19,8 @@ struct i4q_rewrite_arguments {
         *choices;
     struct i4q_word topk_order, rank, format, keep_format, method, scale, rounding, decode, dq_domain, import,
         activations, activation_range, activation_scales;
-    bool force, dry_run, strict, allow_unmatched, assume_constant, follow_symlinks, asymmetric,
-        no_bias_correction;
+    bool force, dry_run, strict, allow_unmatched, allow_other_model, assume_constant, follow_symlinks,
+        asymmetric, no_bias_correction;
     struct i4q_patterns include, exclude, include_from, exclude_from;
     struct i4q_number keep, min_weights, opset, block;
 };

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Convs of a graph whose weights are constant."""
+import os
+import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -33,6 +35,14 @@ def weight_shapes(path: str, model: onnx.ModelProto, names: Iterable[str]) -> di
                  for i in session.get_inputs()}
         found.update(zip(computed, (a.shape for a in session.run(None, feeds)), strict=True))
     return found
+
+
+def weight_sums(path: str, model: onnx.ModelProto, convs: Iterable[Readers]) -> dict[str, str]:
+    """{name: CRC-32 of the numbers as they are stored, in hexadecimal} of the weights that are initializers."""
+    names = {name for _, names in convs for name in names}
+    folder = os.path.dirname(os.path.abspath(path))
+    return {t.name: f"{zlib.crc32(np.ascontiguousarray(onnx.numpy_helper.to_array(t, folder)).tobytes()):08x}"
+            for t in model.graph.initializer if t.name in names}
 
 
 def make_conv(node: onnx.NodeProto, shape: tuple[int, ...]) -> Conv:

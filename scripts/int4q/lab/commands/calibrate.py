@@ -11,7 +11,8 @@ in the order of the flattened row, zeros of the padding included.  Over all posi
 
 for every Conv of the main graph with a constant weight; WEIGHT is the name of its initializer.  A weight of several
 Convs gets the moments of all their patches.  Metadata: images (number), positions (JSON, weight -> number of
-patches), focus, sequential, model_sha256, int4q_statistics (version of this format, 1).  Equal input gives equal bytes.
+patches), weights_crc32 (JSON, weight -> CRC-32 of its numbers: int4q refuses a model in which they differ), model (name of
+its file), model_sha256, focus, sequential, int4q_statistics (version of this format, 1).  Equal input gives equal bytes.
 
 For each value T that such a Conv reads, what `int4q rewrite --activations` needs, of the float model and without --focus:
 
@@ -33,6 +34,7 @@ quantized.  mu and H are those of what the Conv sees then, and there are
     WEIGHT|shift   float32 [O]      what the bias gains with them
 """
 import argparse
+import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -45,7 +47,7 @@ from int4q.lab.base.options import command_parser
 from int4q.lab.base.tool import add_tool_option, find_int4q
 from int4q.lab.calibration import histograms, measurement, sequential
 from int4q.lab.calibration.between import lookers, values_between
-from int4q.lab.calibration.convs import conv_nodes, find_convs
+from int4q.lab.calibration.convs import conv_nodes, find_convs, weight_sums
 from int4q.lab.calibration.feeds import array_feeds, picture_feeds, picture_focus
 from int4q.lab.calibration.moments import save
 from int4q.lab.calibration.taps import Taps
@@ -108,7 +110,8 @@ def calibrate(args: argparse.Namespace) -> None:
             taps = Taps(args.model, model, others, feeds[0](), args.threads)
             spread.update(histograms.measure(others, taps, feeds, are_whole=True))
         weights = len(found)
-        more = {"focus": str(args.focus if look else 0), "sequential": str(args.sequential).lower()}
+        more = {"model": os.path.basename(args.model), "weights_crc32": json.dumps(weight_sums(args.model, model, convs)),
+                "focus": str(args.focus if look else 0), "sequential": str(args.sequential).lower()}
         count = save(args.output, found, spread, images, file_sha256(args.model), more)
     print(f"{args.output}: {images} images, {weights} weights, {count} tensors, {os.path.getsize(args.output)} bytes")
 
