@@ -264,6 +264,24 @@ def test_by_hand(tmp_path, capsys):
     assert len(text.splitlines()) == 4 and "50.49 (" in text and "100.00)" in text
 
 
+def test_draws(tmp_path, capsys):
+    """Models that differ in their draw are one row of means; others are none."""
+    options = write_scene(tmp_path, [[(20, 20, 40, 60, 7)], [(90, 90, 20, 20, 7)]])
+    model = constant_detector(tmp_path / "float.onnx", [[10, 10, 30, 40, 0.9, 1]])
+    draws = [constant_detector(tmp_path / f"w4-a8-draw{i}.onnx", [[10, 10, 30, height, 0.9, 1]])
+             for i, height in enumerate((40, 31, 40))]
+    alone = constant_detector(tmp_path / "w8-draw0.onnx", [[0, 0, 0, 0, 0, 0]])
+    report(tmp_path, model, *draws, alone, *options, "--bootstrap", "0")
+    rows = json.loads((tmp_path / "report.json").read_text())["means"]
+    assert [(r["name"], r["draws"]) for r in rows] == [("w4-a8", 3), ("w8", 1)]
+    point = 100 * 51 / 101
+    assert rows[0]["mAP"] == pytest.approx(point * 5 / 6, abs=1e-3) and rows[0]["ratio"] == pytest.approx(5 / 6, abs=1e-3)
+    assert rows[0]["deviation"] == pytest.approx(point / 2 / 3 ** .5, abs=1e-3)
+    assert rows[1]["deviation"] is None and rows[1]["mAP"] == rows[1]["ratio"] == 0 and rows[0]["kl"] is None
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3].startswith("mean of draws") and lines[-2].split()[:3] == ["w4-a8", "3", "42.08"]
+
+
 def test_limit_and_reference(tmp_path):
     options = write_scene(tmp_path, [[(20, 20, 40, 60, 7)], [(90, 90, 20, 20, 7)]])
     model = constant_detector(tmp_path / "m.onnx", [[10, 10, 30, 40, 0.9, 1]])

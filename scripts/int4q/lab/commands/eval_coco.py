@@ -10,6 +10,8 @@ from those of the reference, a mean image; and IoU, the mean overlap of an ancho
 same anchor, over the anchors to which the reference gives more than 0.1, weighted by that probability.
 KL and IoU are the steadier ones: on few images mAP is mostly noise.
 The reference is the first model, or --reference, which is then evaluated as well.
+Models called NAME-draw0.onnx, NAME-draw1.onnx and so on differ in what they were calibrated with: a second table has their
+means, with the standard deviation of mAP, and mAP as a part of the reference's.
 A model whose name ends in .mnn is one that MNN made of the reference, and is run by MNN, a Python package.
 """
 import argparse
@@ -19,11 +21,12 @@ from collections.abc import Sequence
 from int4q.lab.base.errors import user_errors
 from int4q.lab.base.files import write_json
 from int4q.lab.base.options import command_parser
-from int4q.lab.base.tables import write_csv
+from int4q.lab.base.tables import shown, write_csv
 from int4q.lab.base.types import Row
 from int4q.lab.detection.bootstrap import bootstrap
 from int4q.lab.detection.coco import choose_images, match, read_annotations
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
+from int4q.lab.detection.draws import mean_rows
 from int4q.lab.detection.evaluation import COLUMNS, Model, open_detectors, report_rows, run_detectors
 from int4q.lab.models.operators import add_operators_option, use_library
 
@@ -42,6 +45,22 @@ def print_table(rows: Sequence[Row]) -> None:
         similar = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("kl", "iou")]
         lines.append((os.path.basename(row["model"]), str(row["bytes"]), cell(row, "mAP"), cell(row, "mAP50"),
                       cell(row, "difference"), *similar))
+    print_lines(lines)
+
+
+def print_means(rows: Sequence[Row]) -> None:
+    lines = [("mean of draws", "number", "mAP50-95", "ratio", "KL", "IoU")]
+    for row in rows:
+        spread = f" ± {row['deviation']:.2f}" if row["deviation"] is not None else ""
+        lines.append((row["name"], str(row["draws"]), f"{row['mAP']:.2f}{spread}", shown(row["ratio"], ".3f"),
+                      shown(row["kl"], ".2f"), shown(row["iou"], ".3f")))
+    if rows:
+        print()
+        print_lines(lines)
+
+
+def print_lines(lines: Sequence[Sequence[str]]) -> None:
+    """In columns."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
@@ -52,7 +71,7 @@ def write_reports(args: argparse.Namespace, rows: list[Row]) -> None:
         write_csv(args.csv, COLUMNS, rows)
     if args.json:
         write_json(args.json, {"annotations": args.annotations, "resamples": args.bootstrap, "seed": args.seed,
-                               "models": rows})
+                               "models": rows, "means": mean_rows(rows)})
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -98,4 +117,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_library(args.ops_library)
         rows = evaluate(args)
         print_table(rows)
+        print_means(mean_rows(rows))
         write_reports(args, rows)
