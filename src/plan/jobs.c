@@ -73,11 +73,19 @@ static bool look_up(const struct i4q_plan *plan, struct i4q_plan_weight *weight,
     return !plan->correct_bias || weight->bias || i4q_fail_memory(error);
 }
 
+/* Codes so fine that their means need no correction, unless a method is asked for that makes the most of
+ * them. */
+static bool is_left_alone(const struct i4q_quantize_job *job)
+{
+    return job->format->fine && job->method->scale == I4Q_SCALE_ABSMAX &&
+           job->method->rounding == I4Q_ROUND_NEAREST;
+}
+
 static bool add_moments(const struct i4q_plan *plan, struct i4q_plan_weight *weight,
                         const struct i4q_recipe *recipe, struct i4q_error *error)
 {
     struct i4q_quantize_job *job = weight->job;
-    if (!weight->fact->op->is_conv || (job->format->fine && !plan->estimate))
+    if (!weight->fact->op->is_conv || is_left_alone(job))
         return true;
     if (!look_up(plan, weight, error))
         return false;
@@ -96,15 +104,6 @@ static bool add_moments(const struct i4q_plan *plan, struct i4q_plan_weight *wei
 static size_t choose_block(const struct i4q_weight *fact, const struct i4q_recipe *recipe)
 {
     return fact->op->is_conv && i4q_weight_inner(fact) > recipe->block ? recipe->block : 0;
-}
-
-static const struct i4q_method *choose_method(const struct i4q_plan *plan, const struct i4q_recipe *recipe)
-{
-    static const struct i4q_method fine_estimate = {.scale = I4Q_SCALE_ABSMAX,
-                                                    .rounding = I4Q_ROUND_ESTIMATE};
-    if (!recipe->format->fine)
-        return &recipe->method;
-    return plan->estimate ? &fine_estimate : &i4q_methods[0];
 }
 
 /* Where its elements meet which channels of what it reads. */
@@ -128,7 +127,7 @@ bool i4q_plan_make_job(struct i4q_plan *plan, struct i4q_plan_weight *weight, co
         .inner = inner,
         .block = choose_block(fact, recipe),
         .half = fact->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
-        .method = choose_method(plan, recipe),
+        .method = &recipe->method,
         .weights = fact->payload.data,
     };
     if (fact->op->is_conv)

@@ -58,7 +58,7 @@ static bool note_calibration(struct i4q_plan *plan)
         return true;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];
-        bool chosen = weight->recipe && !weight->job->format->fine;
+        bool chosen = weight->recipe && weight->recipe != &plan->kept;
         unknown += chosen && !weight->job->moments;
         aimed += chosen && i4q_job_has_target(weight->job);
     }

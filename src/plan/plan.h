@@ -83,7 +83,6 @@ enum i4q_topk_order { I4Q_ORDER_AUTO, I4Q_ORDER_HIGHER_WORSE, I4Q_ORDER_LOWER_WO
 struct i4q_plan_options {
     struct i4q_recipe target; /* of the chosen weights */
     struct i4q_recipe kept;   /* of those that are kept as `sensitive` or `small` */
-    bool estimate;            /* by outputs, for all formats: codes as rank.h has them, for no model */
     bool only_import;         /* no weights are stored but those that stand for integers already */
     bool correct_bias;        /* where it is known how */
     struct i4q_activation_options activations;
@@ -105,7 +104,6 @@ struct i4q_plan_options {
 struct i4q_plan {
     struct i4q_weights *facts;
     struct i4q_recipe target, kept; /* to which the weights point */
-    bool estimate;
     struct i4q_recipe imported; /* of those that stand for integers already; each has a format of its own */
     bool correct_bias;
     const struct i4q_statistics *statistics;

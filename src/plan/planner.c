@@ -277,7 +277,6 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
     *plan = (struct i4q_plan){.facts = facts,
                               .target = options->target,
                               .kept = options->kept,
-                              .estimate = options->estimate,
                               .imported = {&i4q_formats[0], options->target.form, i4q_methods[0], 0},
                               .correct_bias = options->correct_bias,
                               .activation_options = options->activations,

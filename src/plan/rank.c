@@ -40,7 +40,6 @@ static bool quantize_all(const struct i4q_estimate *estimate, const struct i4q_r
     options.topk = NULL;
     options.ranking.has_count = false;
     options.target = *recipe;
-    options.estimate = estimate->by_outputs;
     return i4q_plan_make(estimate->facts, &options, plan, error) &&
            i4q_plan_quantize(plan, estimate->kernels, estimate->threads, error);
 }

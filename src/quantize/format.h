@@ -17,7 +17,7 @@ struct i4q_format {
     int qmax;    /* symmetric codes span zero - qmax to zero + qmax */
     bool packed; /* the stored type is that of bytes, which operators have to take apart */
     bool floats; /* what is stored are the numbers that the codes stand for, see forms/qonnx.h */
-    bool fine;   /* so many codes that the choice of the method makes no difference: absmax */
+    bool fine;   /* so many codes that the choice of the method makes little difference */
 };
 
 /* The rows; ends with one whose name is NULL. The first is the default. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The ways to choose scale, zero point and codes: independent choices, and the table of their best known
  * combinations, which is what --method names. docs/methods.md has the formulas, their sources and what they
- * do to detectors. Codes of 8 bits are always chosen by the first row, which is good enough for them. */
+ * do to detectors. Where all or the kept Convs get 8 bits, the first row is good enough for them. */
 #ifndef INT4Q_QUANTIZE_METHOD_H
 #define INT4Q_QUANTIZE_METHOD_H
 

@@ -62,14 +62,22 @@ static void jobs_follow_shapes(void **state)
     assert_int_equal(convs.plan.n_jobs, 2);
 }
 
-static void fine_codes_need_no_method(void **state)
+/* Biases are left alone beside codes of 8 bits by the plain method, and corrected beside those of another. */
+static void fine_codes_have_the_method_of_their_recipe(void **state)
 {
-    convs_load(&convs, specs, 2);
-    convs.options.target.format = i4q_format_find("int8");
-    convs.options.target.method = i4q_methods[1];
-    convs_plan(&convs);
-    assert_ptr_equal(convs.plan.weights[0].job->method, &i4q_methods[0]);
-    assert_false(convs.plan.weights[0].job->asymmetric);
+    for (size_t i = 0; i < 2; i++) {
+        convs_load(&convs, specs, 2);
+        measure("");
+        convs.options.target.format = i4q_format_find("int8");
+        convs.options.target.method = i4q_methods[i];
+        convs_plan(&convs);
+        const struct i4q_quantize_job *job = convs.plan.weights[0].job;
+        assert_ptr_equal(job->method, &convs.plan.target.method);
+        assert_int_equal(job->asymmetric, i == 1);
+        assert_int_equal(job->bias != NULL, i == 1);
+        if (i == 0)
+            teardown(state);
+    }
 }
 
 static void forms_that_cannot_hold_a_weight_are_replaced(void **state)
@@ -165,7 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(jobs_follow_shapes, teardown),
-        cmocka_unit_test_teardown(fine_codes_need_no_method, teardown),
+        cmocka_unit_test_teardown(fine_codes_have_the_method_of_their_recipe, teardown),
         cmocka_unit_test_teardown(forms_that_cannot_hold_a_weight_are_replaced, teardown),
         cmocka_unit_test_teardown(statistics_are_looked_up_once, teardown),
         cmocka_unit_test_teardown(biases_may_be_left_alone, teardown),
