@@ -37,7 +37,6 @@ mkdir -p "$out"
 run sensitivity_sweep "$model" --images "$calibration" -o "$out/sens.json"
 run calibrate "$model" --images "$calibration" -o "$out/stats.safetensors"
 run int8_baseline "$model" --images "$calibration" -o "$out/int8"
-run make_schemes "$out/sens.json" --method absmax,squant,calibrated --calibration "$out/stats.safetensors" \
-    --keep 0,10 --target 20% --keep-format int8 --order loss,byte --block 0,32 -o "$out/schemes"
+run make_schemes "$out/sens.json" --method absmax,squant,calibrated --calibration "$out/stats.safetensors" -o "$out/schemes"
 run run_schemes "$out/schemes/schemes.json" --images "$images" --annotations "$annotations" \
     --models "$out"/int8/*.onnx -o "$out"

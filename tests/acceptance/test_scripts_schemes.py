@@ -80,6 +80,24 @@ def test_scheme_blocks(yolo, tmp_path):
     assert os.path.getsize(tmp_path / "squant-block32-keep3-int8.onnx") == found[3]["bytes"] > found[1]["bytes"]
 
 
+def test_scheme_budgets(yolo, tmp_path, capsys):
+    """Points of the curve, without sensitivities too; what is said of bits and bytes is what is written."""
+    make_schemes.main(["--model", str(yolo / "n.onnx"), "-o", str(tmp_path), *TOOL, "--method", "squant", "--bits", "1,4,5.5"])
+    found = json.loads((tmp_path / "schemes.json").read_text())
+    assert found["sensitivities"] is None and "least that is possible" in capsys.readouterr().err
+    assert [s["name"] for s in found["schemes"]] == ["squant-4bits", "squant-5.5bits"]
+    losses = [s["predicted_loss"] for s in found["schemes"]]
+    assert losses[0] > losses[1] and all(s["bits_per_weight"] <= b for s, b in zip(found["schemes"], (4, 5.5)))
+    subprocess.run([INT4Q, *found["schemes"][1]["command"].split()[1:], "-q"], cwd=tmp_path, check=True)
+    assert os.path.getsize(tmp_path / "squant-5.5bits.onnx") == found["schemes"][1]["bytes"]
+    assert [s["name"] for s in make(yolo, tmp_path, "--method", "squant", "--keep", "0", "--bits", "4")] == [
+        "squant-4bits", "squant-keep0"]
+    for wrong in (["--model", "x.onnx", "--keep", "3"], ["--target", "2M"], []):
+        with pytest.raises(SystemExit) as end:
+            make_schemes.main([*wrong, "-o", str(tmp_path), *TOOL])
+        assert end.value.code == 2
+
+
 def test_scheme_errors(yolo, tmp_path):
     def refused(*args):
         with pytest.raises(SystemExit) as end:
@@ -115,7 +133,7 @@ class Page(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def experiment(yolo, tmp_path_factory):
     folder = tmp_path_factory.mktemp("experiment")
-    make(yolo, folder, "--keep", "0,3", "--keep-format", "int8")
+    make(yolo, folder, "--keep", "0,3", "--keep-format", "int8", "--bits", "4,6", "--method", "absmax,squant")
     extra = folder / "extra.onnx"
     run_int4q("rewrite", yolo / "n.onnx", "-o", extra, "-q", "--format", "int8")
     args = [str(folder / "schemes.json"), "--images", str(yolo / "images"), "--annotations", str(yolo / "truth.json"),
@@ -130,9 +148,15 @@ def experiment(yolo, tmp_path_factory):
 def test_table(yolo, experiment):
     """The figures are those of eval_coco.py; float and the extra model are in the table."""
     folder, _ = experiment
-    rows = json.loads((folder / "out" / "results.json").read_text())["models"]
-    assert [r["name"] for r in rows] == ["float", "absmax-keep0", "absmax-keep3-int8", "squant-keep0", "squant-keep3-int8",
-                                         "extra"]
+    results = json.loads((folder / "out" / "results.json").read_text())
+    rows = results["models"]
+    assert [r["name"] for r in rows] == ["float", *(f"{m}-{b}bits" for m in ("absmax", "squant") for b in (4, 6)),
+                                         "absmax-keep0", "absmax-keep3-int8", "squant-keep0", "squant-keep3-int8", "extra"]
+    assert all((r["predicted_loss"] or 0) > 0 for r in rows[1:5]) and rows[5]["predicted_loss"] is None
+    assert rows[2]["bits_per_weight"] <= 6 and rows[2]["predicted_loss"] < rows[1]["predicted_loss"]
+    best, close = results["smallest"], [r for r in rows[1:] if r["mAP"] >= rows[0]["mAP"] - 1]
+    assert best["bytes"] == min(r["bytes"] for r in close) and best["within"] == 1
+    assert next(r for r in rows if r["name"] == best["name"])["command"] == best["command"]
     eval_coco.main([*(r["model"] for r in rows), "--images", str(yolo / "images"), "--annotations",
                     str(yolo / "truth.json"), "--bootstrap", "9", "--json", str(folder / "eval.json")])
     for mine, theirs in zip(rows, json.loads((folder / "eval.json").read_text())["models"]):
@@ -148,7 +172,7 @@ def test_page(experiment):
     folder, _ = experiment
     text = (folder / "out" / "report.html").read_text()
     page = Page(text)
-    assert page.tags.count("svg") == 3 and page.tags.count("img") == 4
+    assert page.tags.count("svg") == 4 and "<strong>smallest within 1 mAP: " in text and page.tags.count("img") == 4
     assert page.sources and all(s.startswith(("data:image/jpeg;base64,", "#")) for s in page.sources)
     assert len(set(page.ids)) == len(page.ids) and {s[1:] for s in page.sources if s[0] == "#"} <= set(page.ids)
     assert all(name in text for name in ("absmax-keep0", "extra", "squant-keep3-int8")) and "script" not in page.tags
@@ -217,6 +241,15 @@ def test_run_errors(yolo, experiment, tmp_path):
     assert "no schemes of make_schemes.py" in refused(yolo / "truth.json", *args[1:])
     assert "no such directory" in refused(*args, "--images", tmp_path / "nowhere")
     assert "two models are called n" in refused(*args, "--models", yolo / "n.onnx", yolo / "n.onnx")
+
+
+def test_answer():
+    """The smallest that loses at most 1 mAP, with its command; and where there is none."""
+    rows = [{"name": "float", "bytes": 100, "mAP": 40.0}, {"name": "a", "bytes": 9, "mAP": 38.9},
+            {"name": "b", "bytes": 20, "mAP": 39.0, "command": "int4q rewrite"}, {"name": "c", "bytes": 30, "mAP": 41.0}]
+    assert run_schemes.answer(rows) == "smallest within 1 mAP: b, 20 bytes, -1.00 mAP: int4q rewrite"
+    assert run_schemes.answer(rows[:1] + rows[3:]) == "smallest within 1 mAP: c, 30 bytes, +1.00 mAP"
+    assert run_schemes.answer(rows[:2]) == "nothing is within 1 mAP of the float model"
 
 
 def test_front():

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Candidate schemes from measured sensitivities: which Convs stay large, as what, and how the others are quantized.
+"""Candidate schemes: points of the curve of bits against loss, or, from measured sensitivities, Convs that stay large.
 
-    make_schemes.py sens.json -o tmp/schemes
+    make_schemes.py --model yolov10n.onnx -o tmp/schemes
     run_schemes.py tmp/schemes/schemes.json --images val2017 --annotations instances_val2017.json
 
-For each method: nothing kept; the K most sensitive Convs kept (--keep) as float and as INT8 (--keep-format); and as many
-kept as fit into a size (--target).  --order byte ranks Convs by what they lose a byte saved, instead of by what they lose.
+For each method and each budget of --bits, each Conv gets the one of --choices that is predicted to pay most.
+With --keep or --target in place of that, and a file of sensitivities: nothing kept; the K most sensitive Convs kept (--keep) as
+float and as INT8 (--keep-format); and as many kept as fit into a size (--target).  --order byte ranks Convs by what they lose a byte saved, instead of by what they lose.
 --block 0,32 tries all that with a scale per output channel, and with one for each 32 weights.
 Each scheme is a file NAME.json in the third shape of `int4q rewrite --topk` and a command in schemes.json, which also
 tells the bytes to come.  Schemes that would give the same model are listed once.
 """
 import argparse
+import functools
 import itertools
 import json
 import os
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from int4q.lab.base.errors import Error, user_errors, warn
 from int4q.lab.base.files import file_sha256, read_json, write_json
@@ -27,6 +29,7 @@ from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_ve
 from int4q.lab.base.types import Row
 
 METHODS, FORMATS, ORDERS = ("absmax", "squant", "calibrated"), ("float", "int8"), ("loss", "byte")
+BUDGETS, CHOICES = ("3.5", "4", "4.5", "5", "6"), "3,4,5,6,8"  # where the curve bends
 Choice = tuple[str, str | None, list[str], str]  # name, order, options that decide what is kept, keep format
 
 
@@ -67,72 +70,107 @@ def plan(tool: str, model: str, options: Sequence[str]) -> Row:
     return report
 
 
+def method_options(args: argparse.Namespace, method: str) -> list[str]:
+    return ["--method", method, *(["--calibration", os.path.abspath(args.calibration)] if method == "calibrated" else [])]
+
+
+def listed_scheme(name: str, method: str, model: str, report: Row, options: Sequence[str]) -> Row:
+    """What schemes.json tells of every scheme."""
+    command = ["int4q", "rewrite", model, "-o", f"{name}.onnx", *options]
+    return {"name": name, "method": method, "block": 0, "kept": 0, "keep_format": None, "order": None,
+            "bytes": report["output"]["bytes"], "bits_per_weight": report["totals"]["bits_per_weight"],
+            "predicted_loss": report["totals"]["predicted_loss"], "topk": None, "options": list(options),
+            "command": shlex.join(command), "convs": []}
+
+
+def budget_scheme(args: argparse.Namespace, tool: str, model: str, method: str, bits: str) -> tuple[Row, Row]:
+    """One point of the curve, and int4q's report."""
+    options = [*method_options(args, method), "--format", "packed-u8", "--choices", args.choices, "--bits", bits]
+    report = plan(tool, model, options)
+    return listed_scheme(f"{method}-{bits}bits", method, model, report, options), report
+
+
 def scheme_name(method: str, block: int, choice: str) -> str:
     return "-".join([method, *([f"block{block}"] if block else []), choice])
 
 
 def make_scheme(args: argparse.Namespace, tool: str, model: str, method: str, block: int, choice: Choice,
-                tables: dict[str, str]) -> Row:
-    """One scheme; its file is still to be written."""
+                tables: dict[str, str]) -> tuple[Row, Row]:
+    """One scheme, whose file is still to be written, and int4q's report."""
     name, order, kept_by, keep_format = choice
     name = scheme_name(method, block, name)
-    common = ["--method", method]
-    common += ["--calibration", os.path.abspath(args.calibration)] if method == "calibrated" else []
-    common += ["--block", str(block)] if block else []
+    common = method_options(args, method) + (["--block", str(block)] if block else [])
     common += ["--keep-format", keep_format] if keep_format != "float" else []
     report = plan(tool, model, common + (["--topk", tables[order], *kept_by] if order else []))
     kept = [c["node"] or c["weight"] for c in report["convs"] if c["reason"] == "sensitive"]
     file = os.path.join(os.path.abspath(args.output), f"{name}.json")
     options = common + (["--topk", file] if kept else [])
-    command = ["int4q", "rewrite", model, "-o", f"{name}.onnx", *options]
-    return {"name": name, "method": method, "block": block, "kept": len(kept), "keep_format": keep_format if kept else None,
-            "order": order, "bytes": report["output"]["bytes"], "topk": file, "options": options,
-            "command": shlex.join(command), "convs": kept}
+    return {**listed_scheme(name, method, model, report, options), "block": block, "kept": len(kept),
+            "keep_format": keep_format if kept else None, "order": order, "topk": file, "convs": kept}, report
 
 
-def make_schemes(args: argparse.Namespace) -> list[Row]:
-    tool = find_int4q(args.int4q)
-    rows, measured = read_sensitivities(args.sensitivities)
+def find_model(args: argparse.Namespace, measured: Row) -> str:
     model = args.model or measured.get("path")
     if not model or not os.path.exists(model):
         raise Error(f"{model or args.sensitivities}: no model there; name it with --model")
     if measured.get("sha256") and measured["sha256"] != file_sha256(model):
         warn(f"{model} is not the file that was measured")
+    return os.path.abspath(model)
+
+
+def candidates(args: argparse.Namespace, tool: str, model: str, rows: Sequence[Row],
+               folder: str) -> Iterator[tuple[str, Callable[[], tuple[Row, Row]]]]:
+    """(name, what makes the scheme and its report) of all that is asked for."""
+    for method, bits in itertools.product(args.method, args.bits):
+        yield f"{method}-{bits}bits", functools.partial(budget_scheme, args, tool, model, method, bits)
+    tables = {order: os.path.join(folder, f"{order}.json") for order in args.order}
+    for order, path in tables.items():
+        write_json(path, scores(rows, order) if rows else {})
+    for method, block, choice in itertools.product(args.method, args.block, choices(args)):
+        yield scheme_name(method, block, choice[0]), functools.partial(make_scheme, args, tool, model, method, block, choice,
+                                                                       tables)
+
+
+def make_schemes(args: argparse.Namespace) -> list[Row]:
+    tool = find_int4q(args.int4q)
+    rows, measured = read_sensitivities(args.sensitivities) if args.sensitivities else ([], {})
+    model = find_model(args, measured)
     found, seen = [], set()
     with tempfile.TemporaryDirectory() as folder:
-        tables = {order: os.path.join(folder, f"{order}.json") for order in args.order}
-        for order, path in tables.items():
-            write_json(path, scores(rows, order))
-        todo = list(itertools.product(args.method, args.block, choices(args)))
-        for method, block, choice in progress(todo, "scheme"):
+        for name, make in progress(list(candidates(args, tool, model, rows, folder)), "scheme"):
             try:
-                scheme = make_scheme(args, tool, os.path.abspath(model), method, block, choice, tables)
-            except Error as error:  # a size that cannot be met, nothing left to quantize
-                warn(f"{scheme_name(method, block, choice[0])}: {error}")
+                scheme, report = make()
+            except Error as error:  # a budget that cannot be met, nothing left to quantize
+                warn(f"{name}: {error}")
                 continue
-            key = method, block, scheme["keep_format"], tuple(scheme["convs"])
+            key = scheme["method"], tuple((c["storage"], c["block"]) for c in report["convs"])
             if key not in seen:
                 seen.add(key)
                 found.append(scheme)
-                write_json(scheme["topk"], {"excluded_onnx_nodes": scheme["convs"]})
+                if scheme["topk"]:
+                    write_json(scheme["topk"], {"excluded_onnx_nodes": scheme["convs"]})
     if not found:
         raise Error("no scheme is possible")
     write_json(os.path.join(args.output, "schemes.json"), {
-        "model": os.path.abspath(model), "model_sha256": file_sha256(model), "int4q": tool_version(tool),
-        "sensitivities": os.path.abspath(args.sensitivities), "schemes": found})
+        "model": model, "model_sha256": file_sha256(model), "int4q": tool_version(tool),
+        "sensitivities": args.sensitivities and os.path.abspath(args.sensitivities), "schemes": found})
     return found
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__)
-    parser.add_argument("sensitivities", metavar="SENS", help="JSON of sensitivity_sweep.py")
+    parser.add_argument("sensitivities", metavar="SENS", nargs="?", help="JSON of sensitivity_sweep.py, for --keep and --target")
     parser.add_argument("--model", help="default: the one that SENS names")
+    parser.add_argument("--bits", type=listed(str), metavar="LIST",
+                        help=f"budgets, stored bits a weight ({','.join(BUDGETS)}; none with --keep or --target)")
+    parser.add_argument("--choices", default=CHOICES, metavar="LIST", help=f"what a Conv may become with --bits ({CHOICES})")
     parser.add_argument("--method", type=listed(one_of(METHODS)), default=["absmax", "squant"], metavar="LIST",
                         help=f"of {', '.join(METHODS)} (absmax,squant)")
     parser.add_argument("--calibration", metavar="FILE", help="statistics of calibrate.py, for `calibrated`")
     parser.add_argument("--block", type=listed(int), default=[0], metavar="LIST",
                         help="weights that share a scale; 0: those of an output channel (0)")
-    parser.add_argument("--keep", type=listed(int), default=[0, 5, 10, 20], metavar="LIST", help="(0,5,10,20)")
+    parser.add_argument("--keep", type=listed(int), default=[], metavar="LIST",
+                        help="numbers of Convs, as 0,5,10,20")
     parser.add_argument("--keep-format", type=listed(one_of(FORMATS)), default=list(FORMATS), metavar="LIST",
                         help="(float,int8)")
     parser.add_argument("--target", type=listed(str), default=[], metavar="LIST", help="sizes, as 2M,20%%")
@@ -141,6 +179,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("-o", "--output", default=os.path.join(TMP, "schemes"), metavar="DIR", help="(tmp/schemes)")
     add_tool_option(parser)
     args = parser.parse_args(argv)
+    if args.bits is None:
+        args.bits = [] if args.keep or args.target else list(BUDGETS)
+    if not args.sensitivities and (args.keep or args.target or not args.model):
+        parser.error("without SENS there is --model, and neither --keep nor --target")
     if any(n < 0 for n in args.keep + args.block):
         parser.error("--keep and --block: at least 0")
     if "calibrated" in args.method and not args.calibration:

@@ -38,9 +38,10 @@ from int4q.lab.experiment.smoke import SIDE, Run, check_model, try_model
 from int4q.lab.models.operators import add_operators_option, use_library
 from int4q.lab.pages.front import pareto_front
 
-TABLE = ("name", "method", "kept", "keep_format", "bytes", "ratio", "mAP", "mAP_low", "mAP_high", "mAP50", "difference",
+TABLE = ("name", "method", "bits_per_weight", "predicted_loss", "kept", "keep_format", "bytes", "ratio", "mAP", "mAP_low", "mAP_high", "mAP50", "difference",
          "difference_low", "difference_high", "kl", "iou", "pareto", "ms_a_picture", "rewrite_s", "smoke", "sha256",
-         "model")
+         "model", "command")
+WITHIN = 1.0  # mAP that one is ready to lose
 
 
 def rewritten(tool: str, source: str, scheme: Row, folder: str) -> tuple[str, float]:
@@ -74,8 +75,9 @@ def collect(args: argparse.Namespace, tool: str, plan: Row) -> list[Row]:
     for name, scheme, extra in progress(todo, "model", desc="rewrite, check"):
         path, seconds = (extra, None) if extra else rewritten(tool, plan["model"], scheme, folder)
         checked = try_model(path, tool, how, reference)
-        rows.append({"name": name, "method": scheme.get("method", "extra"), "kept": scheme.get("kept"),
-                     "keep_format": scheme.get("keep_format"), "model": os.path.abspath(path), "rewrite_s": seconds,
+        rows.append({"name": name, "method": scheme.get("method", "extra"),
+                     **{key: scheme.get(key) for key in ("bits_per_weight", "predicted_loss", "kept", "keep_format", "command")},
+                     "model": os.path.abspath(path), "rewrite_s": seconds,
                      "smoke": "ok" if checked["ok"] else checked["error"], **facts(checked)})
         if not checked["ok"]:
             warn(f"{name}: {checked['error']}")
@@ -114,11 +116,28 @@ def add_pareto(rows: Sequence[Row]) -> None:
         row["pareto"], row["ratio"] = i in front, round(rows[0]["bytes"] / row["bytes"], 2)
 
 
-def write_tables(args: argparse.Namespace, tool: str, plan: Row, rows: list[Row]) -> None:
+def smallest(rows: Sequence[Row], within: float = WITHIN) -> Row | None:
+    """The row of the smallest scheme whose mAP is at most so much below that of the float model, the first one."""
+    close = [row for row in rows[1:] if row["mAP"] >= rows[0]["mAP"] - within]
+    return min(close, key=lambda row: row["bytes"], default=None)
+
+
+def answer(rows: Sequence[Row]) -> str:
+    """The first line for people."""
+    row = smallest(rows)
+    if row is None:
+        return f"nothing is within {WITHIN:g} mAP of the float model"
+    how = f": {row['command']}" if row.get("command") else ""
+    return f"smallest within {WITHIN:g} mAP: {row['name']}, {row['bytes']} bytes, {row['mAP'] - rows[0]['mAP']:+.2f} mAP{how}"
+
+
+def write_tables(args: argparse.Namespace, tool: str, plan: Row, rows: list[Row], best: Row | None) -> None:
     write_csv(os.path.join(args.output, "results.csv"), TABLE, rows)
     write_json(os.path.join(args.output, "results.json"), {
         "versions": versions(tool), "schemes": os.path.abspath(args.schemes), "sensitivities": plan.get("sensitivities"),
-        "annotations": os.path.abspath(args.annotations), "resamples": args.bootstrap, "seed": args.seed, "models": rows})
+        "annotations": os.path.abspath(args.annotations), "resamples": args.bootstrap, "seed": args.seed,
+        "smallest": best and {"within": WITHIN, **{key: best.get(key) for key in ("name", "bytes", "mAP", "command")}},
+        "models": rows})
 
 
 def print_rows(rows: Sequence[Row]) -> None:
@@ -143,8 +162,9 @@ def run_schemes(args: argparse.Namespace) -> bool:
     rows = collect(args, tool, plan)
     good, images, coco = evaluate(args, rows)
     add_pareto(good)
-    write_tables(args, tool, plan, rows)
-    write_page(args.output, tool, plan, rows, images, coco, Show(args.show, args.draw, args.family, args.size))
+    write_tables(args, tool, plan, rows, smallest(good))
+    write_page(args.output, tool, plan, rows, images, coco, Show(args.show, args.draw, args.family, args.size), answer(good))
+    print(answer(good))
     print_rows(rows)
     print(f"look at {os.path.join(args.output, 'report.html')}")
     return len(good) == len(rows)

@@ -160,3 +160,18 @@ def weight_histograms(weights: Sequence[tuple[str, Array]]) -> Figure:
             axes.set_xticks([-7, 0, 7])
         figure.supxlabel("weight / step of its channel", fontsize=9)
     return figure
+
+
+def predictions(points: Sequence[tuple[str, float, float]]) -> Figure:
+    """Measured KL against predicted loss, both on logarithmic axes, a colour a series; points (series, predicted, KL)."""
+    series = sorted({name for name, *_ in points})
+    with matplotlib.rc_context(STYLE):
+        figure, axes = pyplot.subplots(figsize=(6, 4))
+        for name, colour in zip(series, itertools.cycle(COLOURS), strict=False):
+            mine = [(x, y) for other, x, y in points if other == name]
+            axes.loglog(*zip(*sorted(mine), strict=True), "o", color=colour, markersize=4, label=name)
+        axes.set_xlabel("predicted loss")
+        axes.set_ylabel("KL a picture")
+        axes.grid(color="#eeeeee")
+        axes.legend(frameon=False, fontsize=8)
+    return figure

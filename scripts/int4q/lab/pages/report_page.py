@@ -20,7 +20,7 @@ from int4q.lab.detection.pictures import read_picture
 from int4q.lab.models.graph import stored
 from int4q.lab.pages.drawing import SURE, draw
 from int4q.lab.pages.page import inline, page
-from int4q.lab.pages.plots import pareto, sensitivity_bars, svg, weight_histograms
+from int4q.lab.pages.plots import pareto, predictions, sensitivity_bars, svg, weight_histograms
 
 
 class Show(NamedTuple):
@@ -119,10 +119,19 @@ def sensitivity_part(plan: Row) -> str:
             + histograms(plan["model"], [row["layer"] for row in rows[:3] + rows[-3:]]))
 
 
+def prediction_part(rows: Sequence[Row]) -> str:
+    """What budgets were predicted to lose, beside what they lose."""
+    known = [row for row in rows if row.get("predicted_loss") and row.get("kl")]
+    if len(known) < 2:
+        return ""
+    return ("<h2>Predicted and measured</h2><p class='note'>The sum of predicted losses, and KL from the float model.</p>"
+            + inline(predictions([(row["method"], row["predicted_loss"], row["kl"]) for row in known]), "predictions"))
+
+
 # ---- Page
 
 def write_page(folder: str, tool: str, plan: Row, rows: Sequence[Row], images: Sequence[CocoImage], coco: COCO,
-               show: Show) -> None:
+               show: Show, answer: str) -> None:
     good = [row for row in rows if row.get("mAP") is not None]
     figure = svg(pareto(good))
     write_whole(os.path.join(folder, "pareto.svg"), figure)
@@ -130,9 +139,10 @@ def write_page(folder: str, tool: str, plan: Row, rows: Sequence[Row], images: S
     commands = "".join(f"<tr><td>{html.escape(s['name'])}</td><td style='text-align:left'><code>"
                        f"{html.escape(s['command'])}</code></td></tr>" for s in plan["schemes"])
     parts = [
+        f"<p><strong>{html.escape(answer)}</strong></p>",
         f"<p class='note'>{html.escape(tool_version(tool))}. Differences are from the float",
         " model, over the same resamples of the pictures; KL is the divergence of its class probabilities, a picture.</p>",
-        f"<h2>mAP against bytes</h2>{inline(pareto(good), 'front')}", "<h2>All models</h2>",
+        f"<h2>mAP against bytes</h2>{inline(pareto(good), 'front')}", prediction_part(good), "<h2>All models</h2>",
         "<p class='note'>Coloured: on the Pareto front. Times are those of this run, whatever else the machine did.</p>",
         table(rows), detections(rows, images, coco, show),
         sensitivity_part(plan), f"<h2>Commands</h2><div class='wide'><table>{commands}</table></div>"]
