@@ -7,7 +7,7 @@ set -eu -o pipefail
 
 # Functions of this file, in the order in which they run, and the Debian packages that they need.
 steps=(format shell layers ruff mypy cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release
-    sanitizers threads memory valgrind runtimes cpus static posix musl macos install package symbols
+    sanitizers threads memory valgrind runtimes qonnx cpus static posix musl macos install package symbols
     reproducible)
 declare -A needs=([format]=clang-format [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
     [clang_release]=clang [memory]='clang libclang-rt-dev' [valgrind]=valgrind
@@ -105,6 +105,12 @@ runtimes() { # ConvNBits in ONNX Runtimes from the oldest that it is for; that o
             INT4Q_OPS_LIBRARY=$root/build/check/gcc_release/libint4q_ort.so \
             "$python" -m pytest -q -p no:cacheprovider tests/acceptance/test_conv_nbits.py
     done
+}
+qonnx() { # what is written for them, in qonnx and hls4ml
+    tree gcc_release -DCMAKE_BUILD_TYPE=Release
+    install_requirements "$root/build/qonnx-venv" requirements-qonnx.txt
+    INT4Q=$root/build/check/gcc_release/int4q "$root/build/qonnx-venv/bin/python" -m pytest -q -p no:cacheprovider \
+        tests/acceptance/test_qonnx.py tests/acceptance/test_qonnx_export.py tests/acceptance/test_qonnx_tools.py
 }
 cpus() {
     tree gcc_release -DCMAKE_BUILD_TYPE=Release
