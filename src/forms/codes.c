@@ -54,13 +54,42 @@ static size_t channel_of(const struct i4q_origin *origin, size_t inner, size_t i
     return i / inner % (size_t)origin->tensor.dims[origin->axis];
 }
 
-float i4q_origin_value(const struct i4q_origin *origin, size_t i)
+/* Elements from i on, up to `end`, that are of one channel: where they stop. */
+static size_t stop_of(const struct i4q_origin *origin, size_t i, size_t end, struct channel *channel)
 {
-    struct channel channel = channel_at(origin, channel_of(origin, inner_of(origin), i));
-    float value = i4q_quant_value(code_of(origin, &channel, i), channel.scale, channel.zero);
+    size_t inner = inner_of(origin), run = inner - i % inner;
+    *channel = channel_at(origin, channel_of(origin, inner, i));
+    return run < end - i ? i + run : end;
+}
+
+void i4q_origin_values(const struct i4q_origin *origin, size_t start, size_t n, float *values)
+{
+    struct channel channel;
+    for (size_t i = start; i < start + n;)
+        for (size_t stop = stop_of(origin, i, start + n, &channel); i < stop; i++)
+            values[i - start] = i4q_quant_value(code_of(origin, &channel, i), channel.scale, channel.zero);
     if (origin->half)
-        i4q_half_round(&value, 1);
-    return value;
+        i4q_half_round(values, n);
+}
+
+void i4q_origin_codes(const struct i4q_origin *origin, size_t start, size_t n, int16_t *codes)
+{
+    struct channel channel;
+    for (size_t i = start; i < start + n;)
+        for (size_t stop = stop_of(origin, i, start + n, &channel); i < stop; i++) {
+            float code = code_of(origin, &channel, i);
+            codes[i - start] = (int16_t)(isnan(code) ? 0 : code);
+        }
+}
+
+bool i4q_origin_is_signed(const struct i4q_origin *origin)
+{
+    return origin->coding == I4Q_CODING_QUANT ? origin->quant.is_signed : origin->low < 0;
+}
+
+unsigned i4q_origin_width(const struct i4q_origin *origin)
+{
+    return origin->bits + (origin->bits == 1 && i4q_origin_is_signed(origin));
 }
 
 /* ---- the format */

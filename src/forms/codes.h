@@ -7,8 +7,17 @@
 #include "forms/origin.h"
 #include "quantize/job.h"
 
-/* The value of element i, as the nodes of the model compute it, the sign of 0 included. */
-float i4q_origin_value(const struct i4q_origin *origin, size_t i);
+/* The values of n elements from `start` on, as the nodes of the model compute them, the sign of 0 included.
+ */
+void i4q_origin_values(const struct i4q_origin *origin, size_t start, size_t n, float *values);
+
+/* Their codes, which are all finite. */
+void i4q_origin_codes(const struct i4q_origin *origin, size_t start, size_t n, int16_t *codes);
+
+/* Whether codes may be below 0, and the bits that then hold all of them as two's complement, else as they
+ * are: those of the origin, but that -1 and 1 take 2. */
+bool i4q_origin_is_signed(const struct i4q_origin *origin);
+unsigned i4q_origin_width(const struct i4q_origin *origin);
 
 /* How codes can be stored. */
 struct i4q_storing {

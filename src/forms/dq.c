@@ -93,27 +93,6 @@ static bool begins_microsoft(const struct i4q_node *node)
     return i4q_node_is_of(node->proto, MICROSOFT, "DequantizeLinear");
 }
 
-/* Of numbers that nodes quantize first: what is stored of them. */
-static void describe_source(struct i4q_storage *storage, const struct i4q_node *node)
-{
-    struct i4q_error ignored = {0};
-    struct i4q_tensor tensor;
-    const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[0]);
-    for (int i = 0; i < 2 && value && value->producer && value->producer->proto->n_input; i++) {
-        const struct i4q_node *before = value->producer;
-        if (i4q_node_is(before->proto, "Clip") || i4q_node_is(before->proto, "QuantizeLinear"))
-            value = i4q_scope_resolve(before->scope, before->proto->input[0]);
-    }
-    const Onnx__TensorProto *proto = value ? i4q_value_tensor(value) : NULL;
-    if (!proto || !i4q_tensor_describe(proto, &tensor, &ignored))
-        return;
-    i4q_storage_set_type(storage, tensor.type);
-    storage->dims = tensor.dims;
-    storage->rank = tensor.rank;
-    storage->count = tensor.count;
-    storage->bytes = tensor.bytes;
-}
-
 /* Inputs: codes, scale, zero point. */
 static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)
 {
@@ -125,8 +104,6 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
     storage->block = i4q_node_int(node->proto, "block_size", 0);
     i4q_describe_integers(storage, i4q_input_tensor(node, 0), i4q_input_tensor(node, 1),
                           i4q_input_tensor(node, 2));
-    if (!storage->codes && !storage->unsound && i4q_has_input(node, 0) && walk.at == node)
-        describe_source(storage, node);
     return known && walk.at == node && (!i4q_has_input(node, 2) || storage->zero_point);
 }
 

@@ -112,10 +112,12 @@ static bool describe_origin(const struct i4q_origin *origin, struct i4q_storage 
         return false;
     storage->origin = origin;
     storage->codes = origin->proto;
+    storage->scale = origin->scale.proto;
+    storage->zero_point = origin->zero.proto;
     storage->dims = origin->tensor.dims;
     storage->rank = origin->tensor.rank;
     storage->count = origin->tensor.count;
-    storage->bytes = origin->bytes;
+    storage->bytes = origin->tensor.bytes;
     i4q_storage_set_type(storage, origin->tensor.type);
     if (origin->scale.proto)
         storage->granularity = origin->scale.numbers.count == 1 ? I4Q_PER_TENSOR : I4Q_PER_CHANNEL;

@@ -66,7 +66,6 @@ static const Onnx__TensorProto *open_stored(struct finder *finder, const struct 
         mark_flaw(finder, found.message);
         return NULL;
     }
-    finder->origin->bytes += tensor->bytes;
     return proto;
 }
 
@@ -197,12 +196,13 @@ static bool is_one_of(const char *text, const char *const *list)
     return *list != NULL;
 }
 
+const char *const i4q_quant_domains[] = {"onnx.brevitas", "qonnx.custom_op.general", "finn.custom_op.general",
+                                         NULL};
+
 bool i4q_is_quant(const Onnx__NodeProto *node)
 {
-    static const char *const domains[] = {"onnx.brevitas", "qonnx.custom_op.general",
-                                          "finn.custom_op.general", NULL};
     static const char *const ops[] = {"Quant", "IntQuant", "BipolarQuant", "FloatQuant", NULL};
-    return is_one_of(i4q_text(node->domain), domains) && is_one_of(i4q_text(node->op_type), ops);
+    return is_one_of(i4q_text(node->domain), i4q_quant_domains) && is_one_of(i4q_text(node->op_type), ops);
 }
 
 static bool read_flag(struct finder *finder, const char *name, bool otherwise)

@@ -11,7 +11,7 @@
 #ifndef INT4Q_FORMS_ORIGIN_H
 #define INT4Q_FORMS_ORIGIN_H
 
-#include "forms/reader.h"
+#include "forms/numbers.h"
 #include "onnx/layers.h"
 #include "onnx/tensor.h"
 #include "quantize/quant.h"
@@ -75,7 +75,6 @@ struct i4q_origin {
     const Onnx__TensorProto *proto; /* the same; NULL where there is a fault: not stored */
     struct i4q_tensor tensor;
     struct i4q_numbers elements;
-    size_t bytes; /* of all that is stored for it */
 
     enum i4q_coding coding;
     struct i4q_quant quant;
@@ -86,6 +85,9 @@ struct i4q_origin {
     bool half;                        /* the values are FLOAT16 */
     size_t axis;                      /* along which parameters differ; else that of the Conv's channels */
 };
+
+/* The domains that have Quant; ends with NULL. */
+extern const char *const i4q_quant_domains[];
 
 /* Whether the node is Quant, IntQuant, BipolarQuant or FloatQuant of one of the domains that have them. */
 bool i4q_is_quant(const Onnx__NodeProto *node);

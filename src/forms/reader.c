@@ -11,86 +11,6 @@
 
 enum { TILE = 4096 };
 
-/* ---- one tensor */
-
-/* Whether codes of the type fit int16_t, or its numbers are floats of the usual kinds. */
-static bool is_readable(const struct i4q_dtype *type)
-{
-    static const unsigned most[] = {
-        [I4Q_DTYPE_FLOAT] = 64, [I4Q_DTYPE_SIGNED] = 16, [I4Q_DTYPE_UNSIGNED] = 15, [I4Q_DTYPE_OTHER] = 0};
-    return type && type->bits && type->bits <= most[type->kind];
-}
-
-bool i4q_numbers_are_floats(const struct i4q_numbers *numbers)
-{
-    return numbers->type->kind == I4Q_DTYPE_FLOAT;
-}
-
-int i4q_numbers_lowest(const struct i4q_numbers *numbers)
-{
-    return numbers->type->kind == I4Q_DTYPE_SIGNED ? -(1 << (numbers->bits - 1)) : 0;
-}
-
-int i4q_numbers_centre(const struct i4q_numbers *numbers)
-{
-    return i4q_numbers_lowest(numbers) + (1 << (numbers->bits - 1));
-}
-
-static double float_number(const struct i4q_dtype *type, const uint8_t *data, size_t i)
-{
-    double wide;
-    uint32_t bits;
-    uint16_t upper;
-    float value;
-    switch (type->type) {
-    case I4Q_TYPE(DOUBLE):
-        memcpy(&wide, data + i * sizeof wide, sizeof wide);
-        return wide;
-    case I4Q_TYPE(BFLOAT16): /* the upper half of a FLOAT */
-        memcpy(&upper, data + i * sizeof upper, sizeof upper);
-        bits = (uint32_t)upper << 16;
-        memcpy(&value, &bits, sizeof value);
-        return value;
-    default:
-        return i4q_real_load(data, type->type == I4Q_TYPE(FLOAT16), i);
-    }
-}
-
-static int code_number(const struct i4q_numbers *numbers, size_t i)
-{
-    const uint8_t *data = numbers->payload.data;
-    int16_t wide;
-    if (numbers->bits == 8 * sizeof wide) {
-        memcpy(&wide, data + i * sizeof wide, sizeof wide);
-        return wide;
-    }
-    unsigned code = i4q_bits_load(data, i, numbers->bits);
-    return numbers->type->kind == I4Q_DTYPE_SIGNED ? i4q_bits_signed(code, numbers->bits) : (int)code;
-}
-
-double i4q_number(const struct i4q_numbers *numbers, size_t i)
-{
-    return i4q_numbers_are_floats(numbers) ? float_number(numbers->type, numbers->payload.data, i)
-                                           : code_number(numbers, i);
-}
-
-bool i4q_numbers_open(struct i4q_arena *arena, const Onnx__TensorProto *proto, struct i4q_numbers *numbers,
-                      struct i4q_error *error)
-{
-    struct i4q_tensor tensor;
-    *numbers = (struct i4q_numbers){0};
-    const struct i4q_dtype *type = proto ? i4q_dtype_find(proto->data_type) : NULL;
-    if (!is_readable(type))
-        return true;
-    if (!i4q_tensor_describe(proto, &tensor, error) ||
-        !i4q_tensor_payload(arena, proto, &numbers->payload, error))
-        return false;
-    numbers->type = type;
-    numbers->bits = type->bits;
-    numbers->count = tensor.count;
-    return true;
-}
-
 /* ---- the layout of scales */
 
 static size_t product(const int64_t *dims, size_t from, size_t to)
@@ -203,6 +123,28 @@ static bool unpack(const struct i4q_storage *storage, struct i4q_numbers *codes,
     return true;
 }
 
+/* What cannot be decoded counts as nothing that is stored. */
+static void open_origin(const struct i4q_origin *origin, struct i4q_stored *stored)
+{
+    const struct i4q_tensor *tensor = &origin->tensor;
+    *stored = (struct i4q_stored){0};
+    if (origin->fault)
+        return;
+    *stored = (struct i4q_stored){
+        .codes = {.type = i4q_dtype_find(i4q_origin_is_signed(origin) ? I4Q_TYPE(INT8) : I4Q_TYPE(UINT8)),
+                  .bits = i4q_origin_width(origin),
+                  .count = tensor->count},
+        .scale = origin->scale.numbers,
+        .zero_point = origin->zero.numbers,
+        .channels = (size_t)tensor->dims[origin->axis],
+        .inner = product(tensor->dims, origin->axis + 1, tensor->rank),
+        .block = 1,
+        .step = 1,
+        .half = origin->half,
+        .origin = origin,
+    };
+}
+
 bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage, struct i4q_stored *stored,
                      struct i4q_error *error)
 {
@@ -216,6 +158,10 @@ bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage,
         return false;
     if (!stored->codes.type)
         return true;
+    if (storage->origin) {
+        open_origin(storage->origin, stored);
+        return true;
+    }
     if (storage->packed_bits && !unpack(storage, &stored->codes, error))
         return false;
     if (stored->scale.type && !i4q_numbers_are_floats(&stored->scale))
@@ -282,6 +228,10 @@ void i4q_stored_codes(const struct i4q_stored *stored, const struct i4q_kernels 
     const struct i4q_numbers *numbers = &stored->codes;
     const uint8_t *data = numbers->payload.data;
     int8_t tile[TILE];
+    if (stored->origin) {
+        i4q_origin_codes(stored->origin, start, n, codes);
+        return;
+    }
     if (numbers->bits == 8 * sizeof *codes) {
         memcpy(codes, data + start * sizeof *codes, n * sizeof *codes);
         return;
@@ -310,6 +260,10 @@ static void widen(const struct i4q_stored *stored, const struct i4q_kernels *ker
 void i4q_stored_decode(const struct i4q_stored *stored, const struct i4q_kernels *kernels, size_t start,
                        size_t n, float *weights)
 {
+    if (stored->origin) {
+        i4q_origin_values(stored->origin, start, n, weights);
+        return;
+    }
     widen(stored, kernels, start, n, weights);
     for (size_t i = 0, run; stored->scale.type && i < n; i += run) {
         float scale = (float)i4q_number(&stored->scale, scale_index(stored, start + i));

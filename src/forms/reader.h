@@ -3,26 +3,18 @@
 #ifndef INT4Q_FORMS_READER_H
 #define INT4Q_FORMS_READER_H
 
-#include "base/arena.h"
-#include "base/view.h"
+#include "forms/codes.h"
+#include "forms/numbers.h"
 #include "forms/storage.h"
 #include "kernels/sets.h"
-#include "onnx/dtype.h"
-
-/* The elements of a tensor: floats of 16 to 64 bits, or codes that fit int16_t. */
-struct i4q_numbers {
-    const struct i4q_dtype *type; /* NULL: absent, or of another type */
-    unsigned bits;                /* of an element: those of the type, but for packed codes */
-    struct i4q_view payload;
-    size_t count;
-};
 
 struct i4q_stored {
     struct i4q_numbers codes, scale, zero_point;
     /* Element i has scale ((i / (channels * inner)) * blocks + i / inner % channels / block) * step + i %
      * inner % step; see scale_index in reader.c. */
     size_t channels, inner, block, blocks, step;
-    bool half; /* decoded weights are FLOAT16 */
+    bool half;                       /* decoded weights are FLOAT16 */
+    const struct i4q_origin *origin; /* that decodes them, see origin.h: `codes` are its elements; or NULL */
 };
 
 /* Reads the payloads of a weight; the type of its codes is NULL where there are none. I4Q_MODEL: one that has
@@ -35,20 +27,6 @@ bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage,
  * I4Q_MODEL: how many are not. */
 bool i4q_stored_check(const struct i4q_storage *storage, const struct i4q_stored *stored,
                       struct i4q_error *error) I4Q_MUST_CHECK;
-
-/* The elements of one tensor; their type is NULL where it is absent (proto NULL), or of another type.
- * I4Q_MODEL: its payload does not fit its shape. */
-bool i4q_numbers_open(struct i4q_arena *arena, const Onnx__TensorProto *proto, struct i4q_numbers *numbers,
-                      struct i4q_error *error) I4Q_MUST_CHECK;
-
-/* Element i of any of the tensors. */
-double i4q_number(const struct i4q_numbers *numbers, size_t i);
-
-bool i4q_numbers_are_floats(const struct i4q_numbers *numbers);
-
-/* Of codes: the lowest one, and the one of 0 where they are symmetric. */
-int i4q_numbers_lowest(const struct i4q_numbers *numbers);
-int i4q_numbers_centre(const struct i4q_numbers *numbers);
 
 /* n <= 4096 decoded weights from element `start` on, start a multiple of 8: float(code - zero point) * scale
  * in binary32, for FLOAT16 rounded to that; floats are widened. */

@@ -65,8 +65,11 @@ void i4q_weight_describe_origin(const struct i4q_conv *conv, const struct i4q_st
 
 float i4q_weight_element(const struct i4q_weight *weight, size_t i)
 {
-    if (weight->origin)
-        return i4q_origin_value(weight->origin, i);
+    float value;
+    if (weight->origin) {
+        i4q_origin_values(weight->origin, i, 1, &value);
+        return value;
+    }
     return i4q_real_load(weight->payload.data, weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
                          i);
 }

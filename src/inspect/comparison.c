@@ -127,7 +127,7 @@ static bool mark_value(struct comparer *comparer, enum side side, const struct i
 /* Everything from which a weight is decoded counts as the weight. */
 static bool mark_weight(struct comparer *comparer, enum side side, const struct i4q_conv *conv)
 {
-    bool stored = conv->source == I4Q_SOURCE_STORED || conv->source == I4Q_SOURCE_DECODED;
+    bool stored = conv->source == I4Q_SOURCE_STORED || conv->source == I4Q_SOURCE_DECODED || conv->origin;
     return !stored || mark_value(comparer, side, conv->node->scope, conv->weight->name, 0);
 }
 

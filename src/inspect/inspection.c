@@ -3,6 +3,7 @@
 
 #include "forms/convs.h"
 #include "forms/forms.h"
+#include "forms/origin.h"
 #include "forms/reader.h"
 
 #include <inttypes.h>
@@ -11,7 +12,7 @@
 
 enum { TILE = 4096 }; /* codes looked at together; even */
 
-static const char KIND_FLOAT[] = "float", KIND_OTHER[] = "other";
+static const char KIND_FLOAT[] = "float", KIND_FAKE[] = "fake", KIND_OTHER[] = "other";
 
 struct inspector {
     struct i4q_model *model;
@@ -56,8 +57,9 @@ static void classify_zero_point(struct i4q_inspected *row, const struct i4q_stor
     if (!row->storage.zero_point)
         return;
     row->zero_point = I4Q_ZERO_SYMMETRIC;
+    int centre = stored->origin ? 0 : i4q_numbers_centre(&stored->codes);
     for (size_t i = 0; zero->type && i < zero->count; i++)
-        if (i4q_number(zero, i) != i4q_numbers_centre(&stored->codes))
+        if (i4q_number(zero, i) != centre)
             row->zero_point = I4Q_ZERO_ASYMMETRIC;
 }
 
@@ -116,7 +118,7 @@ static struct layout find_layout(const struct i4q_inspected *row)
 static void mark_used(const struct i4q_inspected *row, const struct i4q_stored *stored, struct layout layout,
                       bool *used, const int16_t *codes, size_t start, size_t n)
 {
-    int centre = row->zero_point == I4Q_ZERO_NONE ? 0 : i4q_numbers_centre(&stored->codes);
+    int centre = row->zero_point == I4Q_ZERO_NONE || stored->origin ? 0 : i4q_numbers_centre(&stored->codes);
     for (size_t i = 0, run; i < n; i += run) {
         bool *mark = &used[(start + i) / layout.inner % layout.channels];
         run = layout.inner - (start + i) % layout.inner;
@@ -167,7 +169,7 @@ static bool look_at_codes(struct inspector *inspector, struct i4q_inspected *row
 
 const char *i4q_kind_word(size_t index)
 {
-    static const char *const others[] = {KIND_FLOAT, KIND_OTHER};
+    static const char *const others[] = {KIND_FLOAT, KIND_FAKE, KIND_OTHER};
     for (const struct i4q_format *format = i4q_formats; format->name; format++)
         if (!format->floats && index-- == 0)
             return format->name;
@@ -177,7 +179,9 @@ const char *i4q_kind_word(size_t index)
 static const char *kind_of(const struct i4q_storage *storage)
 {
     const struct i4q_format *format = i4q_format_find(storage->name);
-    return storage->is_float ? KIND_FLOAT : format ? format->name : KIND_OTHER;
+    if (storage->is_float)
+        return storage->origin ? KIND_FAKE : KIND_FLOAT;
+    return format ? format->name : KIND_OTHER;
 }
 
 size_t i4q_inspection_total(const struct i4q_inspection *inspection, const char *kind)
@@ -208,6 +212,9 @@ static bool look_at_stored(struct inspector *inspector, struct i4q_inspected *ro
 {
     struct i4q_stored stored;
     struct i4q_error found = {0};
+    row->flaw = row->conv->origin ? row->conv->origin->flaw : NULL;
+    if (row->flaw)
+        return true;
     if (!i4q_stored_open(&inspector->scratch, &row->storage, &stored, &found))
         return find_flaw(inspector, row, &found);
     if (!stored.codes.type)
@@ -221,10 +228,12 @@ static bool look_at_stored(struct inspector *inspector, struct i4q_inspected *ro
 static bool has_same_storage(const struct i4q_inspected *x, const struct i4q_inspected *y)
 {
     const struct i4q_storage *a = &x->storage, *b = &y->storage;
-    return x->conv->channel_axis == y->conv->channel_axis && a->codes == b->codes && a->scale == b->scale &&
-           a->zero_point == b->zero_point && a->unsound == b->unsound && a->name == b->name &&
-           a->is_dequantize == b->is_dequantize && a->axis == b->axis && a->block == b->block &&
-           a->rank == b->rank && (!a->rank || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0);
+    const struct i4q_value *from = a->origin ? a->origin->value : NULL;
+    return x->conv->channel_axis == y->conv->channel_axis && from == (b->origin ? b->origin->value : NULL) &&
+           a->codes == b->codes && a->scale == b->scale && a->zero_point == b->zero_point &&
+           a->unsound == b->unsound && a->name == b->name && a->is_dequantize == b->is_dequantize &&
+           a->axis == b->axis && a->block == b->block && a->rank == b->rank &&
+           (!a->rank || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0);
 }
 
 /* Many Convs may share a weight, and many decoders codes: what is stored is looked at once. */

@@ -34,8 +34,8 @@ struct i4q_inspected {
     double sqnr_db, max_error;        /* as in struct i4q_quantize_job */
 };
 
-/* The kinds of storage that are counted: the formats, "float" and "other". Kind `index`, NULL behind the
- * last.
+/* The kinds of storage that are counted: the formats, "float", "fake" (floats that stand for integers) and
+ * "other". Kind `index`, NULL behind the last.
  */
 const char *i4q_kind_word(size_t index);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rewrite/export.h"
 
+#include "forms/origin.h"
 #include "forms/qonnx.h"
 #include "onnx/edit.h"
 #include "rewrite/biases.h"
@@ -116,13 +117,15 @@ static bool take(void *context, const struct i4q_conv *conv, const struct i4q_st
                  const struct i4q_stored *stored)
 {
     struct exporter *exporter = context;
+    if (storage->origin && i4q_is_quant(storage->origin->value->producer->proto)) /* it is there */
+        return false;
     struct i4q_arena *arena = &exporter->model->arena;
     struct found *found = i4q_arena_alloc(arena, 1, sizeof *found);
     exporter->failed |= !found || !i4q_list_add(arena, &exporter->found, found);
     if (exporter->failed)
         return false;
     *found = (struct found){
-        .graph = conv->weight->scope->graph, .axis = (size_t)storage->axis, .half = stored->half};
+        .graph = i4q_restored_value(conv)->scope->graph, .axis = (size_t)storage->axis, .half = stored->half};
     found->told.weight = i4q_restored_of(conv, storage);
     found->told.reason = find_grid(exporter, storage, stored, &found->grid);
     found->told.bits = found->grid.bits;

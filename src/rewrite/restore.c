@@ -6,6 +6,7 @@
 #include "forms/convs.h"
 #include "forms/forms.h"
 #include "forms/nbits_expand.h"
+#include "forms/origin.h"
 #include "forms/reader.h"
 #include "onnx/edit.h"
 #include "onnx/prune.h"
@@ -19,8 +20,9 @@ enum { RESTORED_RATIO = 64, RESTORED_ROOM = 16 << 20 };
 
 /* What becomes of a value of the model. */
 struct fate {
-    bool left; /* a weight that stays as it is */
-    bool goes; /* nothing reads it any more: with its initializer, or the node that makes it */
+    bool left;   /* a weight that stays as it is */
+    bool goes;   /* nothing reads it any more: with its initializer, or the node that makes it */
+    bool listed; /* is among the graph's inputs since the exporter lists weights; leaves them when it goes */
     const struct i4q_use *use;   /* the first that may still be in need of it, once it was asked for */
     Onnx__TensorProto *restored; /* the initializer that it becomes, or whose place it leaves */
 };
@@ -68,6 +70,8 @@ static void fill(const struct i4q_stored *stored, const struct i4q_kernels *kern
 /* Whether all that decoding takes is known. */
 static bool is_known(const struct i4q_storage *storage, const struct i4q_stored *stored)
 {
+    if (stored->origin)
+        return stored->codes.type;
     return stored->codes.type && stored->scale.type && storage->dims &&
            stored->codes.count == storage->count &&
            (stored->half || stored->scale.type->type == I4Q_TYPE(FLOAT)) &&
@@ -86,13 +90,18 @@ static bool take_room(struct restorer *restorer, size_t bytes)
     return true;
 }
 
+const struct i4q_value *i4q_restored_value(const struct i4q_conv *conv)
+{
+    return conv->origin && conv->origin->dialect != I4Q_DIALECT_INT8 ? conv->origin->value : conv->weight;
+}
+
 static Onnx__TensorProto *make_floats(struct restorer *restorer, const struct i4q_conv *conv,
                                       const struct i4q_storage *storage, const struct i4q_stored *stored)
 {
     size_t bytes = storage->count * i4q_real_size(stored->half);
     if (!take_room(restorer, bytes))
         return NULL;
-    Onnx__TensorProto *tensor = i4q_edit_blank_tensor(restorer->model, conv->weight->name,
+    Onnx__TensorProto *tensor = i4q_edit_blank_tensor(restorer->model, i4q_restored_value(conv)->name,
                                                       stored->half ? I4Q_TYPE(FLOAT16) : I4Q_TYPE(FLOAT),
                                                       storage->dims, storage->rank, bytes);
     if (tensor) {
@@ -110,8 +119,8 @@ static Onnx__TensorProto *decode(struct restorer *restorer, const struct i4q_con
 {
     struct i4q_stored stored = {0};
     i4q_storage_describe(&restorer->model->arena, conv, storage);
-    bool sound = !storage->is_float &&
-                 i4q_stored_open(&restorer->scratch, storage, &stored, restorer->error) &&
+    bool integers = storage->origin ? storage->origin->dialect != I4Q_DIALECT_FINN : !storage->is_float;
+    bool sound = integers && i4q_stored_open(&restorer->scratch, storage, &stored, restorer->error) &&
                  i4q_stored_check(storage, &stored, restorer->error);
     const struct i4q_restore_choice *choice = restorer->choice;
     bool chosen = sound && is_known(storage, &stored) &&
@@ -139,7 +148,7 @@ static bool is_unread(const struct restorer *restorer, const struct i4q_value *v
     while (use->next && !is_read(restorer, use))
         use = use->next;
     fate->use = use;
-    return !is_read(restorer, use) && !value->is_output && !value->is_input;
+    return !is_read(restorer, use) && !value->is_output && (!value->is_input || fate->listed);
 }
 
 /* Values that only decoded the weight go with it, back to the initializers. */
@@ -163,10 +172,11 @@ static bool drop_unread(struct restorer *restorer, const struct i4q_node *node, 
 static bool take_place(struct restorer *restorer, const struct i4q_conv *conv,
                        const struct i4q_storage *storage, Onnx__TensorProto *tensor)
 {
-    struct i4q_value *codes = i4q_scope_resolve(conv->weight->scope, i4q_text(storage->codes->name));
-    bool movable = codes && codes->initializer == storage->codes && codes->scope == conv->weight->scope &&
+    const struct i4q_value *weight = i4q_restored_value(conv);
+    struct i4q_value *codes = i4q_scope_resolve(weight->scope, i4q_text(storage->codes->name));
+    bool movable = codes && codes->initializer == storage->codes && codes->scope == weight->scope &&
                    goes(restorer, codes);
-    struct fate *fate = fate_of(restorer, movable ? codes : conv->weight);
+    struct fate *fate = fate_of(restorer, movable ? codes : weight);
     if (fate)
         fate->restored = tensor;
     return fate != NULL;
@@ -174,14 +184,17 @@ static bool take_place(struct restorer *restorer, const struct i4q_conv *conv,
 
 struct i4q_restored i4q_restored_of(const struct i4q_conv *conv, const struct i4q_storage *storage)
 {
-    return (struct i4q_restored){i4q_node_label(conv->node->proto), conv->weight->name, storage->name,
+    const struct i4q_origin *origin = storage->origin;
+    return (struct i4q_restored){i4q_node_label(conv->node->proto), i4q_restored_value(conv)->name,
+                                 origin ? i4q_dialects[origin->dialect].label : storage->name,
                                  storage->count};
 }
 
 static bool restore_weight(struct restorer *restorer, const struct i4q_conv *conv)
 {
     struct i4q_storage storage;
-    struct fate *fate = fate_of(restorer, conv->weight);
+    const struct i4q_value *weight = i4q_restored_value(conv);
+    struct fate *fate = fate_of(restorer, weight);
     if (!fate || fate->goes || fate->left) /* done for another Conv */
         return fate != NULL;
     Onnx__TensorProto *tensor = decode(restorer, conv, &storage);
@@ -189,8 +202,12 @@ static bool restore_weight(struct restorer *restorer, const struct i4q_conv *con
     if (!tensor)
         return restorer->error->code == I4Q_OK;
     fate->goes = true;
+    struct fate *elements = storage.origin ? fate_of(restorer, storage.origin->stored) : fate;
+    if (!elements)
+        return false;
+    elements->listed = storage.origin;
     restorer->result->weights[restorer->result->n_weights++] = i4q_restored_of(conv, &storage);
-    return drop_unread(restorer, conv->weight->producer, 0) && take_place(restorer, conv, &storage, tensor);
+    return drop_unread(restorer, weight->producer, 0) && take_place(restorer, conv, &storage, tensor);
 }
 
 /* ---- graphs */
@@ -225,6 +242,18 @@ static bool rebuild_initializers(const struct restorer *restorer, struct i4q_sco
     return true;
 }
 
+static void drop_inputs(const struct restorer *restorer, struct i4q_scope *scope)
+{
+    Onnx__GraphProto *graph = scope->graph;
+    size_t kept = 0;
+    for (size_t i = 0; i < graph->n_input; i++) {
+        const struct fate *fate = fate_at(restorer, scope, i4q_text(graph->input[i]->name));
+        if (!fate || !fate->goes)
+            graph->input[kept++] = graph->input[i];
+    }
+    graph->n_input = kept;
+}
+
 static void drop_nodes(const struct restorer *restorer, struct i4q_scope *scope)
 {
     Onnx__GraphProto *graph = scope->graph;
@@ -255,13 +284,14 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
     if (!restoration->weights || !restorer.fates)
         return i4q_fail_memory(error);
     for (size_t i = 0; i < count; i++)
-        if (convs[i].weight->scope->graph && !restore_weight(&restorer, &convs[i]))
+        if (i4q_restored_value(&convs[i])->scope->graph && !restore_weight(&restorer, &convs[i]))
             return false;
     for (struct i4q_scope *scope = model->graph.scopes; scope; scope = scope->next) {
         if (!scope->graph)
             continue;
         if (!rebuild_initializers(&restorer, scope))
             return i4q_fail_memory(error);
+        drop_inputs(&restorer, scope);
         drop_nodes(&restorer, scope);
     }
     if (!i4q_model_index(model, error))
@@ -269,5 +299,7 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
     for (const struct i4q_form *const *form = i4q_forms; *form; form++)
         if ((*form)->domain)
             i4q_prune_import(model, (*form)->domain);
+    for (const char *const *domain = i4q_quant_domains; *domain; domain++)
+        i4q_prune_import(model, *domain);
     return true;
 }

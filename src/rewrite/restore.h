@@ -36,6 +36,9 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
                  const struct i4q_restore_choice *choice, struct i4q_restoration *restoration,
                  struct i4q_error *error) I4Q_MUST_CHECK;
 
+/* What becomes an initializer: the weight, or what nodes that only move elements make it of. */
+const struct i4q_value *i4q_restored_value(const struct i4q_conv *conv);
+
 struct i4q_restored i4q_restored_of(const struct i4q_conv *conv, const struct i4q_storage *storage);
 
 #endif

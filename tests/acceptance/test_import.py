@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """--import: weights that stand for integers already, stored as these. Every value against the operators' definitions."""
 import itertools
+import json
 
 import numpy as np
 import onnx
@@ -378,3 +379,69 @@ def test_files_of_other_tools(tmp_path, name):
         feeds = random_feeds(result)
         for want, got in zip(run(onnx.load(path), feeds), run(result, feeds)):
             np.testing.assert_array_equal(got, want)
+
+
+def inspected(path, *args, status=0):
+    done = run_int4q("inspect", path, "--json", "-", *args, status=status)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("make, storage, source, bits, fake", [
+    (lambda: quant_model(np.ones((4, 3, 3, 3)), 0.5, bits=3), "float32", "quant", 3, 1),
+    (lambda: finn_model(np.ones((4, 3, 3, 3)), "INT2"), "float32", "finn", 2, 1),
+    (lambda: qcdq(np.ones((4, 3, 3, 3)), np.float32(1), 0, (-7, 7)), "int8", "qcdq", 4, 0),
+    (lambda: qcdq(None, np.float32(1), 0, floats=np.ones((4, 3, 3, 3))), "float32", "qdq", 8, 1),
+    (lambda: qcdq(np.ones((4, 3, 3, 3)), np.float32(1), 0), "int8", None, None, 0)])
+def test_inspect(tmp_path, make, storage, source, bits, fake):
+    """Says what the integers come from; floats that stand for some are fake, and none once they are imported."""
+    model = make()
+    onnx.save(model, tmp_path / "model.onnx")
+    found = inspected(tmp_path / "model.onnx", "--require", f"fake=={fake}", "--require", f"float=={0}")
+    row = found["convs"][0]
+    assert (row["storage"], row["source"], row["source_bits"]) == (storage, source, bits)
+    assert row["exact"] is (True if source else None) and found["totals"]["fake"] == fake
+    assert row["shape"] == [4, 3, 3, 3]
+    run_int4q("rewrite", tmp_path / "model.onnx", "--import", "weights", "-o", tmp_path / "out.onnx")
+    after = inspected(tmp_path / "out.onnx", "--require", "fake==0", "--require", "int4==1",
+                      "--reference", tmp_path / "model.onnx")
+    assert after["convs"][0]["source"] is None
+    assert [d for d in after["differences"] if "opset" not in d and "ir_version" not in d] == []
+    assert after["convs"][0]["max_error"] == 0
+
+
+def test_inspect_malformed(tmp_path):
+    model = quant_model(np.ones((4, 3, 3, 3)), 0.5)
+    model.graph.node[0].input.pop()
+    onnx.save(model, tmp_path / "model.onnx")
+    assert "has 3 inputs" in run_int4q("inspect", tmp_path / "model.onnx", status=3).stderr
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_restore(tmp_path, listed):
+    """Floats of exactly what the nodes compute, the sign of 0 included; what only made them goes."""
+    weight = hard_weights(np.random.default_rng(5), (4, 3, 3, 3), np.float32(0.3), 4)
+    model = quant_model(weight, np.full((4, 1, 1, 1), 0.3))
+    model.opset_import.append(helper.make_opsetid(QONNX, 1))
+    if listed:
+        model.graph.input.append(value("w", 4, 3, 3, 3))
+    onnx.save(model, tmp_path / "in.onnx")
+    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx")
+    result = onnx.load(tmp_path / "out.onnx")
+    assert [t.name for t in result.graph.initializer] == ["q"] and [n.op_type for n in result.graph.node] == ["Conv"]
+    assert [o.domain for o in result.opset_import] == [""] and [i.name for i in result.graph.input] == ["x"]
+    wanted = quant(weight, np.float32(0.3), np.float32(0), 4, 1, 1)
+    assert numpy_helper.to_array(result.graph.initializer[0]).tobytes() == wanted.tobytes()
+    assert np.signbit(wanted[wanted == 0]).any()
+
+
+@pytest.mark.parametrize("floats", [False, True])
+def test_restore_clip(tmp_path, floats):
+    codes = np.random.default_rng(6).integers(-20, 20, (4, 3, 3, 3))
+    scale = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    column = scale.reshape(-1, 1, 1, 1)
+    onnx.save(qcdq(codes, scale, np.zeros(4), (-7, 7), codes * column if floats else None), tmp_path / "in.onnx")
+    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx")
+    result = onnx.load(tmp_path / "out.onnx")
+    assert [n.op_type for n in result.graph.node] == ["Conv"]
+    np.testing.assert_array_equal(numpy_helper.to_array(result.graph.initializer[0]),
+                                  np.clip(codes, -7, 7).astype(np.float32) * column)
