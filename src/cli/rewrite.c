@@ -50,7 +50,7 @@ struct run {
     struct i4q_mixture mixture;
     struct i4q_destination to;
     struct i4q_budget budget;
-    struct i4q_input topk;
+    struct i4q_input topk, keep_activations;
     struct i4q_statistics statistics;
     struct i4q_output output, json;
     struct i4q_model model;
@@ -107,15 +107,23 @@ static bool open_statistics(struct run *run)
     return i4q_statistics_open(&run->statistics, path, run->error);
 }
 
-static bool read_topk(struct run *run)
+static bool read_json(struct run *run, const char *path, struct i4q_input *input, struct i4q_view *bytes)
 {
-    if (!run->arguments->topk)
+    if (!path)
         return true;
-    run->subject = i4q_cli_input_name(run->arguments->topk);
-    if (!i4q_input_open(&run->topk, run->arguments->topk, JSON_LIMIT, run->error))
+    run->subject = i4q_cli_input_name(path);
+    if (!i4q_input_open(input, path, JSON_LIMIT, run->error))
         return false;
-    run->options.topk_json = run->topk.bytes;
+    *bytes = input->bytes;
     return true;
+}
+
+static bool read_sensitivities(struct run *run)
+{
+    struct i4q_plan_options *options = &run->options;
+    return read_json(run, options->topk, &run->topk, &options->topk_json) &&
+           read_json(run, options->activations.keep_path, &run->keep_activations,
+                     &options->activations.keep_json);
 }
 
 static bool open_outputs(struct run *run)
@@ -348,6 +356,7 @@ static void free_run(struct run *run)
     i4q_output_abort(&run->json);
     i4q_model_free(&run->model);
     i4q_input_close(&run->topk);
+    i4q_input_close(&run->keep_activations);
     i4q_statistics_close(&run->statistics);
     i4q_arena_free(&run->arena);
 }
@@ -366,8 +375,8 @@ static int run_rewrite(const struct i4q_command *command, int argc, char **argv)
         i4q_cli_enter_sandbox(command, &arguments);
         run.kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), &error);
         ok = run.kernels && i4q_rewrite_check_usage(&arguments, &error) && read_options(&run) &&
-             open_outputs(&run) && read_topk(&run) && open_statistics(&run) && load(&run) && decide(&run) &&
-             rewrite(&run) && finish(&run);
+             open_outputs(&run) && read_sensitivities(&run) && open_statistics(&run) && load(&run) &&
+             decide(&run) && rewrite(&run) && finish(&run);
     }
     /* Before what the error may speak of is freed. */
     int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);

@@ -192,11 +192,30 @@ static bool parse_quantize(const char *text, struct i4q_ranking *ranking, struct
     return true;
 }
 
+/* A number, or a file that tells which; both where the option comes twice. */
+static bool parse_keep(const struct i4q_patterns *given, struct i4q_activation_options *activations,
+                       struct i4q_error *error)
+{
+    for (size_t i = 0; i < given->count; i++) {
+        const char *text = given->items[i];
+        bool is_number = strspn(text, "0123456789") == strlen(text);
+        if (is_number && !i4q_cli_number("--keep-activations", text, &activations->keep, error))
+            return false;
+        if (!is_number && activations->keep_path)
+            return i4q_fail(error, I4Q_USAGE, "--keep-activations: one file tells which, '%.200s' is another",
+                            text);
+        activations->has_keep |= is_number;
+        activations->keep_path = is_number ? activations->keep_path : text;
+    }
+    return true;
+}
+
 static bool parse_activations(const struct i4q_rewrite_arguments *a,
                               struct i4q_activation_options *activations, struct i4q_error *error)
 {
     const char *other = a->activation_range.word    ? "--activation-range"
                         : a->activation_scales.word ? "--activation-scales"
+                        : a->keep_activations.count ? "--keep-activations"
                                                     : NULL;
     if (!a->activations.word)
         return !other || i4q_fail(error, I4Q_USAGE, "%s needs --activations", other);
@@ -208,7 +227,7 @@ static bool parse_activations(const struct i4q_rewrite_arguments *a,
         .per_channel = a->activation_scales.index,
         .correct = a->activation_scales.index,
     };
-    return true;
+    return parse_keep(&a->keep_activations, activations, error);
 }
 
 /* ---- options that make no difference */
@@ -227,6 +246,12 @@ static bool needs_no_statistics(const struct i4q_rewrite_arguments *a, const str
 {
     return a->calibration && a->no_bias_correction && !a->activations.word &&
            !i4q_method_needs_statistics(&options->target.method) && !i4q_rewrite_ranks_by_outputs(a);
+}
+
+static bool keeps_what_has_8_bits(const struct i4q_rewrite_arguments *a,
+                                  const struct i4q_plan_options *options)
+{
+    return a->keep_activations.count && options->activations.levels->bits == 8;
 }
 
 static bool has_no_patterns(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
@@ -250,6 +275,7 @@ static const struct {
     {needs_no_statistics,
      "--calibration: with this method it tells of biases only, which --no-bias-correction leaves alone"},
     {has_no_other_model, "--allow-other-model: there is no --calibration"},
+    {keeps_what_has_8_bits, "--keep-activations: all of them have 8 bits"},
     {has_no_patterns, "--allow-unmatched: there is no pattern"},
 };
 

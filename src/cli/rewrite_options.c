@@ -151,6 +151,11 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "activation-scales", "S", I4Q_OPTION_WORD, FIELD(activation_scales),
      "one scale a tensor (tensor), or one a channel, which goes into the weights (channel) (default: tensor)",
      I4Q_FILE_NONE, scales_word},
+    {0, "keep-activations", "N|FILE", I4Q_OPTION_LIST, FIELD(keep_activations),
+     "at fewer bits, how many tensors get 8, the most sensitive ones by an estimate; or, in place of it, a "
+     "file "
+     "of measurements in the shapes of --topk, which names tensors (default: its k, or all that it names)",
+     I4Q_FILE_INPUT},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };

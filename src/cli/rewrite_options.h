@@ -21,7 +21,7 @@ struct i4q_rewrite_arguments {
         activations, activation_range, activation_scales;
     bool force, dry_run, strict, allow_unmatched, allow_other_model, assume_constant, follow_symlinks,
         asymmetric, no_bias_correction;
-    struct i4q_patterns include, exclude, include_from, exclude_from;
+    struct i4q_patterns include, exclude, include_from, exclude_from, keep_activations;
     struct i4q_number keep, min_weights, opset, block;
 };
 

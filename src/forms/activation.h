@@ -21,6 +21,8 @@ struct i4q_qdq {
     bool is_signed;   /* INT8, else UINT8 */
     size_t channels;
     const float *factors; /* [channels]; NULL: one scale */
+    bool by_mul;          /* the factors are divided by before QuantizeLinear */
+    size_t rank;          /* of T, at least 2 */
     struct i4q_range range;
 };
 

@@ -4,6 +4,7 @@
 #ifndef INT4Q_PLAN_ACTIVATION_H
 #define INT4Q_PLAN_ACTIVATION_H
 
+#include "base/view.h"
 #include "onnx/graph.h"
 #include "quantize/range.h"
 
@@ -28,15 +29,18 @@ extern const struct i4q_activation_reason_row i4q_activation_reasons[I4Q_INPUT_R
 struct i4q_activation_options {
     const struct i4q_levels *levels; /* NULL: they are not */
     enum i4q_range_rule rule;
-    bool per_channel; /* a scale a channel, which goes into the weights */
-    bool correct;     /* biases make up for what it does to the means */
-    size_t keep;      /* so many get 8 bits */
+    bool per_channel;      /* a scale a channel, which goes into the weights */
+    bool correct;          /* biases make up for what it does to the means */
+    size_t keep;           /* so many get 8 bits */
+    bool has_keep;         /* and the user says how many */
+    const char *keep_path; /* of a file that tells which, or NULL */
+    struct i4q_view keep_json;
 };
 
 /* A value that Convs of the main graph read which might be quantized. */
 struct i4q_plan_activation {
-    const struct i4q_value *value;
-    size_t channels;
+    struct i4q_value *value;
+    size_t channels, rank;
     bool half;                      /* FLOAT16, else FLOAT */
     bool is_depthwise;              /* all Convs that read it have an input a group */
     bool is_shared;                 /* a weight that meets it meets something else, too */

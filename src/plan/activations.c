@@ -2,6 +2,7 @@
 #include "plan/activations.h"
 
 #include "forms/origin.h"
+#include "plan/keep_activations.h"
 #include "plan/spread.h"
 #include "platform/threads.h"
 
@@ -75,12 +76,13 @@ static size_t input_channels(const struct i4q_weight *weight)
     return (size_t)weight->tensor.dims[1] * i4q_weight_groups(weight);
 }
 
-static void describe(struct i4q_plan_activation *activation, const struct i4q_value *value,
+static void describe(struct i4q_plan_activation *activation, struct i4q_value *value,
                      const struct i4q_weight *weight)
 {
     *activation = (struct i4q_plan_activation){
         .value = value,
         .channels = input_channels(weight),
+        .rank = weight->tensor.rank,
         .half = weight->tensor.type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
         .is_depthwise = true,
     };
@@ -90,8 +92,7 @@ static void describe(struct i4q_plan_activation *activation, const struct i4q_va
 static struct i4q_plan_activation *activation_of(struct i4q_plan *plan, const struct i4q_plan_row *row,
                                                  uint32_t *numbers)
 {
-    const struct i4q_value *value =
-        i4q_scope_resolve(row->conv->node->scope, row->conv->node->proto->input[0]);
+    struct i4q_value *value = i4q_scope_resolve(row->conv->node->scope, row->conv->node->proto->input[0]);
     if (!value)
         return NULL;
     uint32_t *number = &numbers[value->index];
@@ -223,7 +224,7 @@ static bool find_range(const struct i4q_activation_options *options, struct i4q_
         return false;
     activation->loss = ratio * (double)activation->channels;
     choice.bits = WIDE_BITS;
-    return !options->keep ||
+    return !(options->has_keep || options->keep_path) ||
            i4q_range_find(&activation->histogram, activation->factors, &choice, &activation->wide, &ratio);
 }
 
@@ -261,23 +262,11 @@ bool i4q_plan_activations_find(struct i4q_plan *plan, unsigned threads, struct i
         return i4q_fail(error, I4Q_MODEL,
                         "no histograms of activations: scripts/calibrate.py writes them since version 0.2");
     }
-    return collect(plan, error) && look_up(plan, error) && find_ranges(plan, threads, error);
+    return collect(plan, error) && look_up(plan, error) && find_ranges(plan, threads, error) &&
+           i4q_keep_activations_read(plan, error);
 }
 
 /* ---- what becomes of them */
-
-/* Of those that are quantized the most sensitive, of two alike the earlier, which is not kept yet; or NULL.
- */
-static struct i4q_plan_activation *next_kept(const struct i4q_plan *plan)
-{
-    struct i4q_plan_activation *found = NULL;
-    for (size_t i = 0; i < plan->n_activations; i++) {
-        struct i4q_plan_activation *activation = &plan->activations[i];
-        if (!activation->reason && !activation->is_kept && (!found || activation->loss > found->loss))
-            found = activation;
-    }
-    return found;
-}
 
 void i4q_plan_activations_conclude(struct i4q_plan *plan)
 {
@@ -291,9 +280,7 @@ void i4q_plan_activations_conclude(struct i4q_plan *plan)
         if (row->input && !row->input->own && row->weight->recipe)
             row->input->reason = I4Q_INPUT_QUANTIZED;
     }
-    struct i4q_plan_activation *kept = NULL;
-    for (size_t i = 0; i < plan->activation_options.keep && (kept = next_kept(plan)); i++)
-        kept->is_kept = true;
+    i4q_keep_activations_choose(plan);
 }
 
 /* ---- biases */

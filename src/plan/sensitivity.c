@@ -146,7 +146,7 @@ static bool check_matches(struct reader *reader)
     if (!result->entries || !reader->index->count || result->unmatched.count < result->entries)
         return true;
     return i4q_fail(reader->sink.error, I4Q_MODEL,
-                    "none of its %zu entries names a Conv of the model (it has '%s', the model '%s')",
+                    "none of its %zu entries is a name of the model (it has '%s', the model '%s')",
                     result->entries, result->unmatched.items[0], conv_name(reader, 0, ""));
 }
 

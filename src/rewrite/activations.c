@@ -3,6 +3,21 @@
 
 #include "forms/activation.h"
 
+/* Whether ONNX Runtime makes an integer Conv of the one that makes the value, and of a QuantizeLinear behind
+ * it: its weights are 8 bits that a DequantizeLinear decodes. */
+static bool is_made_by_integers(const struct i4q_plan *plan, const struct i4q_plan_activation *activation)
+{
+    const struct i4q_value *value = i4q_value_behind_identities(activation->value);
+    for (size_t i = 0; value && i < plan->n_rows; i++) {
+        const struct i4q_plan_row *row = &plan->rows[i];
+        if (row->conv->node != value->producer)
+            continue;
+        bool is_stored = row->weight && row->weight->recipe;
+        return is_stored ? row->weight->job->format->fine : row->conv->source == I4Q_SOURCE_DECODED;
+    }
+    return false;
+}
+
 static struct i4q_qdq form_of(const struct i4q_plan *plan, const struct i4q_plan_activation *activation)
 {
     return (struct i4q_qdq){
@@ -11,6 +26,8 @@ static struct i4q_qdq form_of(const struct i4q_plan *plan, const struct i4q_plan
         .is_signed = plan->activation_options.levels->is_signed,
         .channels = activation->channels,
         .factors = activation->factors,
+        .by_mul = activation->factors && is_made_by_integers(plan, activation),
+        .rank = activation->rank,
         .range = *i4q_plan_activation_range(activation),
     };
 }

@@ -120,12 +120,13 @@ def stored(model):
 def pairs(model):
     """{value: (QuantizeLinear, Clip or None, DequantizeLinear)} of the activations."""
     readers = {name: node for node in model.graph.node for name in node.input}
+    divided = {node.output[0]: node.input[0] for node in model.graph.node if "activation_divided" in node.output[0]}
     found = {}
     for node in model.graph.node:
         if node.op_type == "QuantizeLinear":
             behind = readers[node.output[0]]
             clip = behind if behind.op_type == "Clip" else None
-            found[node.input[0]] = node, clip, readers[clip.output[0]] if clip else behind
+            found[divided.get(node.input[0], node.input[0])] = node, clip, readers[clip.output[0]] if clip else behind
     return found
 
 
@@ -194,3 +195,128 @@ def test_old_statistics_are_told_of(tmp_path):
     done = run_int4q("rewrite", tmp_path / "m.onnx", "-o", tmp_path / "o.onnx", "--calibration", path, "--activations", "uint8",
                      status=3)
     assert done.stderr.count("\n") == 1 and "no histograms" in done.stderr and str(path) in done.stderr
+
+
+# ---- a scale a channel
+
+def factors_of(parts, partly):
+    """What each channel is divided by: its own scale over their geometric mean, or the root of that."""
+    low, high, counts = parts
+    scales = []
+    for lo, hi, n in zip(low, high, counts):
+        middles = np.float64(lo) + (np.arange(len(n)) + 0.5) * (np.float64(hi) - np.float64(lo)) / len(n)
+        x, n, lo, hi, best = middles[n > 0], n[n > 0].astype(np.float64), min(lo, 0.0), max(hi, 0.0), (np.inf, 0)
+        for i in range(40, 0, -1):
+            scale = float(np.float32((np.float64(hi) - lo) / 15 * i / 40))
+            for zero in range(int(np.ceil(min(-lo / scale, 15))) + 1):
+                if hi > 0 and (15 - zero) * scale > 1.1 * hi + scale:
+                    continue
+                loss = (n * (decode(x, scale, zero, 15) - x) ** 2).sum()
+                best = (loss, scale) if loss < best[0] * (1 - 1e-12) else best
+        scales.append(best[1])
+    ratio = np.clip(scales / np.exp(np.log(scales).mean()), 1 / 16, 16)
+    return np.sqrt(ratio) if partly else ratio
+
+
+def weights_of(model):
+    """{weight: its floats, decoded}."""
+    tensors, found = stored(model), {}
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in tensors:
+            codes, scale, zero = (tensors[name].astype(np.float32) for name in node.input)
+            column = [-1] + [1] * (codes.ndim - 1)
+            found[node.output[0]] = (codes - zero.reshape(column)) * scale.reshape(column)
+    return found
+
+
+@pytest.mark.parametrize("levels", ["uint4", "uint6"])
+def test_scales_of_channels_go_into_the_weights(tmp_path, levels):
+    model, spreads, made, report = quantized(tmp_path, "--activations", levels, "--activation-scales", "channel", "--format", "int8",
+                                             "--no-bias-correction")
+    onnx.checker.check_model(made, full_check=True)
+    tensors, floats, decoded = stored(made), stored(model), weights_of(made)
+    readers = {"t": ["d", "p"], "c": ["q"]}
+    for name, (q, _, dq) in pairs(made).items():
+        factors, step = factors_of(spreads[name], True), tensors[dq.input[1]]
+        if name == "t":
+            ratios = tensors[q.input[1]] / step
+            assert q.attribute[0].name == "axis" and q.attribute[0].i == 1
+        else:  # ONNX Runtime would make an integer Conv of `depthwise` and a QuantizeLinear with a scale a channel
+            ratios = 1 / tensors["c_activation_ratio"].reshape(-1)
+            assert not q.attribute
+        np.testing.assert_allclose(ratios, factors, rtol=1e-5)
+        assert step.shape == () and not dq.attribute
+        scale, zero = range_of(spreads[name], "l2.4", LEVELS[levels], ratios.astype(np.float32))
+        assert abs(step / scale - 1) < 1e-5 and (tensors[q.input[2]] == zero).all() and tensors[dq.input[2]] == zero
+        for weight in readers[name]:
+            column = factors.reshape([-1, 1, 1, 1] if weight == "d" else [1, -1, 1, 1])
+            wanted = floats[weight] * column
+            steps = np.abs(wanted).reshape(len(wanted), -1).max(1).reshape(-1, 1, 1, 1) / 127
+            assert (np.abs(decoded[weight] - wanted) <= 0.51 * steps).all()
+    assert {a["granularity"] for a in report["activations"]} == {None, "per-channel"}
+    default, plain = run(made, random_feeds(model), optimize=True), run(made, random_feeds(model))
+    for a, b in zip(default, plain):
+        np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max())
+
+
+def test_depthwise_convs_take_factors_wholly(tmp_path):
+    model = detector()
+    del model.graph.node[4]  # `point`, the other reader of t
+    model.graph.node[-1].CopyFrom(helper.make_node("Identity", ["g"], ["y"]))
+    path = statistics(tmp_path, {"t": spread(lopsided("t")), "c": spread(lopsided("c"))})
+    made, _ = rewrite(model, tmp_path, "--calibration", path, "--activations", "uint4", "--activation-scales", "channel")
+    q, _, dq = pairs(made)["t"]
+    np.testing.assert_allclose(stored(made)[q.input[1]] / stored(made)[dq.input[1]], factors_of(spread(lopsided("t")), False),
+                               rtol=1e-5)
+
+
+def test_a_weight_that_meets_two_tensors_has_no_factors(tmp_path):
+    model = detector()
+    model.graph.node[5].input[1] = "p"  # `last` shares its weight with `point`
+    path = statistics(tmp_path, {"t": spread(lopsided("t")), "c": spread(lopsided("c"))})
+    made, report = rewrite(model, tmp_path, "--calibration", path, "--activations", "uint4", "--activation-scales", "channel")
+    assert [a["granularity"] for a in report["activations"]] == [None, "per-tensor", "per-tensor"]
+    assert all(stored(made)[q.input[1]].shape == () for q, _, _ in pairs(made).values())
+
+
+# ---- which keep 8 bits
+
+def bits_of(report):
+    return {a["tensor"]: a["bits"] for a in report["activations"] if a["bits"]}
+
+
+def test_the_most_sensitive_tensors_keep_8_bits(tmp_path):
+    _, spreads, made, report = quantized(tmp_path, "--activations", "uint4", "--keep-activations", "1")
+    losses = {}
+    for name, parts in spreads.items():
+        x, n, *_ = gathered(parts)
+        losses[name] = (n * (decode(x, *range_of(parts, "l2.4", 4), 15) - x) ** 2).sum() / (n * x ** 2).sum() * 8
+    worst = max(losses, key=losses.get)
+    assert bits_of(report) == {name: 8 if name == worst else 4 for name in losses}
+    scale, zero = range_of(spreads[worst], "l2.4", 8)
+    q, clip, _ = pairs(made)[worst]
+    assert stored(made)[q.input[1]] == np.float32(scale) and stored(made)[q.input[2]] == zero and clip is None
+
+
+@pytest.mark.parametrize(("text", "more", "wide"), [
+    ('{"layer_sensitivity": [{"layer": "c", "sensitivity": 2, "num_bits": 4}, {"layer": "t", "sensitivity": 1}], "k": 1}', [], "c"),
+    ('{"c": 1, "t": 2}', [], "ct"), ('{"c": 1, "t": 2}', ["--keep-activations", "1"], "t"),
+    ('{"excluded_onnx_nodes": ["c"]}', [], "c"), ('{"c": 1, "elsewhere": 5}', [], "c")])
+def test_files_tell_which_tensors_keep_8_bits(tmp_path, text, more, wide):
+    (tmp_path / "s.json").write_text(text)
+    _, _, _, report = quantized(tmp_path, "--activations", "uint4", "--keep-activations", tmp_path / "s.json", *more)
+    assert bits_of(report) == {name: 8 if name in wide else 4 for name in "tc"}
+    assert any("elsewhere" in note for note in report["notes"]) == ("elsewhere" in text)
+
+
+@pytest.mark.parametrize(("text", "more", "status", "told"), [
+    ('{"x1": 1}', [], 3, "none of its 1 entries"), ("[", [], 3, "s.json"),
+    ('{"excluded_onnx_nodes": ["c"]}', ["--keep-activations", "1"], 2, "without scores"),
+    ('{"c": 1}', ["--keep-activations", "other.json"], 2, "one file")])
+def test_what_files_cannot_tell(tmp_path, text, more, status, told):
+    (tmp_path / "s.json").write_text(text)
+    path = statistics(tmp_path, {name: spread(lopsided(name)) for name in "tc"})
+    onnx.save(detector(), tmp_path / "m.onnx")
+    done = run_int4q("rewrite", tmp_path / "m.onnx", "-o", tmp_path / "o.onnx", "--calibration", path, "--activations", "uint4",
+                     "--keep-activations", tmp_path / "s.json", *more, status=status)
+    assert done.stderr.count("\n") == 1 and told in done.stderr

@@ -234,7 +234,7 @@ static void refusals(void **state)
         {"[{\"name\": \"a\", \"mse\": 1}, {\"mse\": 1}]", "[1]: the name must be a string, got nothing"},
         {"[{\"name\": \"a\", \"mse\": 1}, 2]", "[1]: the name must be a string"},
         {"{\"x\": 1, \"y\": 2}",
-         "none of its 2 entries names a Conv of the model (it has 'x', the model '/a/Conv')"},
+         "none of its 2 entries is a name of the model (it has 'x', the model '/a/Conv')"},
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
