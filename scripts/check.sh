@@ -7,8 +7,8 @@ set -eu -o pipefail
 
 # Functions of this file, in the order in which they run, and the Debian packages that they need.
 steps=(format shell layers ruff mypy cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release
-    sanitizers threads memory valgrind runtimes qonnx cpus static posix musl macos install package symbols
-    reproducible)
+    sanitizers threads memory valgrind runtimes qonnx cpus static posix musl macos install package wheel
+    symbols reproducible)
 declare -A needs=([format]=clang-format [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
     [clang_release]=clang [memory]='clang libclang-rt-dev' [valgrind]=valgrind
     [macos]=file [cpus]='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev')
@@ -159,7 +159,12 @@ installed() { # installed ROOT: all that int4q consists of, and it runs
     [ "$(nm -D --defined-only "$library" | awk '{print $3}')" = RegisterCustomOps ]
     [ -s "$1/usr/include/int4q/ort.h" ]
     [ -x "$1/usr/share/doc/int4q/examples/ci/check_model.sh" ]
+    # The commands in Python, and the program from Python, with an environment's packages and Python's own.
+    (cd / && "$python" "$1/usr/bin/int4q-lab" calibrate --help) | grep '^usage: int4q-lab calibrate'
+    [ "$(cd / && env -u INT4Q PYTHONPATH="$1/usr/share/int4q" /usr/bin/python3 -c 'import int4q; print(int4q.find_program())')" = \
+        "$(realpath "$1")/usr/bin/int4q" ]
 }
+wheel() { scripts/wheel.sh; }
 symbols() { # of the library: others than ours would be in the way of programs that link it
     tree gcc_release -DCMAKE_BUILD_TYPE=Release
     local library

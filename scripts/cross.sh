@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# cross.sh TARGET [cmake options]: builds for another system or C library with the C compiler of zig, which brings the
-# headers and libraries of all of them; TARGET is its word: x86_64-linux-musl, aarch64-linux-musl, aarch64-macos. Libraries
-# are built from Debian's sources. The tree is build/cross/TARGET/build, and is tested with ctest as any other where its
-# programs run.
+# cross.sh TARGET [--prepare | --only NAME] [cmake options]: builds for another system or C library with the C compiler of zig, which
+# brings the headers and libraries of all of them; TARGET is its word: x86_64-linux-musl, aarch64-linux-musl,
+# aarch64-macos, or with the oldest glibc that will do, x86_64-linux-gnu.2.17. Libraries are built from Debian's sources.
+# The tree is build/cross/TARGET/build, and is tested with ctest as any other where its programs run. With --only nothing
+# but that target of it is built, with --prepare nothing but what it needs: libraries, and toolchain.cmake for CMake.
 set -eu -o pipefail
-[ $# -gt 0 ] || { echo "usage: cross.sh TARGET [cmake options]" >&2; exit 2; }
-target=$1
+[ $# -gt 0 ] || { echo "usage: cross.sh TARGET [--prepare | --only NAME] [cmake options]" >&2; exit 2; }
+target=$1 only='' prepare_only=''
 shift
+case ${1-} in
+    --only) only=$2; shift 2 ;;
+    --prepare) prepare_only=1; shift ;;
+esac
 no_python=1 more_packages=()
 # shellcheck source=scripts/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
@@ -15,7 +20,6 @@ no_python=1 more_packages=()
 cross=$root/build/cross
 prefix=$cross/$target
 libraries=(protobuf-c jansson cmocka)
-for_cmocka=-D_UINTPTR_T_DEFINED # its header would define that type itself, and not as musl does
 install_requirements "$cross/venv" requirements-cross.txt
 zig=$("$cross/venv/bin/python" -c 'import os, ziglang; print(os.path.join(os.path.dirname(ziglang.__file__), "zig"))')
 
@@ -49,8 +53,13 @@ write_tool() { # write_tool NAME COMMAND ...: one that CMake can call
 }
 
 write_toolchain() {
-    local system=Linux
-    [[ $target != *macos* ]] || system=Darwin
+    # zig knows -pie only, not the -static-pie of CMakeLists.txt; what CMake tries to link first is to be made for it. The
+    # header of cmocka would define a type itself, and not as musl does.
+    local system=Linux flags='' link=''
+    case $target in
+        *macos*) system=Darwin ;;
+        *musl*) flags='-fPIE -D_UINTPTR_T_DEFINED' link=-pie ;;
+    esac
     mkdir -p "$prefix/bin"
     write_tool cc cc -target "$target"
     write_tool ar ar
@@ -61,6 +70,8 @@ set(CMAKE_SYSTEM_PROCESSOR ${target%%-*})
 set(CMAKE_C_COMPILER $prefix/bin/cc)
 set(CMAKE_AR $prefix/bin/ar)
 set(CMAKE_RANLIB $prefix/bin/ranlib)
+set(CMAKE_C_FLAGS_INIT "$flags")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "$link")
 set(CMAKE_FIND_ROOT_PATH $prefix)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
@@ -79,7 +90,7 @@ build_library() { # build_library DIRECTORY [cmake options]
 build_libraries() {
     build_library protobuf-c/build-cmake -DBUILD_PROTOC=OFF -DBUILD_TESTS=OFF
     build_library jansson -DJANSSON_BUILD_DOCS=OFF -DJANSSON_EXAMPLES=OFF -DJANSSON_WITHOUT_TESTS=ON
-    build_library cmocka -DWITH_STATIC_LIB=ON -DWITH_EXAMPLES=OFF "-DCMAKE_C_FLAGS=$for_cmocka"
+    build_library cmocka -DWITH_STATIC_LIB=ON -DWITH_EXAMPLES=OFF
     rm -f "$prefix"/lib/libcmocka.*
     mv "$prefix/lib/libcmocka-static.a" "$prefix/lib/libcmocka.a"
     rm -f "$prefix/bin/protoc-c" # leads to what was not built
@@ -97,8 +108,7 @@ set +e
 status=$?
 set -e
 [ $status -eq 0 ] || { cat "$log" >&2; exit 1; }
+[ -z "$prepare_only" ] || exit 0
 export PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig
-# zig knows -pie only, not the -static-pie of CMakeLists.txt; what CMake tries to link first is to be made for it.
-[[ $target == *macos* ]] || set -- "-DCMAKE_C_FLAGS=-fPIE $for_cmocka" -DCMAKE_EXE_LINKER_FLAGS=-pie "$@"
 build_tree "cross/$target/build" -DCMAKE_TOOLCHAIN_FILE="$prefix/toolchain.cmake" -DCMAKE_BUILD_TYPE=Release "$@"
-echo "built ${prefix#"$root"/}/build/int4q"
+echo "built ${prefix#"$root"/}/build/${only:-int4q}"

@@ -3,7 +3,7 @@
 """The command; what it does is in int4q/lab/commands/export_yolo.py, and --help tells."""
 import sys
 
-from int4q.lab.commands.export_yolo import main
+from int4q.lab.main import run_command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command("export_yolo"))

@@ -49,12 +49,12 @@ install_requirements() {
     cp "$list" "$venv/requirements.txt"
 }
 
-# Configures and builds one tree: build_tree NAME [cmake options]
+# Configures and builds one tree, or of it only the target that is named in `only`: build_tree NAME [cmake options]
 build_tree() {
     local tree=$root/build/$1
     shift
     cmake -S "$root" -B "$tree" -G Ninja "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
-    cmake --build "$tree" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+    cmake --build "$tree" ${only:+--target "$only"} >"$log" 2>&1 || { cat "$log" >&2; return 1; }
 }
 
 log=$(mktemp)

@@ -3,7 +3,7 @@
 """The command; what it does is in int4q/lab/commands/smoke_run.py, and --help tells."""
 import sys
 
-from int4q.lab.commands.smoke_run import main
+from int4q.lab.main import run_command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command("smoke_run"))

@@ -6,9 +6,8 @@
 #include "platform/terminal.h"
 #include "report/export_report.h"
 #include "report/kinds.h"
+#include "report/restore_json.h"
 #include "report/text.h"
-#include "rewrite/restore.h"
-#include "rewrite/restore_activations.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@
 
 struct arguments {
     struct i4q_common common;
-    const char *output, *external;
+    const char *output, *external, *json;
     struct i4q_word as;
     bool force, weights, activations, follow_symlinks, strict;
 };
@@ -52,6 +51,8 @@ static const struct i4q_option options[] = {
      I4Q_FILE_EVERYWHERE},
     {0, "external-data", "W", I4Q_OPTION_STRING, FIELD(external), I4Q_EXTERNAL_DATA_HELP, I4Q_FILE_DATA,
      i4q_layout_word},
+    {0, "json", "FILE", I4Q_OPTION_STRING, FIELD(json),
+     "the report as JSON; '-' is standard output, and then there is no text", I4Q_FILE_OUTPUT},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},
 };
@@ -79,7 +80,7 @@ static const char *const examples[] = {
 struct run {
     struct arguments *arguments;
     struct i4q_arena arena;
-    struct i4q_output output;
+    struct i4q_output output, json;
     struct i4q_model model;
     struct i4q_restoration restoration;
     struct i4q_export exported;
@@ -131,6 +132,18 @@ static bool take_out(struct run *run, const struct i4q_kernels *kernels)
                                  : "activation is quantized, or none that can be restored");
 }
 
+static bool open_outputs(struct run *run)
+{
+    const struct arguments *a = run->arguments;
+    run->subject = i4q_cli_output_name(a->output);
+    if (!i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error))
+        return false;
+    if (!a->json)
+        return true;
+    run->subject = i4q_cli_output_name(a->json);
+    return i4q_output_open(&run->json, a->json, I4Q_OUTPUT_REPLACE, run->error);
+}
+
 static bool restore(struct run *run)
 {
     const struct arguments *a = run->arguments;
@@ -141,8 +154,7 @@ static bool restore(struct run *run)
         return i4q_fail(run->error, I4Q_USAGE, "--strict needs --as qonnx");
     if (i4q_is_dash(a->output) && i4q_stdout_is_terminal())
         return i4q_fail(run->error, I4Q_USAGE, "a model is not written to a terminal");
-    run->subject = i4q_cli_output_name(a->output);
-    if (!i4q_output_open(&run->output, a->output, a->force ? I4Q_OUTPUT_REPLACE : I4Q_OUTPUT_NEW, run->error))
+    if (!open_outputs(run))
         return false;
     run->subject = i4q_cli_input_name(a->common.model);
     if (!i4q_model_load(&run->model, a->common.model, a->follow_symlinks, run->error) ||
@@ -203,13 +215,10 @@ static void print_totals(const struct run *run, FILE *stream)
     fprintf(stream, ", %zu left\n", fates[I4Q_ACTIVATION_LEFT]);
 }
 
-static void report(const struct run *run)
+static void print(const struct run *run, FILE *stream)
 {
     const struct arguments *a = run->arguments;
-    FILE *stream = i4q_is_dash(a->output) ? stderr : stdout;
     char text[I4Q_TEXT_NAME];
-    if (i4q_log_verbosity() == I4Q_QUIET)
-        return;
     if (i4q_cli_wants_table(&a->common)) {
         print_weights(&run->restoration, stream);
         i4q_report_exported(&run->exported, stream);
@@ -221,6 +230,29 @@ static void report(const struct run *run)
             i4q_layout_bytes(&run->layout), i4q_text_mask(a->output, text));
     if (a->as.index == AS_QONNX)
         i4q_report_qonnx_hint(&run->model.graph, stream);
+}
+
+static bool tell(struct run *run)
+{
+    const struct arguments *a = run->arguments;
+    const struct i4q_restore_report report = {
+        .model = &run->model,
+        .restoration = &run->restoration,
+        .exported = &run->exported,
+        .activations = &run->activations,
+        .input_path = a->common.model,
+        .output_path = a->output,
+        .input_bytes = i4q_model_bytes(&run->model),
+        .output_bytes = i4q_layout_bytes(&run->layout),
+    };
+    if (a->json) {
+        run->subject = i4q_cli_output_name(a->json);
+        if (!i4q_cli_write_json(&run->json, i4q_restore_json(&report), run->error))
+            return false;
+    }
+    if (!i4q_is_dash(a->json) && i4q_log_verbosity() > I4Q_QUIET)
+        print(run, i4q_is_dash(a->output) ? stderr : stdout);
+    return true;
 }
 
 static int run_restore(const struct i4q_command *command, int argc, char **argv)
@@ -235,11 +267,10 @@ static int run_restore(const struct i4q_command *command, int argc, char **argv)
         i4q_cli_help(command);
     } else if (ok) {
         i4q_cli_enter_sandbox(command, &arguments);
-        ok = restore(&run);
-        if (ok)
-            report(&run);
+        ok = restore(&run) && tell(&run);
     }
     int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+    i4q_output_abort(&run.json);
     i4q_output_abort(&run.output);
     i4q_model_free(&run.model);
     i4q_arena_free(&run.arena);

@@ -42,7 +42,7 @@ const struct i4q_option i4q_rewrite_options[] = {
      "(default: absmax)",
      I4Q_FILE_NONE, i4q_method_word},
     {0, "calibration", "FILE", I4Q_OPTION_STRING, FIELD(calibration),
-     "statistics of scripts/calibrate.py, for the method calibrated and for the correction of biases",
+     "statistics of int4q-lab calibrate, for the method calibrated and for the correction of biases",
      I4Q_FILE_INPUT},
     {'o', "output", "FILE", I4Q_OPTION_STRING, FIELD(output),
      "where the result goes, whole or not at all; '-' is standard output (default: out.onnx)",

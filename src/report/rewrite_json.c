@@ -2,6 +2,7 @@
 #include "report/rewrite_report.h"
 
 #include "base/json.h"
+#include "report/file_json.h"
 #include "report/mixture_report.h"
 #include "report/origins.h"
 #include "report/rewrite_activations.h"
@@ -87,16 +88,6 @@ static json_t *upgrades_json(const struct i4q_upgrade *upgrade)
     return array;
 }
 
-static json_t *file_json(const char *path, json_t *bytes, int64_t ir_version, int64_t opset)
-{
-    json_t *json = json_object();
-    i4q_json_put(&json, "path", i4q_json_text(path));
-    i4q_json_put(&json, "bytes", bytes);
-    i4q_json_put(&json, "ir_version", json_integer(ir_version));
-    i4q_json_put(&json, "opset", json_integer(opset));
-    return json;
-}
-
 static json_t *options_json(const struct i4q_plan *plan)
 {
     const struct i4q_recipe *target = &plan->target;
@@ -142,10 +133,10 @@ json_t *i4q_report_json(const struct i4q_report *report)
     i4q_json_put(&json, "dry_run", json_boolean(report->dry_run));
     i4q_json_put(&json, "written", json_boolean(report->written));
     i4q_json_put(&json, "input",
-                 file_json(report->input_path, i4q_json_size(report->input_bytes), rewrite->ir_version[0],
-                           rewrite->opset[0]));
+                 i4q_file_json(report->input_path, i4q_json_size(report->input_bytes), rewrite->ir_version[0],
+                               rewrite->opset[0]));
     i4q_json_put(&json, "output",
-                 file_json(report->output_path, output_bytes, rewrite->ir_version[1], rewrite->opset[1]));
+                 i4q_file_json(report->output_path, output_bytes, rewrite->ir_version[1], rewrite->opset[1]));
     i4q_json_put(&json, "options", options_json(plan));
     i4q_json_put(&json, "convs", rows_json(report));
     i4q_json_put(&json, "activations", i4q_report_activations_json(plan));

@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""examples/ci as a build runs it: the script fails when the model is not what was asked for, the workflow's steps run."""
+"""examples/ci as a build runs it: the script fails when the model is not what was asked for, the workflow's steps run.
+examples/python as Python runs it."""
+import ast
+import importlib.util
 import json
 import os
+import pathlib
+import runpy
+import shutil
 import subprocess
 import sys
+import types
+import unittest.mock
 
 import pytest
 import yaml
@@ -78,3 +86,50 @@ def test_workflow(repository):
         shell(repository, command)
     assert "/model.0/conv/Conv" in (repository / "summary").read_text()
     assert (repository / "yolov10m-int4.onnx.json").exists()
+
+
+# ---- Python
+
+def test_ultralytics_callback(tmp_path, monkeypatch, capsys):
+    """With a stand-in for ultralytics, which calls back as that does: the export is there, and the small one beside it."""
+    class Yolo:
+        def __init__(self, weights):
+            self.file = pathlib.Path(weights)
+
+        def add_callback(self, event, call):
+            assert event == "on_export_end"
+            self.call = call
+
+        def export(self, format, nms):
+            self.args = types.SimpleNamespace(format=format)
+            shutil.copy(os.path.join(ROOT, "tests", "data", "good-detector.onnx"), self.file.with_suffix(".onnx"))
+            self.call(self)
+
+    monkeypatch.setenv("INT4Q", INT4Q)
+    monkeypatch.setitem(sys.modules, "ultralytics", types.SimpleNamespace(YOLO=Yolo))
+    monkeypatch.setattr(sys, "argv", ["callback", str(tmp_path / "yolo.pt")])
+    for _ in range(2):  # also where it is there already
+        runpy.run_path(os.path.join(ROOT, "examples", "python", "ultralytics_callback.py"), run_name="__main__")
+    assert sorted(os.listdir(tmp_path)) == ["yolo-int4.onnx", "yolo.onnx"]
+    assert capsys.readouterr().out.startswith("yolo.onnx: 3 of 4 Convs in int4 by squant")
+
+
+def test_notebook(tmp_path, monkeypatch):
+    """Its cells, one after another, in what has a stand-in for pandas where that is missing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INT4Q", os.path.abspath(INT4Q))
+    if not importlib.util.find_spec("pandas"):
+        monkeypatch.setitem(sys.modules, "pandas", unittest.mock.MagicMock())
+    with open(os.path.join(ROOT, "examples", "python", "detector.ipynb"), encoding="utf-8") as file:
+        cells = [cell for cell in json.load(file)["cells"] if cell["cell_type"] == "code"]
+    names = {}
+    for cell in cells:
+        source = "".join(cell["source"])
+        *lines, last = ast.parse(source).body
+        exec(compile(ast.Module(lines, []), "cell", "exec"), names)
+        names["_"] = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+        if hasattr(names["_"], "_repr_html_"):
+            assert names["_"]._repr_html_()
+        assert not cell["outputs"], "a notebook is kept without what it printed"
+    assert names["_"] == (1, 300, 6) and names["report"].totals.quantized == 82
+    assert names["mixed"].output.bytes < 0.2 * names["report"].input.bytes

@@ -59,7 +59,7 @@ def test_where_it_is_looked_for(tmp_path, monkeypatch, library):
     monkeypatch.setenv(operators.VARIABLE, library)
     assert operators.find_library() == library
     monkeypatch.delenv(operators.VARIABLE)
-    monkeypatch.setattr(operators.places, "ROOT", str(tmp_path))
+    monkeypatch.setattr(operators.installation, "checkout", lambda: tmp_path)
     for path in ("bin/int4q", "lib/x86_64-linux-gnu/libint4q_ort.so"):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).touch(0o755)

@@ -9,7 +9,8 @@ import pytest
 from helpers import INT4Q, ROOT, make_model, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 
-from int4q.lab.base import files, places
+from int4q import installation
+from int4q.lab.base import files
 from int4q.lab.commands import smoke_run
 from int4q.lab.experiment import smoke
 
@@ -83,7 +84,7 @@ def test_no_tool(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="smoke_run.py: /nowhere/int4q: no such program"):
         smoke_run.main([model, "--int4q", "/nowhere/int4q"])
     monkeypatch.delenv("INT4Q", raising=False)
-    monkeypatch.setattr(places, "ROOT", str(tmp_path))
+    monkeypatch.setattr(installation, "checkout", lambda: tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit, match="no int4q at .*--int4q"):
         smoke_run.main([model])

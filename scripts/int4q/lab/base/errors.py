@@ -28,6 +28,8 @@ def user_errors(command: str, resumes: bool = False) -> Iterator[None]:
 
     `resumes`: the same command goes on where it was interrupted.
     """
+    if sys.argv[0].startswith("int4q-lab "):
+        command = sys.argv[0]  # as the user called it
     _command.set(command)
     try:
         yield

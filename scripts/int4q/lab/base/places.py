@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things lie: in a checkout beside the scripts, else below the current folder."""
+"""Where results go: below the checkout that this package lies in, else below the current folder."""
 import os
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SCRIPTS = os.path.dirname(PACKAGE)
-_parent = os.path.dirname(SCRIPTS)
-ROOT = _parent if os.path.exists(os.path.join(_parent, "CMakeLists.txt")) else os.getcwd()
+from int4q.installation import checkout
+
+ROOT = str(checkout() or os.getcwd())
 TMP = os.path.join(ROOT, "tmp")

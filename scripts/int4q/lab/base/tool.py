@@ -3,29 +3,27 @@
 import argparse
 import os
 import platform
-import shutil
 import subprocess
 
 import numpy as np
 import onnx
 import onnxruntime
 
-from int4q.lab.base import places
+from int4q.installation import PROGRAM_VARIABLE, find_program
 from int4q.lab.base.errors import Error, one_line
 
 
 def add_tool_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--int4q", metavar="PROGRAM", help="the tool (default: $INT4Q, build/release/int4q, or in PATH)")
+    parser.add_argument("--int4q", metavar="PROGRAM",
+                        help="the tool (default: $INT4Q, the one that came with this, or in PATH)")
 
 
 def find_int4q(wanted: str | None = None) -> str:
     """Path of the tool."""
-    wanted = wanted or os.environ.get("INT4Q")
-    built = os.path.join(places.ROOT, "build", "release", "int4q")
-    found = shutil.which(wanted) if wanted else built if os.access(built, os.X_OK) else shutil.which("int4q")
-    if not found:
-        raise Error(f"{wanted}: no such program" if wanted else f"no int4q at {built} or in PATH; build it, or --int4q")
-    return os.path.abspath(found)
+    try:
+        return find_program(wanted)
+    except FileNotFoundError as error:
+        raise Error(str(error) if wanted or PROGRAM_VARIABLE in os.environ else f"{error}, or by --int4q") from error
 
 
 def call_int4q(tool: str, *args: object, statuses: tuple[int, ...] = (0,)) -> str:

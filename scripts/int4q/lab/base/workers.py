@@ -4,15 +4,14 @@ import argparse
 import contextlib
 import logging
 import os
-import pathlib
 import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from int4q.installation import PACKAGE
 from int4q.lab.base.errors import Error, one_line
-from int4q.lab.base.places import PACKAGE, SCRIPTS
 
 T = TypeVar("T")
 SETTINGS = {"distributed.scheduler.allowed-failures": 10, "distributed.admin.large-graph-warning-threshold": "2GB"}
@@ -34,8 +33,8 @@ def pack(folder: str) -> str:
     """Path of a zip file of this package, made in the folder."""
     path = os.path.join(folder, "int4q.zip")
     with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(pathlib.Path(PACKAGE).rglob("*.py")):
-            archive.write(file, file.relative_to(SCRIPTS))
+        for file in sorted(PACKAGE.rglob("*.py")):
+            archive.write(file, file.relative_to(PACKAGE.parent))
     return path
 
 

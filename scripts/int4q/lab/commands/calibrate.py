@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure what the Convs of a model see: first and second moments of their input patches, into a safetensors file.
 
-    calibrate.py yolov10n.onnx --images calib -n 16 -o stats.safetensors
+    int4q-lab calibrate yolov10n.onnx --images calib -n 16 -o stats.safetensors
 
 A patch x is what one row of the weight is multiplied with at one position of the output: K = I/g * kh * kw numbers
 in the order of the flattened row, zeros of the padding included.  Over all positions of all images,

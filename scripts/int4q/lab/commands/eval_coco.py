@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """COCO mAP of ONNX detectors, side by side, with intervals.
 
-    eval_coco.py float.onnx int4.onnx --images val2017 --annotations instances_val2017.json
+    int4q-lab eval-coco float.onnx int4.onnx --images val2017 --annotations instances_val2017.json
 
 For each model: mAP50-95 and mAP50 in percent (matching and averaging by pycocotools) with a 95 % interval from a
 bootstrap over the images; the difference from the reference, over the same resamples; and KL, the sum over all

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Export a YOLO model of ultralytics to ONNX, in the forms that int4q's other scripts know.
 
-    pip install -r scripts/requirements-export.txt
-    export_yolo.py yolov10n.pt -o yolov10n.onnx
+    pip install 'int4q[export]'
+    int4q-lab export-yolo yolov10n.pt -o yolov10n.onnx
 
 Heads:
     e2e   as the model ends by itself: YOLOv10 in detections [1, 300, 6], YOLOv8 and others in [1, 4 + classes, anchors]
@@ -20,23 +20,22 @@ from typing import Any
 
 import onnx
 
+from int4q.installation import how_to_get
 from int4q.lab.base.errors import Error, one_line, user_errors
 from int4q.lab.base.files import make_folder
 from int4q.lab.base.options import command_parser
-from int4q.lab.base.places import SCRIPTS
 from int4q.lab.detection.heads import BINS
 from int4q.lab.detection.recognition import plain_sigmoids
 from int4q.lab.models.session import dims, load_model
 
 HEADS = ("e2e", "raw")
-REQUIREMENTS = os.path.join(os.path.relpath(SCRIPTS), "requirements-export.txt")
 
 
 def load_yolo(weights: str) -> Any:
     try:
         from ultralytics import YOLO
     except ImportError as error:
-        raise Error(f"ultralytics is not installed: pip install -r {REQUIREMENTS} ({one_line(error)})") from error
+        raise Error(f"ultralytics is not installed: {how_to_get('export')} ({one_line(error)})") from error
     try:
         return YOLO(weights)
     except Exception as error:  # of ultralytics and torch

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is in one model, as a page: `int4q inspect --stats` with a plot and the codes of each Conv, in one HTML file.
 
-    inspect_page.py out.onnx --reference model.onnx -o out.html
+    int4q-lab inspect-page out.onnx --reference model.onnx -o out.html
 
 With --reference, the model that it was made from, also what each Conv lost and all other differences.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The easy baselines: the same model in 8 bits.
 
-    int8_baseline.py yolov10n.onnx --images calib -o tmp/int8
-    run_schemes.py schemes.json ... --models tmp/int8/*.onnx
+    int4q-lab int8-baseline yolov10n.onnx --images calib -o tmp/int8
+    int4q-lab run-schemes schemes.json ... --models tmp/int8/*.onnx
 
 Makes in the output folder
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Candidate schemes: points of the curve of bits against loss, or, from measured sensitivities, Convs that stay large.
 
-    make_schemes.py --model yolov10n.onnx -o tmp/schemes
-    run_schemes.py tmp/schemes/schemes.json --images val2017 --annotations instances_val2017.json
+    int4q-lab make-schemes --model yolov10n.onnx -o tmp/schemes
+    int4q-lab run-schemes tmp/schemes/schemes.json --images val2017 --annotations instances_val2017.json
 
 For each method and each budget of --bits, each Conv gets the one of --choices that is predicted to pay most.
 With --keep or --target in place of that, and a file of sensitivities: nothing kept; the K most sensitive Convs kept (--keep) as

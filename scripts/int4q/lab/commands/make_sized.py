@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make an ONNX model of a given size and number of nodes, for measuring speed.
 
-    make_sized.py --bytes 500M --nodes 200 -o big.onnx
-    make_sized.py --bytes 3G --nodes 200 --external -o huge.onnx
+    int4q-lab make-sized --bytes 500M --nodes 200 -o big.onnx
+    int4q-lab make-sized --bytes 3G --nodes 200 --external -o huge.onnx
 
 A chain of Conv and Relu in turn, all Convs of one shape, with random weights from a fixed seed.  Needs the packages
 onnx and numpy only, and little memory with --external, where the weights go to OUTPUT.data.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make a YOLOv10 ONNX model with the graph of a real export and weights from a seed.
 
-    make_yolov10.py --size m --head e2e --opset 13 -o yolov10m.onnx
+    int4q-lab make-yolov10 --size m --head e2e --opset 13 -o yolov10m.onnx
 
 Needs the packages onnx and numpy only.  Names, shapes, operators and their order are those that
 ultralytics' exporter (TorchScript based, without simplification) gives YOLOv10: node

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What other tools make of a model when they are asked for 4-bit weights, each with the flags that serve it best.
 
-    other_tools.py model.onnx -o folder
+    int4q-lab other-tools model.onnx -o folder
 
 writes folder/TOOL.onnx, or .mnn, for each tool that is installed (requirements-bench.txt), prints the paths of those
 that ONNX Runtime, or MNN, can load, and says what became of the others.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make, check and measure every scheme of make_schemes.py: one table, and one page to look at.
 
-    run_schemes.py tmp/schemes/schemes.json --images val2017 --annotations instances_val2017.json -o tmp/experiment
+    int4q-lab run-schemes tmp/schemes/schemes.json --images val2017 --annotations instances_val2017.json -o tmp/experiment
 
 Each scheme is rewritten by int4q and checked as by smoke_run.py; then it, the float model and the models of --models are
 evaluated as by eval_coco.py, with intervals from a bootstrap over the pictures.  In the output folder: results.csv,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure what each Conv of a detector loses in 4 bits: one Conv at a time is quantized, all others stay float.
 
-    sensitivity_sweep.py yolov10n.onnx --images calib -n 16 -o sens.json
+    int4q-lab sensitivity-sweep yolov10n.onnx --images calib -n 16 -o sens.json
     int4q rewrite yolov10n.onnx --topk sens.json --keep 10
 
 The codes are those of `int4q rewrite` (with the options of --rewrite), run once for all Convs: what it makes of one Conv

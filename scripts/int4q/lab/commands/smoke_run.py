@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check that models are whole and run: the full onnx.checker, a load, one inference on random input from a seed.
 
-    smoke_run.py out.onnx --reference yolov10n.onnx
+    int4q-lab smoke-run out.onnx --reference yolov10n.onnx
 
 ONNX Runtime runs them on the CPU as it would by default, weights decoded at every run.  The summary (--out) is the same
 from run to run: versions, size, Convs by storage and the names of those in 4 bits, shape and digest of each output.
