@@ -429,7 +429,8 @@ def test_errors(tmp_path):
     (tmp_path / "empty").mkdir()
     assert "none of the 1 annotated images" in refused(model, "--images", tmp_path / "empty", *options[2:])
     (tmp_path / "0.png").write_bytes(b"no picture")
-    assert "0.png: " in refused(model, *options)
+    assert "none of the annotated images can be read" in refused(model, *options)
+    assert "0.png: cannot identify" in refused(model, *options, "--strict")
 
 
 # What the first 30 images gave when all 102 gave 39.15, 30.94 and 25.64, which other programs confirm.

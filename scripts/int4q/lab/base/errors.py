@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors that a user can do something about, as one line of the command that ran into them."""
 import contextlib
+import functools
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -39,6 +40,12 @@ def user_errors(command: str, resumes: bool = False) -> Iterator[None]:
         sys.exit(f"{command}: {error.filename}: {error.strerror}" if error.filename else f"{command}: {one_line(error)}")
     except KeyboardInterrupt:
         sys.exit(f"{command}: interrupted" + ("; what is done is kept, the same command goes on" if resumes else ""))
+
+
+@functools.cache
+def warn_once(text: str) -> None:
+    """The same, of what comes up again and again."""
+    warn(text)
 
 
 def warn(text: str) -> None:

@@ -29,7 +29,7 @@ def picture_feeds(detector: Detector, pictures: Sequence[str]) -> list[Feed]:
 
 def picture_focus(path: str, family: str | None, size: int | None, threads: int, focus: float) -> Look | None:
     """What counts in a picture; None where all positions do."""
-    detector = Detector(path, family, size, threads, probabilities=True)
+    detector = Detector(path, family, size, threads, probabilities=True, any_head=True)
     if not detector.has_probabilities:
         warn(f"{path} does not tell what it finds where; all positions count the same")
         return None

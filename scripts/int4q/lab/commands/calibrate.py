@@ -90,8 +90,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def calibrate(args: argparse.Namespace) -> None:
     model, look = load_model(args.model), None
     if args.images:
-        pictures = sample_pictures(args.images, args.number, args.seed)
-        feeds = picture_feeds(Detector(args.model, args.family, args.size, args.threads), pictures)
+        pictures = sample_pictures(args.images, args.number, args.seed, args.strict)
+        feeds = picture_feeds(Detector(args.model, args.family, args.size, args.threads, any_head=True), pictures)
     else:
         feeds = array_feeds(model, args.inputs)
     with threadpool_limits(args.threads):

@@ -24,7 +24,7 @@ from int4q.lab.base.options import command_parser
 from int4q.lab.base.tables import shown, write_csv
 from int4q.lab.base.types import Row
 from int4q.lab.detection.bootstrap import bootstrap
-from int4q.lab.detection.coco import choose_images, match, read_annotations
+from int4q.lab.detection.coco import categories_of, choose_images, match, read_annotations
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
 from int4q.lab.detection.draws import mean_rows
 from int4q.lab.detection.evaluation import COLUMNS, Model, open_detectors, report_rows, run_detectors
@@ -103,9 +103,9 @@ def open_models(args: argparse.Namespace) -> list[Detector]:
 def evaluate(args: argparse.Namespace) -> list[Row]:
     """Rows for the report, the reference first."""
     coco = read_annotations(args.annotations)
-    images = choose_images(coco, args.images, args.limit)
+    images = choose_images(coco, args.images, args.limit, args.strict)
     detectors = open_models(args)
-    rows, compared = run_detectors(detectors, images, sorted(coco.getCatIds()))
+    rows, compared = run_detectors(detectors, images, categories_of(coco))
     evaluations = [match(coco, r, [i for i, _ in images]) for r in rows]
     models = [Model(d.path, d.name) for d in detectors]
     return report_rows(models, evaluations, bootstrap(evaluations, args.bootstrap, args.seed), compared)

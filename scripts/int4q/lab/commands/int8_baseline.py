@@ -65,8 +65,8 @@ class Feeds:
 
 
 def feeds_of(args: argparse.Namespace) -> list[Feed]:
-    pictures = sample_pictures(args.images, args.number, args.seed)
-    return picture_feeds(Detector(args.model, args.family, args.size, args.threads), pictures)
+    pictures = sample_pictures(args.images, args.number, args.seed, args.strict)
+    return picture_feeds(Detector(args.model, args.family, args.size, args.threads, any_head=True), pictures)
 
 
 def conv_names(path: str) -> list[str]:

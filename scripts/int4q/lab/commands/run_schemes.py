@@ -30,7 +30,7 @@ from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_ve
 from int4q.lab.base.types import Row
 from int4q.lab.base.workers import add_worker_options
 from int4q.lab.detection.bootstrap import bootstrap
-from int4q.lab.detection.coco import Image, choose_images, match, read_annotations
+from int4q.lab.detection.coco import Image, categories_of, choose_images, match, read_annotations
 from int4q.lab.detection.detectors import add_family_options, family_help
 from int4q.lab.detection.evaluation import COLUMNS, Model, report_rows
 from int4q.lab.experiment.pieces import Pieces
@@ -91,12 +91,12 @@ def facts(checked: Row) -> Row:
 def evaluate(args: argparse.Namespace, rows: list[Row]) -> tuple[list[Row], list[Image], COCO]:
     """Adds the figures of eval_coco.py to the rows of models that passed the check, which are returned."""
     coco = read_annotations(args.annotations)
-    images = choose_images(coco, os.path.abspath(args.images), args.limit)
+    images = choose_images(coco, os.path.abspath(args.images), args.limit, args.strict)
     chunks = [images[i:i + args.chunk] for i in range(0, len(images), args.chunk)]
     good = [row for row in rows if row["smoke"] == "ok"]
     folder = os.path.join(args.output, "pieces")
     pieces = Pieces(folder, good, file_sha256(args.annotations), args.family, args.size)
-    pieces.run(chunks, sorted(coco.getCatIds()), args.scheduler, args.workers)
+    pieces.run(chunks, categories_of(coco), args.scheduler, args.workers)
     models, compared, evaluations = [], [], []
     for row in progress(good, "model", desc="match"):
         found = [pieces.load(row, chunk) for chunk in chunks]

@@ -29,7 +29,7 @@ from int4q.lab.base.places import TMP
 from int4q.lab.base.tool import add_tool_option, find_int4q, tool_version
 from int4q.lab.base.types import Array, Row
 from int4q.lab.base.workers import add_worker_options, workers
-from int4q.lab.detection.coco import choose_images, read_annotations
+from int4q.lab.detection.coco import categories_of, choose_images, read_annotations
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
 from int4q.lab.detection.pictures import read_picture, sample_pictures
 from int4q.lab.experiment.candidates import Candidate, cut_groups, find_candidates, restored_model
@@ -47,13 +47,13 @@ def read_images(detector: Detector, args: argparse.Namespace) -> tuple[list[str]
     chosen, coco = [], None
     if args.annotations:
         coco = read_annotations(args.annotations)
-        chosen = choose_images(coco, args.images, args.number)
+        chosen = choose_images(coco, args.images, args.number, args.strict)
         if len(chosen) < args.number:
             warn(f"only {len(chosen)} pictures in {args.images}")
-    paths = [path for _, path in chosen] if coco else sample_pictures(args.images, args.number, args.seed)
+    paths = [path for _, path in chosen] if coco else sample_pictures(args.images, args.number, args.seed, args.strict)
     prepared = [detector.prepare(read_picture(path)) for path in paths]
     truth = coco and Truth(coco, [i for i, _ in chosen], [placement for _, placement in prepared],
-                           sorted(coco.getCatIds()))
+                           detector.category_ids(detector.run(prepared[0][0]), categories_of(coco)))
     return paths, [values.astype(detector.kind) for values, _ in prepared], truth
 
 

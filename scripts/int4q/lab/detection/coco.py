@@ -2,6 +2,7 @@
 """COCO annotations, and the mAP of pycocotools."""
 import contextlib
 import io
+import itertools
 import json
 import os
 import sys
@@ -14,7 +15,9 @@ from pycocotools.cocoeval import COCOeval
 
 from int4q.lab.base.errors import Error, one_line
 from int4q.lab.base.types import Array, Row
+from int4q.lab.detection.classes import NONE, Category
 from int4q.lab.detection.family import Detections
+from int4q.lab.detection.pictures import is_picture, list_pictures, pictures_below
 
 Image = tuple[int, str]  # (id, path)
 
@@ -55,27 +58,56 @@ def read_annotations(path: str) -> COCO:
     return coco
 
 
-def choose_images(coco: COCO, folder: str, limit: int | None) -> list[Image]:
-    """[(id, path)] of the annotated images that the folder has, by id."""
-    if not os.path.isdir(folder):
-        raise Error(f"{folder}: no such directory")
-    every = [(i, os.path.join(folder, coco.imgs[i]["file_name"])) for i in sorted(coco.imgs)]
-    there = [pair for pair in every if os.path.exists(pair[1])]
+def locate(place: str, names: Sequence[str]) -> dict[str, str]:
+    """{name of a file: its path} of those that are at the place, or anywhere below it."""
+    found = {name: os.path.join(place, name) for name in names if os.path.exists(os.path.join(place, name))}
+    if len(found) == len(names):
+        return found
+    below: dict[str, list[str]] = {}
+    for path in pictures_below(place) if os.path.isdir(place) else list_pictures(place, "val"):
+        below.setdefault(os.path.basename(path), []).append(path)
+    for name in (n for n in names if n not in found):
+        paths = below.get(os.path.basename(name), [])
+        same = [p for p in paths if p.endswith(os.sep + os.path.normpath(name))] or paths
+        if len(same) == 1:
+            found[name] = same[0]
+    return found
+
+
+def choose_images(coco: COCO, place: str, limit: int | None, strict: bool = False) -> list[Image]:
+    """[(id, path)] of the annotated images that are at a place of pictures, by id; those that can be read."""
+    if not os.path.exists(place):
+        raise Error(f"{place}: no such directory")
+    found = locate(place, [coco.imgs[i]["file_name"] for i in sorted(coco.imgs)])
+    there = [(i, found[coco.imgs[i]["file_name"]]) for i in sorted(coco.imgs) if coco.imgs[i]["file_name"] in found]
     if not there:
-        raise Error(f"{folder}: none of the {len(every)} annotated images is there")
-    if len(there) < len(every):
-        print(f"{len(there)} of {len(every)} annotated images are in {folder}", file=sys.stderr)
-    return there[:limit]
+        raise Error(f"{place}: none of the {len(coco.imgs)} annotated images is there")
+    if len(there) < len(coco.imgs):
+        print(f"{len(there)} of {len(coco.imgs)} annotated images are in {place}", file=sys.stderr)
+    chosen = list(itertools.islice((pair for pair in there if is_picture(pair[1], strict)), limit))
+    if not chosen:
+        raise Error(f"{place}: none of the annotated images can be read")
+    return chosen
 
 
-def coco_rows(image: int, detections: Detections, categories: Sequence[int], path: str) -> Array:
-    """Detections of one image as pycocotools wants them: image, x, y, width, height, score, category."""
+def categories_of(coco: COCO) -> list[Category]:
+    """By id."""
+    return [Category(i, str(coco.cats[i].get("name", ""))) for i in sorted(coco.getCatIds())]
+
+
+def coco_rows(image: int, detections: Detections, ids: Array, path: str) -> Array:
+    """Detections of one image as pycocotools wants them: image, x, y, width, height, score, category.
+
+    `ids` has the category of each class, see classes.py.
+    """
     boxes, scores, classes = detections
-    if classes.size and classes.max() >= len(categories):
-        raise Error(f"{path}: class {classes.max()} found, but the annotations have {len(categories)} categories")
+    if classes.size and classes.max() >= len(ids):
+        raise Error(f"{path}: class {classes.max()} found, but the annotations have {len(ids)} categories")
     sides = boxes[:, 2:] - boxes[:, :2]
-    labels = np.array(categories)[classes] if classes.size else classes
-    return np.column_stack([np.full(len(boxes), image), boxes[:, :2], sides, scores, labels]).astype(np.float64)
+    labels = ids[classes] if classes.size else classes
+    rows = np.column_stack([np.full(len(boxes), image), boxes[:, :2], sides, scores, labels]).astype(np.float64)
+    counted: Array = rows[labels != NONE]
+    return counted
 
 
 def match(coco: COCO, rows: Array, ids: Sequence[int]) -> COCOeval:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The families that are known, and a model with its family.
+"""A model with its family.
 
 A family says how pictures become the model's input and how its outputs become boxes.  It is recognized from
 the shapes of the outputs and from the graph, or named by the user.  Arrays:
@@ -9,8 +9,6 @@ the shapes of the outputs and from the graph, or named by the user.  Arrays:
     boxes        float64 [n, 4]: x1, y1, x2, y2, in pixels of the model's input or (from `detect`) of the picture
     scores       float64 [n], 0..1; classes int64 [n], from 0
     probability  float64 [anchors, classes], what Detector.probabilities gives
-
-Adding a family is adding a row to FAMILIES and a case to `recognize`.
 """
 import argparse
 from collections.abc import Sequence
@@ -19,42 +17,33 @@ from typing import Any
 import numpy as np
 import onnx
 
+from int4q.lab.base.errors import Error, warn
 from int4q.lab.base.types import Array
-from int4q.lab.detection.family import Detections, Family, first
-from int4q.lab.detection.heads import decode_nanodet, decode_yolo, decode_yolox, pick
+from int4q.lab.detection.classes import Category, match_classes
+from int4q.lab.detection.families import FAMILIES, find_family, known_family
+from int4q.lab.detection.family import Detections
+from int4q.lab.detection.heads import pick
+from int4q.lab.detection.metadata import class_names, task_of
 from int4q.lab.detection.pictures import Placement, prepare, to_picture
 from int4q.lab.detection.recognition import graph_facts, input_size, recognize, taps_of
 from int4q.lab.models.expanded import expanded
 from int4q.lab.models.session import dims, inputs_of, load_model, open_session, run_session, with_outputs
-
-MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet
-FAMILIES = {
-    "yolov10": Family("ends in detections [1, n, 6]: x1, y1, x2, y2, score, class", None),
-    "yolov10-raw": Family("YOLOv10 cut before its choice of boxes: [1, 144 or 84, anchors]", decode_yolo),
-    "yolov8": Family("YOLOv8 and successors, [1, 84 or 144, anchors]", decode_yolo, overlap=0.7),
-    "yolox": Family("YOLOX, input BGR 0..255: [1, anchors, 85]", decode_yolox, order="bgr", deviation=(1, 1, 1),
-                    whole=int, corner=first, overlap=0.65, most=100),
-    "yolox-0.1": Family("YOLOX of release 0.1.0, input RGB with ImageNet's mean and deviation", decode_yolox,
-                        mean=MEAN, deviation=DEVIATION, whole=int, corner=first, overlap=0.65, most=100),
-    "nanodet": Family("NanoDet, six outputs: [1, places, 80] and [1, places, 32] for each level", decode_nanodet,
-                      order="bgr", ground=0, corner=lambda free: free // 2, overlap=0.6, floor=0.05, most=100,
-                      mean=MEAN[::-1], deviation=DEVIATION[::-1]),
-}
 
 
 class Detector:
     """A model with its family; `probabilities=True` also taps the boxes and class probabilities of all anchors."""
 
     def __init__(self, path: str, family: str | None = None, size: int | None = None, threads: int = 1,
-                 probabilities: bool = False) -> None:
+                 probabilities: bool = False, any_head: bool = False) -> None:
         self.path, model = path, load_model(path)
         plain = expanded(model)
         self.size = input_size(path, model, size)
         self.outputs = [o.name for o in model.graph.output]
         self.kind = np.float16 if inputs_of(model.graph)[0].type.tensor_type.elem_type == 10 else np.float32
-        self.name = family or recognize(path, plain, self.shapes(model), self.size)
-        self.family, self.facts = FAMILIES[self.name], graph_facts(plain, self.size)
-        self.taps = taps_of(plain.graph) if probabilities and not self.family.decode else []
+        self.class_names = class_names(model)
+        self.name = family or self.recognized(model, plain, any_head)
+        self.family, self.facts = find_family(self.name), graph_facts(plain, self.size)
+        self.taps = taps_of(plain.graph) if probabilities and not (self.family.decode or self.family.blind) else []
         changed = with_outputs(model, self.outputs + self.taps) if self.taps else None
         self.session = open_session(path, threads, changed)
         self.has_probabilities = bool(self.family.decode or self.taps)
@@ -64,7 +53,21 @@ class Detector:
         return {key: v for key, v in self.__dict__.items() if key not in ("session", "family")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, family=FAMILIES[state["name"]])
+        self.__dict__.update(state, family=find_family(state["name"]))
+
+    def recognized(self, model: onnx.ModelProto, plain: onnx.ModelProto, any_head: bool) -> str:
+        """The family's name; `any_head`: where none is known, the one that only makes inputs."""
+        try:
+            task = task_of(model)
+            if task not in (None, "detect"):
+                raise Error(f"{self.path}: made for the task '{task}', as its metadata say: of these only pictures are "
+                            "known, --family letterbox, to calibrate with")
+            return recognize(self.path, plain, self.shapes(model), self.size, FAMILIES)
+        except Error as error:
+            if not any_head:
+                raise
+            warn(f"{error}; pictures are letterboxed, RGB 0..1")
+            return "letterbox"
 
     def shapes(self, model: onnx.ModelProto) -> list[list[int]]:
         found = [[d for d in dims(o) if d is not None] for o in model.graph.output]
@@ -84,6 +87,8 @@ class Detector:
 
     def detections(self, outputs: Sequence[Array], placement: Placement) -> Detections:
         """(boxes in pixels of the picture, scores, classes)."""
+        if self.family.blind:
+            raise Error(f"{self.path}: the family {self.name} does not say what its outputs mean")
         if self.family.decode:
             boxes, scores, classes = pick(*self.family.decode(outputs, self.size, self.facts), self.family)
         else:
@@ -104,14 +109,23 @@ class Detector:
             return self.family.decode(outputs, self.size, self.facts)[0]
         return outputs[-2][0].T.astype(np.float64) if len(self.taps) == 2 else None
 
+    def category_ids(self, outputs: Sequence[Array], categories: Sequence[Category]) -> Array:
+        """The category of each class, see classes.py."""
+        found = self.probabilities(outputs)
+        return match_classes(self.path, self.class_names, None if found is None else found.shape[1], categories)
+
     def detect(self, picture: Array) -> Detections:
         values, placement = self.prepare(picture)
         return self.detections(self.run(values), placement)
 
 
 def add_family_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--family", choices=sorted(FAMILIES), help="default: recognized from the model")
+    parser.add_argument("--family", type=known_family, metavar="NAME",
+                        help="one of those below, or yours as FILE.py:NAME (recognized from the model)")
     parser.add_argument("--size", type=int, metavar="N", help="side of the input where the model leaves it open")
+
+
+    parser.add_argument("--strict", action="store_true", help="a picture that cannot be read is an error, not left out")
 
 
 def family_help() -> str:

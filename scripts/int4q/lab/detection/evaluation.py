@@ -10,6 +10,7 @@ from pycocotools.cocoeval import COCOeval
 from int4q.lab.base.progress import progress
 from int4q.lab.base.types import Array, Row, Size
 from int4q.lab.detection.bootstrap import interval
+from int4q.lab.detection.classes import Category
 from int4q.lab.detection.coco import Image, coco_rows, summary
 from int4q.lab.detection.detectors import Detector
 from int4q.lab.detection.mnn import MnnDetector
@@ -36,9 +37,10 @@ def open_detectors(paths: Sequence[str], family: str | None, size: int | None, t
 
 
 def run_detectors(detectors: Sequence[Detector], images: Sequence[Image],
-                  categories: Sequence[int]) -> tuple[list[Array], Array]:
+                  categories: Sequence[Category]) -> tuple[list[Array], Array]:
     """([rows] of each detector, its comparison with the first, [detectors, images, 3] as `compare` has it)."""
     rows: list[list[Array]] = [[] for _ in detectors]
+    ids: list[Array] = []
     compared = np.full((len(detectors), len(images), 3), np.nan)
     for column, (image, path) in enumerate(progress(images, "image")):
         picture = read_picture(path)
@@ -50,8 +52,10 @@ def run_detectors(detectors: Sequence[Detector], images: Sequence[Image],
                 prepared[key] = detector.prepare(picture)
             values, placement = prepared[key]
             outputs = detector.run(values)
-            rows[line].append(coco_rows(image, detector.detections(outputs, placement), categories, detector.path))
             got = detector.probabilities(outputs), detector.all_boxes(outputs)
+            if line == len(ids):
+                ids.append(detector.category_ids(outputs, categories))
+            rows[line].append(coco_rows(image, detector.detections(outputs, placement), ids[line], detector.path))
             wanted = got if line == 0 else wanted
             compared[line, column] = compare(wanted, got)
     return [np.concatenate(r) for r in rows], compared

@@ -49,3 +49,4 @@ class Family:
     overlap: float | None = None  # IoU above which the lesser of two boxes goes; None: the model needs none of that
     floor: float = 0.001          # scores below are no detections
     most: int = 300               # detections a picture
+    blind: bool = False           # what comes out is not known: good for inputs only

@@ -75,6 +75,12 @@ def decode_yolox(outputs: Sequence[Array], size: Size, facts: Facts) -> tuple[Ar
     return centred(centre, sides), rest[:, :1] * rest[:, 1:]
 
 
+def decode_yolov5(outputs: Sequence[Array], _size: Size, _facts: Facts) -> tuple[Array, Array]:
+    """[1, 3 * anchors, 5 + classes]: centre, sides, object, classes; as pixels and probabilities."""
+    rows = outputs[0][0].astype(np.float64)
+    return centred(rows[:, :2], rows[:, 2:4]), rows[:, 4:5] * rows[:, 5:]
+
+
 def decode_nanodet(outputs: Sequence[Array], size: Size, facts: Facts) -> tuple[Array, Array]:
     """A pair of outputs for each level: classes [1, places, classes], bins [1, places, 4 * bins]."""
     found = [[o[0].astype(np.float64) for o in outputs if o.shape[1] == places] for places in cells(size)]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures: read, chosen from a folder, and made into a detector's input and back."""
+import itertools
 import os
 import random
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from int4q.lab.base.types import Array, Size
 from int4q.lab.detection.family import Family
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow says of files that are none
 
 
 class Placement(NamedTuple):
@@ -25,8 +27,8 @@ def read_picture(path: str) -> Array:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise Error(f"{path}: {error.strerror or one_line(error)}") from error
+    except UNREADABLE as error:
+        raise Error(f"{path}: {getattr(error, 'strerror', None) or one_line(error)}") from error
 
 
 def resize(picture: Array, height: int, width: int) -> Array:
@@ -76,20 +78,82 @@ def to_picture(boxes: Array, placement: Placement) -> Array:
     return inside
 
 
-def sample_pictures(folder: str, number: int, seed: int) -> list[str]:
-    """Paths of so many pictures of a folder, or of all, chosen by the seed, sorted by name."""
-    pictures = list_pictures(folder)
-    if len(pictures) < number:
-        warn(f"only {len(pictures)} pictures in {folder}")
-    return sorted(random.Random(seed).sample(pictures, min(number, len(pictures))))
+# ---- where pictures are
 
-
-def list_pictures(folder: str) -> list[str]:
-    """Paths of the pictures of a folder, sorted by name."""
+def is_picture(path: str, strict: bool = False) -> bool:
+    """Whether it can be read to its end; a warning, or with `strict` an error, if not. A JPEG need not be of full size."""
     try:
-        names = sorted(n for n in os.listdir(folder) if n.lower().endswith(PICTURES))
-    except OSError as error:
-        raise Error(f"{folder}: {error.strerror}") from error
-    if not names:
-        raise Error(f"{folder}: no pictures ({', '.join(PICTURES)})")
-    return [os.path.join(folder, n) for n in names]
+        with Image.open(path) as image:
+            image.draft("RGB", (1, 1))
+            image.load()
+    except UNREADABLE as error:
+        if strict:
+            raise Error(f"{path}: {one_line(error)}") from error
+        warn(f"{path}: left out: {one_line(error)}")
+        return False
+    return True
+
+
+def sample_pictures(place: str, number: int, seed: int, strict: bool = False) -> list[str]:
+    """Paths of so many pictures of a place, or of all, chosen by the seed, sorted by name; others for those not readable."""
+    pictures = list_pictures(place)
+    random_one = random.Random(seed)
+    first = random_one.sample(pictures, min(number, len(pictures)))
+    rest = sorted(set(pictures) - set(first))
+    order = itertools.chain(first, random_one.sample(rest, len(rest)))
+    chosen = sorted(itertools.islice((p for p in order if is_picture(p, strict)), number))
+    if not chosen:
+        raise Error(f"{place}: no pictures that can be read")
+    if len(chosen) < number:
+        warn(f"only {len(chosen)} pictures in {place}")
+    return chosen
+
+
+def list_pictures(place: str, split: str = "train") -> list[str]:
+    """Paths of the pictures of a folder and those below it, sorted; or of a list of paths (.txt), a data.yaml, one file."""
+    if os.path.isdir(place):
+        pictures = pictures_below(place)
+    elif not os.path.exists(place):
+        raise Error(f"{place}: No such file or directory")
+    elif place.lower().endswith((".yaml", ".yml")):
+        pictures = [p for part in data_places(place, split) for p in list_pictures(part, split)]
+    elif place.lower().endswith(".txt"):
+        pictures = listed_pictures(place)
+    elif place.lower().endswith(PICTURES):
+        pictures = [place]
+    else:
+        raise Error(f"{place}: neither a folder of pictures, nor a list (.txt), nor a data.yaml")
+    if not pictures:
+        raise Error(f"{place}: no pictures ({', '.join(PICTURES)})")
+    return list(dict.fromkeys(map(os.path.normpath, pictures)))
+
+
+def pictures_below(folder: str) -> list[str]:
+    """Those of a folder and of all folders in it, sorted; hidden files are none."""
+    found = [os.path.join(part, n) for part, _, names in os.walk(folder) for n in names]
+    return sorted(p for p in found if p.lower().endswith(PICTURES) and not os.path.basename(p).startswith("."))
+
+
+def listed_pictures(path: str) -> list[str]:
+    """The paths that stand in a file, one a line, from the folder of the file."""
+    with open(path, encoding="utf-8") as file:
+        names = [line.strip() for line in file]
+    return [os.path.normpath(os.path.join(os.path.dirname(path), n)) for n in names if n]
+
+
+def data_places(path: str, split: str) -> list[str]:
+    """Where the data.yaml of ultralytics says that the pictures of a split are."""
+    import yaml  # type: ignore[import-untyped] # comes with Dask
+    try:
+        with open(path, encoding="utf-8") as file:
+            said = yaml.safe_load(file)
+    except (ValueError, yaml.YAMLError) as error:
+        raise Error(f"{path}: {one_line(error)}") from error
+    given = next((said[key] for key in (split, "val", "train") if said.get(key)), None) if isinstance(said, dict) else None
+    if given is None:
+        raise Error(f"{path}: no data.yaml: it has neither train nor val")
+    here = os.path.dirname(path)
+    roots = [os.path.join(here, str(said.get("path") or "")), str(said.get("path") or ""), here]
+    places = [given] if isinstance(given, str) else list(map(str, given))
+    candidates = [[os.path.join(root, place) for root in roots] for place in places]
+    return [next(filter(os.path.exists, paths), paths[0]) for paths in candidates]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the graph of a detector tells: its family, its input, how to read its outputs."""
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
@@ -12,8 +12,11 @@ from int4q.lab.detection.family import Facts
 from int4q.lab.detection.heads import cells
 from int4q.lab.models.session import dims, inputs_of, open_session, with_outputs
 
+ANCHORS = 3  # at each place, of YOLOv5 and YOLOv7
 
-def recognize(path: str, model: onnx.ModelProto, shapes: Sequence[Sequence[int]], size: Size) -> str:
+
+def recognize(path: str, model: onnx.ModelProto, shapes: Sequence[Sequence[int]], size: Size,
+              families: Iterable[str] = ()) -> str:
     """Name of the family, from the shapes [[int]] of the outputs and from the graph."""
     anchors = sum(cells(size))
     if len(shapes) == 1 and len(shapes[0]) == 3:
@@ -22,13 +25,16 @@ def recognize(path: str, model: onnx.ModelProto, shapes: Sequence[Sequence[int]]
             return "yolov10"
         if columns == anchors and rows > 4:
             return "yolov10-raw" if named(model.graph, "one2one") else "yolov8"
+        if rows == ANCHORS * anchors and columns > 5:
+            return "yolov5"
         if rows == anchors and columns > 5:
             return "yolox-0.1" if stem_level(path, model) > 0.04 else "yolox"
     places = [shape[1] for shape in shapes if len(shape) == 3]
     if len(shapes) == 6 and sorted(places) == sorted(2 * cells(size)):
         return "nanodet"
     listed = ", ".join(map(str, shapes))
-    raise Error(f"{path}: no family known with outputs {listed} for input {size[0]}x{size[1]}; name one with --family")
+    raise Error(f"{path}: no family known with outputs {listed} for input {size[0]}x{size[1]}; --family takes "
+                f"{', '.join(families)}, or one of yours as FILE.py:NAME")
 
 
 def named(graph: onnx.GraphProto, part: str) -> bool:

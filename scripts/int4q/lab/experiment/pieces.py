@@ -12,12 +12,13 @@ from int4q.lab.base.files import digest, whole_file
 from int4q.lab.base.progress import progress_bar
 from int4q.lab.base.types import Array, Row
 from int4q.lab.base.workers import finished, workers
+from int4q.lab.detection.classes import Category
 from int4q.lab.detection.coco import Image
 from int4q.lab.detection.detectors import Detector
 from int4q.lab.detection.evaluation import run_detectors
 
 TOGETHER = 8  # models of one piece: all of them are compared with one run of the float model
-PIECE_VERSION = 2  # of what a piece holds
+PIECE_VERSION = 3  # of what a piece holds
 
 
 class Piece(NamedTuple):
@@ -38,7 +39,7 @@ class TimedDetector(Detector):
         return outputs
 
 
-def evaluate_piece(paths: Sequence[str], images: Sequence[Image], categories: Sequence[int], family: str | None,
+def evaluate_piece(paths: Sequence[str], images: Sequence[Image], categories: Sequence[Category], family: str | None,
                    size: int | None) -> list[Piece]:
     """For each model, the first of which the others are compared with: (rows, comparison, seconds, family)."""
     detectors = [TimedDetector(path, family, size, 1, probabilities=True) for path in paths]
@@ -88,7 +89,8 @@ class Pieces:
             found += [(group, chunk) for group in groups]
         return found
 
-    def run(self, chunks: Sequence[Sequence[Image]], categories: Sequence[int], scheduler: str | None, count: int) -> None:
+    def run(self, chunks: Sequence[Sequence[Image]], categories: Sequence[Category], scheduler: str | None,
+            count: int) -> None:
         """Makes what is missing, on the workers that `workers` gives."""
         todo = self.missing(chunks)
         total = len(todo)

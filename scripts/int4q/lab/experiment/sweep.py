@@ -27,7 +27,7 @@ class Truth(NamedTuple):
     coco: COCO
     ids: list[int]
     placements: list[Placement]
-    categories: list[int]
+    categories: Array  # the id of each class
 
 
 class Reference(NamedTuple):

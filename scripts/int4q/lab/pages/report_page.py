@@ -86,7 +86,8 @@ def detections(rows: Sequence[Row], images: Sequence[CocoImage], coco: COCO, sho
     for _, path in busiest(coco, images, show.number):
         picture = read_picture(path)
         for model, detector in pairs:
-            data = base64.b64encode(draw(picture, detector.detect(picture), names)).decode()
+            called = dict(enumerate(detector.class_names)) if detector.class_names else names
+            data = base64.b64encode(draw(picture, detector.detect(picture), called)).decode()
             caption = html.escape(f"{os.path.basename(path)}, {model['name']}")
             parts.append(f'<figure><img alt="{caption}" src="data:image/jpeg;base64,{data}">'
                          f"<figcaption>{caption}</figcaption></figure>")
