@@ -28,7 +28,34 @@ struct exporter {
 
 /* ---- the grid */
 
-/* Elements behind the axis, as the weight is shaped. */
+/* The numbers of a weight, whether a form of ours or somebody else's nodes decode them. */
+struct source {
+    const struct i4q_storage *storage;
+    const struct i4q_stored *stored;
+    const struct i4q_numbers *scale; /* NULL: 1 */
+    size_t axis;                     /* along which scales differ */
+};
+
+static struct source source_of(const struct i4q_storage *storage, const struct i4q_stored *stored)
+{
+    const struct i4q_origin *origin = stored->origin;
+    if (!origin)
+        return (struct source){storage, stored, &stored->scale, (size_t)storage->axis};
+    return (struct source){storage, stored, origin->scale.proto ? &origin->scale.numbers : NULL,
+                           origin->scale.axis};
+}
+
+static size_t count_scales(const struct source *source)
+{
+    return source->scale ? source->scale->count : 1;
+}
+
+static double scale_of(const struct source *source, size_t i)
+{
+    return source->scale ? i4q_number(source->scale, i) : 1;
+}
+
+/* Elements behind an axis, as the weight is shaped. */
 static size_t inner_of(const struct i4q_storage *storage, size_t axis)
 {
     size_t inner = 1;
@@ -38,30 +65,50 @@ static size_t inner_of(const struct i4q_storage *storage, size_t axis)
 }
 
 /* Whether scales differ along one axis of the weight at most. */
-static const char *find_scales(const struct i4q_storage *storage, const struct i4q_stored *stored)
+static const char *find_scales(const struct source *source)
 {
-    size_t axis = (size_t)storage->axis;
+    const struct i4q_storage *storage = source->storage;
+    size_t axis = source->axis, count = count_scales(source);
     if (storage->granularity == I4Q_BLOCK)
         return "block";
-    if (stored->scale.count == 1)
+    if (count == 1)
         return NULL;
     bool fits = storage->granularity == I4Q_PER_CHANNEL && axis < storage->rank &&
-                (size_t)storage->dims[axis] == stored->scale.count &&
-                inner_of(storage, axis) == stored->inner;
+                (size_t)storage->dims[axis] == count &&
+                (source->stored->origin || inner_of(storage, axis) == source->stored->inner);
     return fits ? NULL : "scale-shape";
 }
 
+static double zero_of(const struct source *source, size_t i)
+{
+    if (!source->stored->origin)
+        return i4q_stored_zero(source->stored, i);
+    const struct i4q_parameter *zero = &source->stored->origin->zero;
+    size_t count = zero->proto ? zero->numbers.count : 0;
+    return count ? i4q_number(&zero->numbers, i / inner_of(source->storage, zero->axis) % count) : 0;
+}
+
+static void read_codes(const struct exporter *exporter, const struct source *source, size_t start, size_t n,
+                       int16_t *codes)
+{
+    if (source->stored->origin)
+        i4q_origin_codes(source->stored->origin, start, n, codes);
+    else
+        i4q_stored_codes(source->stored, exporter->kernels, start, n, codes);
+}
+
 /* The least and the largest k. False: a zero point that is no integer. */
-static bool find_range(const struct exporter *exporter, const struct i4q_stored *stored, double *low,
+static bool find_range(const struct exporter *exporter, const struct source *source, double *low,
                        double *high)
 {
+    size_t count = source->storage->count;
     *low = *high = 0;
-    for (size_t start = 0; start < stored->codes.count; start += TILE) {
+    for (size_t start = 0; start < count; start += TILE) {
         int16_t codes[TILE];
-        size_t n = stored->codes.count - start < TILE ? stored->codes.count - start : TILE;
-        i4q_stored_codes(stored, exporter->kernels, start, n, codes);
+        size_t n = count - start < TILE ? count - start : TILE;
+        read_codes(exporter, source, start, n, codes);
         for (size_t i = 0; i < n; i++) {
-            double k = codes[i] - i4q_stored_zero(stored, start + i);
+            double k = codes[i] - zero_of(source, start + i);
             if (k != rint(k))
                 return false;
             *low = k < *low ? k : *low;
@@ -71,14 +118,21 @@ static bool find_range(const struct exporter *exporter, const struct i4q_stored 
     return true;
 }
 
+/* Of the codes as they are stored, or as what clips them tells. */
+static unsigned stored_bits(const struct source *source)
+{
+    const struct i4q_origin *origin = source->stored->origin;
+    return origin ? i4q_origin_width(origin) : source->stored->codes.bits;
+}
+
 /* As many bits as are stored, with a sign where there is one, or if it takes no more. */
-static const char *choose_bits(const struct exporter *exporter, const struct i4q_stored *stored,
+static const char *choose_bits(const struct exporter *exporter, const struct source *source,
                                struct i4q_quant_grid *grid)
 {
     double low, high;
-    if (!find_range(exporter, stored, &low, &high))
+    if (!find_range(exporter, source, &low, &high))
         return "zero-point";
-    grid->bits = stored->codes.bits;
+    grid->bits = stored_bits(source);
     grid->is_signed = low < 0 || high < ldexp(1, (int)grid->bits - 1);
     while (grid->bits < MOST_BITS &&
            (high > ldexp(1, (int)grid->bits - grid->is_signed) - 1 || low < -ldexp(1, (int)grid->bits - 1)))
@@ -88,29 +142,29 @@ static const char *choose_bits(const struct exporter *exporter, const struct i4q
 }
 
 /* The scales, which are to be divided by. */
-static const char *read_scales(struct exporter *exporter, const struct i4q_stored *stored,
+static const char *read_scales(struct exporter *exporter, const struct source *source,
                                struct i4q_quant_grid *grid)
 {
-    size_t n = stored->scale.count;
+    size_t n = count_scales(source);
     for (size_t i = 0; i < n; i++)
-        if (!(i4q_number(&stored->scale, i) > 0))
+        if (!(scale_of(source, i) > 0))
             return "scale-value";
     float *scales = i4q_arena_alloc(&exporter->model->arena, n, sizeof *scales);
     exporter->failed |= !scales;
     for (size_t i = 0; scales && i < n; i++)
-        scales[i] = (float)i4q_number(&stored->scale, i);
+        scales[i] = (float)scale_of(source, i);
     grid->scales = scales;
     grid->count = n;
     return NULL;
 }
 
 /* Memory is taken last: of what stays as it is there may be much in a small file. */
-static const char *find_grid(struct exporter *exporter, const struct i4q_storage *storage,
-                             const struct i4q_stored *stored, struct i4q_quant_grid *grid)
+static const char *find_grid(struct exporter *exporter, const struct source *source,
+                             struct i4q_quant_grid *grid)
 {
-    const char *reason = find_scales(storage, stored);
-    reason = reason ? reason : choose_bits(exporter, stored, grid);
-    return reason ? reason : read_scales(exporter, stored, grid);
+    const char *reason = find_scales(source);
+    reason = reason ? reason : choose_bits(exporter, source, grid);
+    return reason ? reason : read_scales(exporter, source, grid);
 }
 
 static bool take(void *context, const struct i4q_conv *conv, const struct i4q_storage *storage,
@@ -124,12 +178,13 @@ static bool take(void *context, const struct i4q_conv *conv, const struct i4q_st
     exporter->failed |= !found || !i4q_list_add(arena, &exporter->found, found);
     if (exporter->failed)
         return false;
+    const struct source source = source_of(storage, stored);
     *found = (struct found){
-        .graph = i4q_restored_value(conv)->scope->graph, .axis = (size_t)storage->axis, .half = stored->half};
+        .graph = i4q_restored_value(conv)->scope->graph, .axis = source.axis, .half = stored->half};
     found->told.weight = i4q_restored_of(conv, storage);
-    found->told.reason = find_grid(exporter, storage, stored, &found->grid);
+    found->told.reason = find_grid(exporter, &source, &found->grid);
     found->told.bits = found->grid.bits;
-    found->told.widened = found->grid.bits > stored->codes.bits;
+    found->told.widened = found->grid.bits > stored_bits(&source);
     return !found->told.reason && !exporter->failed;
 }
 

@@ -90,6 +90,46 @@ def test_half(tmp_path):
     assert decoded[0].dtype == np.float16 and decoded[0].tobytes() == decoded[1].tobytes()
 
 
+def on_a_grid(kind, codes=np.int8, ends=(-7, 7), zero=0, axis=0):
+    """A weight of 4 bits as other tools leave it, of a ConvTranspose where the axis is 1."""
+    shape = (4, 3, 3, 3) if axis == 0 else (3, 4, 3, 3)
+    scale = np.linspace(0.1, 0.4, 4).astype(np.float32)
+    integers = np.random.default_rng(2).integers(ends[0], ends[1], shape, endpoint=True)
+    floats = ((integers - zero) * np.expand_dims(scale, tuple(i for i in range(4) if i != axis))).astype(np.float32)
+    stored = [numpy_helper.from_array(scale, "s"), numpy_helper.from_array(np.full(4, zero, codes), "z"),
+              numpy_helper.from_array(codes(ends[0]), "low"), numpy_helper.from_array(codes(ends[1]), "high"),
+              numpy_helper.from_array(floats if kind != "clip" else integers.astype(codes), "v")]
+    steps = {"clip": ["Clip"], "floats": ["QuantizeLinear"], "floats, clip": ["QuantizeLinear", "Clip"]}[kind]
+    nodes, made = [], "v"
+    for step in steps:
+        more, attributes = (["low", "high"], {}) if step == "Clip" else (["s", "z"], {"axis": axis})
+        nodes.append(helper.make_node(step, [made, *more], [step], **attributes))
+        made = step
+    nodes += [helper.make_node("DequantizeLinear", [made, "s", "z"], ["w"], axis=axis),
+              helper.make_node("ConvTranspose" if axis else "Conv", ["x", "w"], ["y"], name="one")]
+    return make_model(nodes, stored, outputs=[value("y", 1, 4, *([8, 8] if axis else [4, 4]))], opset=13)
+
+
+@pytest.mark.parametrize("kind, codes, ends, zero, axis, bits", [
+    ("clip", np.int8, (-7, 7), 0, 0, 4), ("clip", np.int8, (-8, 7), 0, 0, 4), ("clip", np.int8, (-7, 7), 0, 1, 4),
+    ("clip", np.uint8, (0, 15), 8, 0, 4), ("clip", np.uint8, (0, 15), 7, 0, 5), ("clip", np.int8, (-127, 127), 0, 0, 8),
+    ("floats", np.int8, (-127, 127), 0, 0, 8), ("floats, clip", np.int8, (-7, 7), 0, 0, 4), ("floats, clip", np.int8, (-3, 3), 0, 1, 3)])
+def test_of_other_tools(tmp_path, kind, codes, ends, zero, axis, bits):
+    stored = on_a_grid(kind, codes, ends, zero, axis)
+    exported, _ = export(stored, tmp_path)
+    assert_same_numbers(stored, exported)
+    assert_as_finn_wants(exported)
+    assert [n.op_type for n in exported.graph.node] == ["Quant", "ConvTranspose" if axis else "Conv"]
+    assert grid(exported, "w")[2] == bits
+
+
+def test_quant_stays(tmp_path):
+    """What is there needs no export."""
+    exported, _ = rewrite(detector(), tmp_path, "--format", "qonnx")
+    _, done = export(exported, tmp_path, status=4)
+    assert "nothing to restore" in done.stderr
+
+
 def quantized(zero=0, codes=np.uint8, clip=None, scale=0.25, other=None, channels=None, bias=np.int32):
     """A Conv of INT8 between activations that are quantized, as other tools' static quantization leaves it."""
     scale = np.float32(scale) if channels is None else np.linspace(0.1, 0.4, channels).astype(np.float32)
