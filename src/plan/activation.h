@@ -47,7 +47,7 @@ struct i4q_plan_activation {
     struct i4q_histogram histogram; /* of the statistics */
     float *factors;                 /* [channels] that it is divided by, or NULL */
     struct i4q_range narrow, wide;  /* of the bits asked for, and of 8 bits */
-    double loss;                    /* an estimate of what the narrow one costs */
+    double loss;                    /* what the narrow one is likely to cost */
     enum i4q_activation_reason own; /* the reason that it has by itself */
     enum i4q_activation_reason reason;
     bool is_kept; /* it gets the wide range */

@@ -213,19 +213,26 @@ struct ranging {
     atomic_bool failed;
 };
 
+/* Depthwise Convs have a scale for each channel's weights anyway: they take the factors wholly. Others make
+ * the weights of an output differ more, which pays less the more bits there are. */
+static unsigned choose_roots(const struct i4q_plan_activation *activation, unsigned bits)
+{
+    return activation->is_depthwise ? 0 : bits < WIDE_BITS ? 1 : 2;
+}
+
 static bool find_range(const struct i4q_activation_options *options, struct i4q_plan_activation *activation)
 {
+    const struct i4q_histogram *histogram = &activation->histogram;
     struct i4q_range_choice choice = {options->rule, options->levels->bits, activation->half};
-    double ratio;
-    if (activation->factors &&
-        !i4q_range_factors(&activation->histogram, !activation->is_depthwise, activation->factors))
+    float *factors = activation->factors;
+    if ((factors && !i4q_range_factors(histogram, choose_roots(activation, choice.bits), factors)) ||
+        !i4q_range_find(histogram, factors, &choice, &activation->narrow))
         return false;
-    if (!i4q_range_find(&activation->histogram, activation->factors, &choice, &activation->narrow, &ratio))
-        return false;
-    activation->loss = ratio * (double)activation->channels;
+    if (!options->has_keep && !options->keep_path)
+        return true;
+    activation->loss = i4q_range_loss(histogram, factors, &activation->narrow);
     choice.bits = WIDE_BITS;
-    return !(options->has_keep || options->keep_path) ||
-           i4q_range_find(&activation->histogram, activation->factors, &choice, &activation->wide, &ratio);
+    return i4q_range_find(histogram, factors, &choice, &activation->wide);
 }
 
 static void range_one(void *context, size_t index)
@@ -285,11 +292,6 @@ void i4q_plan_activations_conclude(struct i4q_plan *plan)
 
 /* ---- biases */
 
-static double factor_of(const struct i4q_plan_activation *activation, size_t channel)
-{
-    return activation->factors ? (double)activation->factors[channel] : 1;
-}
-
 /* What the quantization of its input adds to the mean of each output channel, the bias takes away. */
 static void correct(struct i4q_quantize_job *job, const double *shift)
 {
@@ -304,7 +306,7 @@ static bool correct_readers(struct i4q_plan *plan, const struct i4q_plan_activat
 {
     double *shift = calloc(activation->channels, sizeof *shift);
     for (size_t c = 0; shift && c < activation->channels; c++)
-        shift[c] = i4q_range_shift(&activation->histogram, c, factor_of(activation, c),
+        shift[c] = i4q_range_shift(&activation->histogram, activation->factors, c,
                                    i4q_plan_activation_range(activation));
     for (size_t i = 0; shift && i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];

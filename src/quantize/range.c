@@ -328,24 +328,14 @@ const char *i4q_range_word(size_t index)
     return index < sizeof rules / sizeof *rules ? rules[index].word : NULL;
 }
 
-/* Of the values that are not all 0. */
-static double noise_to_signal(const struct spread *spread, const struct i4q_range *range)
-{
-    double signal = 0;
-    for (size_t i = 0; i < spread->n; i++)
-        signal += spread->count[i] * (spread->value[i] * spread->value[i]);
-    return signal > 0 ? loss_of(spread, 0, range, true, INFINITY) / signal : 0;
-}
-
 bool i4q_range_find(const struct i4q_histogram *histogram, const float *factors,
-                    const struct i4q_range_choice *choice, struct i4q_range *range, double *loss)
+                    const struct i4q_range_choice *choice, struct i4q_range *range)
 {
     struct spread spread;
     if (!open_spread(&spread, BINS))
         return false;
     gather_all(&spread, histogram, factors);
     *range = (spread.n ? rules[choice->rule].find : take_all)(&spread, choice);
-    *loss = noise_to_signal(&spread, range);
     close_spread(&spread);
     return true;
 }
@@ -353,7 +343,7 @@ bool i4q_range_find(const struct i4q_histogram *histogram, const float *factors,
 /* ---- channels */
 
 /* Turns scales, 0 where a channel is all zeros, into factors. */
-static void scales_to_factors(float *scales, size_t n, bool partly)
+static void scales_to_factors(float *scales, size_t n, unsigned roots)
 {
     double sum = 0, counted = 0;
     for (size_t i = 0; i < n; i++)
@@ -365,11 +355,13 @@ static void scales_to_factors(float *scales, size_t n, bool partly)
     for (size_t i = 0; i < n; i++) {
         double ratio = scales[i] > 0 ? (double)scales[i] / mean : 1;
         ratio = fmin(fmax(ratio, 1 / LARGEST_FACTOR), LARGEST_FACTOR);
-        scales[i] = (float)(partly ? sqrt(ratio) : ratio);
+        for (unsigned k = 0; k < roots; k++)
+            ratio = sqrt(ratio);
+        scales[i] = (float)ratio;
     }
 }
 
-bool i4q_range_factors(const struct i4q_histogram *histogram, bool partly, float *factors)
+bool i4q_range_factors(const struct i4q_histogram *histogram, unsigned roots, float *factors)
 {
     const struct i4q_range_choice choice = {.bits = CHANNEL_BITS};
     struct spread spread;
@@ -381,18 +373,58 @@ bool i4q_range_factors(const struct i4q_histogram *histogram, bool partly, float
         factors[c] = zeros ? 0 : search_both(&spread, true, CHANNEL_STEPS, &choice).scale;
     }
     close_spread(&spread);
-    scales_to_factors(factors, histogram->channels, partly);
+    scales_to_factors(factors, histogram->channels, roots);
     return true;
 }
 
-double i4q_range_shift(const struct i4q_histogram *histogram, size_t channel, double factor,
+/* The mean of a channel that counts anything. */
+static double mean_of(const struct i4q_histogram *histogram, const float *factors, size_t channel)
+{
+    double count = 0, sum = 0;
+    for (size_t i = 0; i < histogram->bins; i++) {
+        count += count_of(histogram, channel, i);
+        sum += count_of(histogram, channel, i) * divided(value_of(histogram, channel, i), factors, channel);
+    }
+    return count > 0 ? sum / count : 0;
+}
+
+/* Sums over the values of a channel. */
+struct sums {
+    double count, spread, shift, noise;
+};
+
+static struct sums sum_channel(const struct i4q_histogram *histogram, const float *factors, size_t channel,
+                               const struct i4q_range *range)
+{
+    struct sums sums = {0};
+    double mean = mean_of(histogram, factors, channel);
+    for (size_t i = 0; i < histogram->bins; i++) {
+        double count = count_of(histogram, channel, i);
+        double value = divided(value_of(histogram, channel, i), factors, channel);
+        double error = decoded(range, value) - value;
+        sums.count += count;
+        sums.spread += count * ((value - mean) * (value - mean));
+        sums.shift += count * error;
+        sums.noise += count * (error * error);
+    }
+    return sums;
+}
+
+double i4q_range_shift(const struct i4q_histogram *histogram, const float *factors, size_t channel,
                        const struct i4q_range *range)
 {
-    double sum = 0, total = 0;
-    for (size_t i = 0; i < histogram->bins; i++) {
-        double count = count_of(histogram, channel, i), value = value_of(histogram, channel, i) / factor;
-        sum += count * (decoded(range, value) - value);
-        total += count;
+    struct sums sums = sum_channel(histogram, factors, channel, range);
+    return sums.count > 0 ? sums.shift / sums.count : 0;
+}
+
+double i4q_range_loss(const struct i4q_histogram *histogram, const float *factors,
+                      const struct i4q_range *range)
+{
+    double ratios = 0, values = 0;
+    for (size_t c = 0; c < histogram->channels; c++) {
+        struct sums sums = sum_channel(histogram, factors, c, range);
+        ratios += sums.spread > 0 ? fmin(sums.noise / sums.spread, 1) : 0;
+        values += sums.count;
     }
-    return total > 0 ? sum / total : 0;
+    return sqrt(values / (double)histogram->channels) * (ratios / (double)histogram->channels);
 }

@@ -62,18 +62,22 @@ struct i4q_range_choice {
 };
 
 /* The range of a tensor, of which channel c was divided by factors[c] before it is quantized (NULL: by 1).
- * `loss` gets its noise-to-signal ratio, sum e^2 / sum x^2; 0 where all is 0. False when memory runs out. */
+ * False when memory runs out. */
 bool i4q_range_find(const struct i4q_histogram *histogram, const float *factors,
-                    const struct i4q_range_choice *choice, struct i4q_range *range,
-                    double *loss) I4Q_MUST_CHECK;
+                    const struct i4q_range_choice *choice, struct i4q_range *range) I4Q_MUST_CHECK;
 
 /* By what each channel is to be divided so that all come to be spread alike: the scale that each would have
- * alone over their geometric mean, between 1/16 and 16; with `partly` the root of it. Weights that meet the
- * channels are multiplied by it. Channels of zeros have 1. False when memory runs out. */
-bool i4q_range_factors(const struct i4q_histogram *histogram, bool partly, float *factors) I4Q_MUST_CHECK;
+ * alone over their geometric mean, between 1/16 and 16; of that the root is taken `roots` times. Weights that
+ * meet the channels are multiplied by it. Channels of zeros have 1. False when memory runs out. */
+bool i4q_range_factors(const struct i4q_histogram *histogram, unsigned roots, float *factors) I4Q_MUST_CHECK;
 
-/* What quantization adds to the mean of a channel that was divided by `factor`. */
-double i4q_range_shift(const struct i4q_histogram *histogram, size_t channel, double factor,
+/* How much the range is likely to cost a detector, in no unit: the mean over the channels of
+ * min(sum e^2 / sum (x - E[x])^2, 1), times the root of how many values a channel has. */
+double i4q_range_loss(const struct i4q_histogram *histogram, const float *factors,
+                      const struct i4q_range *range);
+
+/* What quantization adds to the mean of a channel, after the division. */
+double i4q_range_shift(const struct i4q_histogram *histogram, const float *factors, size_t channel,
                        const struct i4q_range *range);
 
 #endif

@@ -199,8 +199,8 @@ def test_old_statistics_are_told_of(tmp_path):
 
 # ---- a scale a channel
 
-def factors_of(parts, partly):
-    """What each channel is divided by: its own scale over their geometric mean, or the root of that."""
+def factors_of(parts, exponent):
+    """What each channel is divided by: its own scale over their geometric mean, to some power."""
     low, high, counts = parts
     scales = []
     for lo, hi, n in zip(low, high, counts):
@@ -215,7 +215,7 @@ def factors_of(parts, partly):
                 best = (loss, scale) if loss < best[0] * (1 - 1e-12) else best
         scales.append(best[1])
     ratio = np.clip(scales / np.exp(np.log(scales).mean()), 1 / 16, 16)
-    return np.sqrt(ratio) if partly else ratio
+    return ratio ** exponent
 
 
 def weights_of(model):
@@ -229,7 +229,7 @@ def weights_of(model):
     return found
 
 
-@pytest.mark.parametrize("levels", ["uint4", "uint6"])
+@pytest.mark.parametrize("levels", ["uint4", "uint6", "uint8"])
 def test_scales_of_channels_go_into_the_weights(tmp_path, levels):
     model, spreads, made, report = quantized(tmp_path, "--activations", levels, "--activation-scales", "channel", "--format", "int8",
                                              "--no-bias-correction")
@@ -237,7 +237,7 @@ def test_scales_of_channels_go_into_the_weights(tmp_path, levels):
     tensors, floats, decoded = stored(made), stored(model), weights_of(made)
     readers = {"t": ["d", "p"], "c": ["q"]}
     for name, (q, _, dq) in pairs(made).items():
-        factors, step = factors_of(spreads[name], True), tensors[dq.input[1]]
+        factors, step = factors_of(spreads[name], 0.25 if levels == "uint8" else 0.5), tensors[dq.input[1]]
         if name == "t":
             ratios = tensors[q.input[1]] / step
             assert q.attribute[0].name == "axis" and q.attribute[0].i == 1
@@ -266,7 +266,7 @@ def test_depthwise_convs_take_factors_wholly(tmp_path):
     path = statistics(tmp_path, {"t": spread(lopsided("t")), "c": spread(lopsided("c"))})
     made, _ = rewrite(model, tmp_path, "--calibration", path, "--activations", "uint4", "--activation-scales", "channel")
     q, _, dq = pairs(made)["t"]
-    np.testing.assert_allclose(stored(made)[q.input[1]] / stored(made)[dq.input[1]], factors_of(spread(lopsided("t")), False),
+    np.testing.assert_allclose(stored(made)[q.input[1]] / stored(made)[dq.input[1]], factors_of(spread(lopsided("t")), 1),
                                rtol=1e-5)
 
 
@@ -289,8 +289,11 @@ def test_the_most_sensitive_tensors_keep_8_bits(tmp_path):
     _, spreads, made, report = quantized(tmp_path, "--activations", "uint4", "--keep-activations", "1")
     losses = {}
     for name, parts in spreads.items():
-        x, n, *_ = gathered(parts)
-        losses[name] = (n * (decode(x, *range_of(parts, "l2.4", 4), 15) - x) ** 2).sum() / (n * x ** 2).sum() * 8
+        low, high, n = (np.asarray(part, np.float64) for part in parts)
+        x = low[:, None] + (np.arange(BINS) + 0.5) * (high - low)[:, None] / BINS
+        mean = (n * x).sum(1, keepdims=True) / n.sum(1, keepdims=True)
+        ratio = (n * (decode(x, *range_of(parts, "l2.4", 4), 15) - x) ** 2).sum(1) / (n * (x - mean) ** 2).sum(1)
+        losses[name] = np.sqrt(n.sum() / 8) * np.minimum(ratio, 1).mean()
     worst = max(losses, key=losses.get)
     assert bits_of(report) == {name: 8 if name == worst else 4 for name in losses}
     scale, zero = range_of(spreads[worst], "l2.4", 8)
