@@ -92,8 +92,7 @@ def test_candidates_are_rewrites_of_one(yolo, tmp_path, rewrite):
     """A candidate has the weight and the bias that `int4q rewrite --include` of this Conv alone gives."""
     path = str(yolo / "n.onnx")
     model = onnx.load(path)
-    report, decoded, _ = candidates.restored_model(path, INT4Q, rewrite.split())
-    found = candidates.find_candidates(model, report, decoded)
+    found = candidates.find_candidates(model, candidates.quantized(path, INT4Q, rewrite.split()))
     assert len(found) == 82 and [c.at for c in found] == sorted(c.at for c in found)
     graph, feed = Graph(model, ["output0"]), {"images": np.full((1, 3, 64, 64), 0.3, np.float32)}
     assert any(len(c.changes.stored) == 2 for c in found[3::26]) == bool(rewrite)
@@ -117,8 +116,7 @@ def test_shared_and_constant_weights(tmp_path):
              helper.make_node("Conv", ["c", "w2"], ["y"], name="two")]
     model = make_model(nodes, [tensor("w", 3, 3, 1, 1)])
     onnx.save(model, tmp_path / "m.onnx")
-    report, decoded, _ = candidates.restored_model(str(tmp_path / "m.onnx"), INT4Q, [])
-    found = candidates.find_candidates(model, report, decoded)
+    found = candidates.find_candidates(model, candidates.quantized(str(tmp_path / "m.onnx"), INT4Q, []))
     assert [(c.layer, c.at, list(c.changes.stored)) for c in found] == [("one", 2, ["w"]), ("v", 3, ["v"])]
     graph, feed = Graph(model, ["y"]), {"x": np.random.default_rng(0).random((1, 3, 6, 6), np.float32)}
     for candidate in found:

@@ -5,7 +5,16 @@
     int4q rewrite yolov10n.onnx --topk sens.json --keep 10
 
 The codes are those of `int4q rewrite` (with the options of --rewrite), run once for all Convs: what it makes of one Conv
-does not depend on the others.  For each Conv, a mean over the images, against the float model:
+does not depend on the others.  With --what activations it is what Convs read that is quantized, one value at a time, and
+all weights stay float; --rewrite names the statistics then, and 4 bits are taken unless it says --activations:
+
+    sensitivity_sweep.py yolov10n.onnx --images calib --what activations --rewrite '--calibration stats.safetensors' \
+        -o inputs.json
+    int4q rewrite yolov10n.onnx --calibration stats.safetensors --activations uint4 --keep-activations inputs.json
+
+(a tenth of them keep 8 bits: "k" in the file says how many).
+
+For each, a mean over the images, against the float model:
 
     kl       sum over anchors and classes of the Kullback-Leibler divergence of the class probabilities, as in eval_coco.py
     box_mse  mean squared error of the box sides in pixels of the input, anchors weighted by their best float probability
@@ -32,13 +41,16 @@ from int4q.lab.base.workers import add_worker_options, workers
 from int4q.lab.detection.coco import categories_of, choose_images, read_annotations
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
 from int4q.lab.detection.pictures import read_picture, sample_pictures
-from int4q.lab.experiment.candidates import Candidate, cut_groups, find_candidates, restored_model
+from int4q.lab.experiment.candidates import Candidate, cut_groups, find_candidates, quantized
+from int4q.lab.experiment.inputs import find_inputs
 from int4q.lab.experiment.sweep import Truth, run_tasks
 from int4q.lab.models.graph import Graph
 from int4q.lab.models.session import load_whole
 
 METRICS = {"kl": "KL divergence of the class probabilities, sum a picture",
            "boxes": "mean squared error of the boxes, square pixels", "map": "mAP50-95 lost, percent"}
+CANDIDATES = {"weights": find_candidates, "activations": find_inputs}
+UNITS = {"weights": "Convs", "activations": "activations"}
 COLUMN = {"kl": "kl", "boxes": "box_mse", "map": "map_drop"}
 
 
@@ -64,38 +76,44 @@ def check_head(detector: Detector, metric: str) -> None:
         raise Error(f"{detector.path}: its boxes before the choice of detections cannot be found; take --metric kl")
 
 
+def rewrite_options(args: argparse.Namespace) -> list[str]:
+    options = shlex.split(args.rewrite)
+    chosen = any(o.split("=")[0] == "--activations" for o in options)
+    return options if chosen or args.what == "weights" else [*options, "--activations", "uint4"]
+
+
 def sweep(args: argparse.Namespace) -> Row:
-    tool, options = find_int4q(args.int4q), shlex.split(args.rewrite)
+    tool = find_int4q(args.int4q)
     detector = Detector(args.model, args.family, args.size, 1, probabilities=True)
     check_head(detector, args.metric)
     model = load_whole(args.model)
-    report, decoded, quantized = restored_model(args.model, tool, options)
-    candidates = find_candidates(model, report, decoded)
+    made = quantized(args.model, tool, rewrite_options(args))
+    candidates = CANDIDATES[args.what](model, made)
     paths, inputs, truth = read_images(detector, args)
-    key = digest(file_sha256(args.model), quantized, [file_sha256(p) for p in paths], detector.name, detector.size,
-                 args.annotations and file_sha256(args.annotations))
+    key = digest(file_sha256(args.model), args.what, made.digest, [file_sha256(p) for p in paths], detector.name,
+                 detector.size, args.annotations and file_sha256(args.annotations))
     journal = Journal(os.path.join(make_folder(args.work), f"{key[:16]}.jsonl"))
     known = {row["layer"] for row in journal.rows}
     if known:
-        print(f"{len(known)} of {len(candidates)} Convs are done already: {journal.path}", file=sys.stderr)
+        print(f"{len(known)} of {len(candidates)} {UNITS[args.what]} are done already: {journal.path}", file=sys.stderr)
     if any(c.layer not in known for c in candidates):
         outputs = detector.outputs + detector.taps
         groups = cut_groups(Graph(model, outputs), candidates, args.group)
         with workers(args.scheduler, args.workers) as client:
             run_tasks(client, detector, model, groups, inputs, truth, journal)
-    return describe(args, tool, report, paths, candidates, journal)
+    return describe(args, tool, made.report, paths, candidates, journal)
 
 
 def describe(args: argparse.Namespace, tool: str, report: Row, paths: Sequence[str], candidates: Sequence[Candidate],
              journal: Journal) -> Row:
-    """The file for --topk, most sensitive first."""
+    """The file for --topk or --keep-activations, most sensitive first."""
     found = {row["layer"]: row for row in journal.rows}
-    bits = 8.0 if report["options"]["format"] == "int8" else 4.0
-    rows = [{"layer": c.layer, "num_bits": bits, "sensitivity": found[c.layer][COLUMN[args.metric]],
-             **{key: v for key, v in found[c.layer].items() if key not in ("layer", "seconds")}, "weights": c.weights,
-             "bytes_saved": c.saved} for c in candidates]
-    return {"scheme": {"rewrite": args.rewrite, "options": report["options"], "metric": METRICS[args.metric],
-                       "direction": "higher is worse"},
+    rows = [{"layer": c.layer, "num_bits": c.bits, "sensitivity": found[c.layer][COLUMN[args.metric]],
+             **{key: v for key, v in found[c.layer].items() if key not in ("layer", "seconds")}, **c.about}
+            for c in candidates]
+    keep = {"k": -(-len(rows) // 10)} if args.what == "activations" else {}
+    return {**keep, "scheme": {"what": args.what, "rewrite": args.rewrite, "options": report["options"],
+                       "metric": METRICS[args.metric], "direction": "higher is worse"},
             "model": {"path": os.path.abspath(args.model), "sha256": file_sha256(args.model), "layers": len(rows)},
             "dataset": {"images": [os.path.basename(p) for p in paths], "annotations": args.annotations},
             "int4q": tool_version(tool),
@@ -104,11 +122,11 @@ def describe(args: argparse.Namespace, tool: str, report: Row, paths: Sequence[s
 
 def write_results(args: argparse.Namespace, result: Row) -> None:
     from int4q.lab.pages.plots import sensitivity_bars, svg  # matplotlib takes a second
+    rows = result["layer_sensitivity"]
     write_json(args.output, result)
     plot = args.plot or os.path.splitext(args.output)[0] + ".svg"
-    write_whole(plot, svg(sensitivity_bars(result["layer_sensitivity"], result["scheme"]["metric"])))
-    rows = result["layer_sensitivity"]
-    print(f"{result['scheme']['metric']}; the most sensitive of {len(rows)} Convs:")
+    write_whole(plot, svg(sensitivity_bars(rows, result["scheme"]["metric"], UNITS[args.what])))
+    print(f"{result['scheme']['metric']}; the most sensitive of {len(rows)} {UNITS[args.what]}:")
     for row in rows[:5]:
         print(f"{row['sensitivity']:12.6g}  {row['layer']}")
     print(f"{args.output}, {plot}")
@@ -118,7 +136,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__, family_help())
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("--images", required=True, metavar="DIR")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="JSON for int4q rewrite --topk")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE",
+                        help="JSON for int4q rewrite --topk, or --keep-activations")
+    parser.add_argument("--what", choices=CANDIDATES, default="weights", help="what is quantized (weights)")
     parser.add_argument("--plot", metavar="FILE", help="bars as SVG (default: beside the output)")
     parser.add_argument("--annotations", metavar="JSON", help="COCO instances: the first images of it, and their mAP")
     parser.add_argument("--metric", choices=METRICS, default="kl", help="what `sensitivity` is in the output (kl)")

@@ -17,23 +17,30 @@ from int4q.lab.models.graph import Changes, Graph, stored, weight_name
 
 
 class Candidate(NamedTuple):
-    """One weight in 4 bits."""
-    layer: str     # its node's name, else the weight's
+    """One weight, or one activation, in few bits."""
+    layer: str     # its node's name, else the weight's; the name of an activation
     at: int        # position of the first node that reads it
     changes: Changes
-    weights: int
-    saved: int     # bytes
+    bits: float
+    about: Row     # more to tell
 
 Group = tuple[int, list[Candidate]]  # a cut, and the candidates behind it
 
 
-def restored_model(path: str, tool: str, options: Sequence[str]) -> tuple[Row, onnx.ModelProto, str]:
-    """(int4q's report, the model with every weight as it decodes to, a digest of the quantized one)."""
+class Quantized(NamedTuple):
+    """What int4q makes of a model."""
+    report: Row
+    model: onnx.ModelProto
+    decoded: onnx.ModelProto  # with every weight as it decodes to
+    digest: str
+
+
+def quantized(path: str, tool: str, options: Sequence[str]) -> Quantized:
     with tempfile.TemporaryDirectory() as folder:
         small, wide = os.path.join(folder, "small.onnx"), os.path.join(folder, "wide.onnx")
         report = json.loads(call_int4q(tool, "rewrite", path, "-o", small, "--json", "-", *options))
         call_int4q(tool, "restore", small, "-o", wide, "-q")
-        return report, onnx.load(wide), file_sha256(small)
+        return Quantized(report, onnx.load(small), onnx.load(wide), file_sha256(small))
 
 
 def weight_rows(report: Row) -> dict[str, list[Row]]:
@@ -65,9 +72,10 @@ def changes_of(weight: str, biases: dict[str, str], old: Feeds, new: Feeds) -> C
     return Changes(values, corrected)
 
 
-def find_candidates(model: onnx.ModelProto, report: Row, decoded: onnx.ModelProto) -> list[Candidate]:
-    """In the order of the graph. A bias that int4q corrects belongs to its weight."""
-    rows = weight_rows(report)
+def find_candidates(model: onnx.ModelProto, made: Quantized) -> list[Candidate]:
+    """The weights, in the order of the graph. A bias that int4q corrects belongs to its weight."""
+    rows, decoded = weight_rows(made.report), made.decoded
+    bits = 8. if made.report["options"]["format"] == "int8" else 4.
     readers = readers_of(model.graph, rows)
     positions = {n.output[0]: at for at, n in enumerate(model.graph.node) if n.output}
     biases = {n.output[0]: n.input[2] for n in decoded.graph.node if n.output and len(n.input) > 2}
@@ -78,8 +86,8 @@ def find_candidates(model: onnx.ModelProto, report: Row, decoded: onnx.ModelProt
     for weight, names in outputs.items():
         changes = changes_of(weight, {o: biases[o] for o in names if o in biases}, old, new)
         first = rows[weight][0]
-        found.append(Candidate(first["node"] or weight, min(positions[o] for o in names), changes, first["weights"],
-                               first["bytes_before"] - first["bytes_after"]))
+        about = {"weights": first["weights"], "bytes_saved": first["bytes_before"] - first["bytes_after"]}
+        found.append(Candidate(first["node"] or weight, min(positions[o] for o in names), changes, bits, about))
     if not found:
         raise Error("no Conv of the main graph is quantized")
     return sorted(found, key=lambda c: c.at)

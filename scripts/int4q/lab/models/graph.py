@@ -19,6 +19,7 @@ class Changes(NamedTuple):
     """What a part of a graph is to be changed in."""
     stored: Mapping[str, Array] = {}  # values of constants
     biases: Mapping[str, str] = {}    # {first output of a node: its new third input}
+    before: Mapping[str, Sequence[onnx.NodeProto]] = {}  # {first output of a node: nodes that its first input passes}
 
 
 def constants(graph: onnx.GraphProto) -> set[str]:
@@ -96,8 +97,9 @@ class Graph:
                 continue
             if not (first <= at < last or self.is_fixed(node)):
                 continue
-            chosen.append(self.changed(node, changes))
-            wanted.update(used_by(chosen[-1]))
+            for new in reversed(self.changed(node, changes)):
+                chosen.append(new)
+                wanted.update(used_by(new))
         copy = onnx.ModelProto(ir_version=self.model.ir_version, opset_import=self.model.opset_import,
                                functions=self.model.functions)
         copy.graph.name = "part"
@@ -111,14 +113,20 @@ class Graph:
         copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
         return copy
 
-    def changed(self, node: onnx.NodeProto, changes: Changes) -> onnx.NodeProto:
-        if node.output[0] not in changes.biases:
-            return node
+    def changed(self, node: onnx.NodeProto, changes: Changes) -> list[onnx.NodeProto]:
+        """What stands for a node."""
+        output = node.output[0] if node.output else ""
+        before = list(changes.before.get(output, []))
+        if output not in changes.biases and not before:
+            return [node]
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        del copy.input[2:]
-        copy.input.append(changes.biases[node.output[0]])
-        return copy
+        if output in changes.biases:
+            del copy.input[2:]
+            copy.input.append(changes.biases[output])
+        if before:
+            copy.input[0] = before[-1].output[0]
+        return [*before, copy]
 
     def run(self, first: int, last: int, states: Sequence[Feeds], outputs: Sequence[str], threads: int = 1,
             changes: Changes | None = None) -> list[Feeds]:

@@ -35,8 +35,8 @@ def short(name: str, most: int = 44) -> str:
     return name if len(name) <= most else "…" + name[1 - most:]
 
 
-def sensitivity_bars(rows: Sequence[Row], title: str, most: int = 40) -> Figure:
-    """Convs by falling sensitivity; rows of {"layer", "sensitivity"}."""
+def sensitivity_bars(rows: Sequence[Row], title: str, unit: str = "Convs", most: int = 40) -> Figure:
+    """Convs, or what else they are called, by falling sensitivity; rows of {"layer", "sensitivity"}."""
     rows = sorted(rows, key=lambda row: -row["sensitivity"])
     shown = rows[:most]
     names = [short(row["layer"]) for row in shown]
@@ -49,7 +49,7 @@ def sensitivity_bars(rows: Sequence[Row], title: str, most: int = 40) -> Figure:
         axes.margins(y=0.01)
         axes.set_xlabel(title)
         if len(rows) > most:
-            axes.set_title(f"the {most} most sensitive of {len(rows)} Convs", loc="left")
+            axes.set_title(f"the {most} most sensitive of {len(rows)} {unit}", loc="left")
     return figure
 
 
