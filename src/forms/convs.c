@@ -44,6 +44,36 @@ static bool decodes_stored(const struct i4q_conv *conv)
     return codes && i4q_value_tensor(codes);
 }
 
+static bool is_recognised(const struct i4q_conv *conv)
+{
+    struct i4q_storage storage;
+    struct i4q_arena scratch;
+    i4q_arena_init(&scratch, SIZE_MAX);
+    i4q_storage_describe(&scratch, conv, &storage);
+    i4q_arena_free(&scratch);
+    return storage.codes || storage.unsound;
+}
+
+/* What a DequantizeLinear makes, where the Conv reads it behind nodes that only move elements; or NULL. */
+static struct i4q_value *dequantized_value(const struct i4q_conv *conv)
+{
+    bool dequantizes = strcmp(i4q_text(conv->decoder->proto->op_type), "DequantizeLinear") == 0;
+    struct i4q_value *value = dequantizes ? i4q_value_behind_moves(conv->weight) : NULL;
+    return value && value->producer == conv->decoder ? value : NULL;
+}
+
+/* The weight is then what is stored, as before a Transpose of it, which stays what it is; but where a form
+ * has such nodes of its own. */
+static void look_behind_moves(struct i4q_conv *conv)
+{
+    struct i4q_value *value = conv->decoder ? dequantized_value(conv) : NULL;
+    if (!value || value == conv->weight || is_recognised(conv))
+        return;
+    int64_t axis = i4q_node_int(conv->decoder->proto, "axis", 1);
+    conv->weight = value;
+    conv->channel_axis = axis >= 0 ? (size_t)axis : conv->channel_axis;
+}
+
 bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
                     size_t *count, struct i4q_error *error)
 {
@@ -55,6 +85,7 @@ bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decod
         conv->decoder = conv->source == I4Q_SOURCE_COMPUTED ? find_decoder(conv->weight) : NULL;
         if (conv->decoder)
             conv->source = I4Q_SOURCE_DECODED;
+        look_behind_moves(conv);
         if (!i4q_origin_find(&model->arena, conv, &conv->origin, error))
             return false;
         if (i4q_ops_have(ops, conv->op) || decodes_stored(conv) || conv->origin)
@@ -64,21 +95,9 @@ bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decod
     return true;
 }
 
-static bool is_recognised(const struct i4q_conv *conv)
-{
-    struct i4q_storage storage;
-    struct i4q_arena scratch;
-    i4q_arena_init(&scratch, SIZE_MAX);
-    i4q_storage_describe(&scratch, conv, &storage);
-    i4q_arena_free(&scratch);
-    return storage.codes || storage.unsound;
-}
-
 bool i4q_is_decoded(const struct i4q_conv *conv)
 {
     if (conv->source != I4Q_SOURCE_DECODED || !conv->weight->is_constant)
         return false;
-    const struct i4q_value *value = i4q_value_behind_moves(conv->weight);
-    bool dequantized = strcmp(i4q_text(conv->decoder->proto->op_type), "DequantizeLinear") == 0;
-    return (dequantized && value && value->producer == conv->decoder) || is_recognised(conv);
+    return dequantized_value(conv) || is_recognised(conv);
 }

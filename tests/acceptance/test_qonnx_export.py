@@ -123,6 +123,23 @@ def test_of_other_tools(tmp_path, kind, codes, ends, zero, axis, bits):
     assert grid(exported, "w")[2] == bits
 
 
+def test_behind_a_transpose(tmp_path):
+    """As QONNX files have the weights of MatMul: what moves the elements stays, before the Quant there and back."""
+    nodes = [helper.make_node("Quant", ["u", "s", "z", "b"], ["q"], domain="qonnx.custom_op.general", signed=1, narrow=1, rounding_mode="ROUND"),
+             helper.make_node("Transpose", ["q"], ["t"], perm=[1, 0]), helper.make_node("MatMul", ["x", "t"], ["y"], name="one")]
+    stored = [tensor("u", 5, 3), numpy_helper.from_array(np.linspace(0.1, 0.5, 5).astype(np.float32).reshape(5, 1), "s"),
+              *(numpy_helper.from_array(np.float32(v), n) for n, v in (("z", 0), ("b", 3)))]
+    trained = make_model(nodes, stored, inputs=[value("x", 2, 3)], outputs=[value("y", 2, 5)], opset=13)
+    trained.opset_import.append(helper.make_opsetid("qonnx.custom_op.general", 1))
+    imported, _ = rewrite(trained, tmp_path, "--import", "weights")
+    run_int4q("inspect", tmp_path / "out.onnx", "--require", "int4==1", "--require", "fake==0", "--require", "valid")
+    exported, _ = export(imported, tmp_path)
+    assert [n.op_type for n in exported.graph.node] == ["Quant", "Transpose", "MatMul"]
+    assert_same_numbers(imported, exported)
+    for one, two in zip(grid(exported, "q")[:2], grid(trained, "q")[:2]):
+        assert np.array_equal(one, two)
+
+
 def test_quant_stays(tmp_path):
     """What is there needs no export."""
     exported, _ = rewrite(detector(), tmp_path, "--format", "qonnx")

@@ -74,32 +74,32 @@ def steps(*names):
             for n, a, b in zip(["Cast", *names], values, values[1:])]
 
 
-# name: (model, whether its weight is restored)
+# name: (model, the value that becomes floats; None: none does)
 FOREIGN = {
     "transposed matrix": (foreign(dequantize("v", axis=0), helper.make_node("Transpose", ["v"], ["w"]), op="MatMul", shape=(4, 4),
-                                  scale=(4,)), False),
-    "transposed before the scale": (foreign(*steps("Transpose", "Mul")), False),
+                                  scale=(4,)), "v"),
+    "transposed before the scale": (foreign(*steps("Transpose", "Mul")), None),
     "reshaped by a shape that is computed": (foreign(dequantize("v", axis=0), helper.make_node("Shape", ["v"], ["r"]),
-                                                     helper.make_node("Reshape", ["v", "r"], ["w"]), scale=(3,)), False),
-    "scale along the last axis": (foreign(*steps("Mul"), scale=(3,)), True),
-    "scale along the second axis": (foreign(*steps("Mul"), scale=(3, 1, 1)), True),
-    "one scale": (foreign(*steps("Mul"), scale=(1, 1, 1, 1)), True),
-    "one zero point": (foreign(*steps("Sub", "Mul"), zero=()), True),
-    "zero points": (foreign(*steps("Sub", "Mul"), zero=(3, 1, 1, 1)), True),
+                                                     helper.make_node("Reshape", ["v", "r"], ["w"]), scale=(3,)), "v"),
+    "scale along the last axis": (foreign(*steps("Mul"), scale=(3,)), "w"),
+    "scale along the second axis": (foreign(*steps("Mul"), scale=(3, 1, 1)), "w"),
+    "one scale": (foreign(*steps("Mul"), scale=(1, 1, 1, 1)), "w"),
+    "one zero point": (foreign(*steps("Sub", "Mul"), zero=()), "w"),
+    "zero points": (foreign(*steps("Sub", "Mul"), zero=(3, 1, 1, 1)), "w"),
 }
 
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_decoders_of_others(tmp_path, name):
-    """Restored bit for bit, or left alone."""
-    original, is_restored = FOREIGN[name]
+    """Restored bit for bit, nodes that only move elements staying what they are; or left alone."""
+    original, restored = FOREIGN[name]
     onnx.save(original, tmp_path / "in.onnx")
     run_int4q("inspect", tmp_path / "in.onnx", "--require", "valid")
-    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=0 if is_restored else 4)
-    if is_restored:
-        original.graph.output.append(onnx.ValueInfoProto(name="w"))
+    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", status=0 if restored else 4)
+    if restored:
+        original.graph.output.append(onnx.ValueInfoProto(name=restored))
         weight = onnx.load(tmp_path / "out.onnx").graph.initializer[0]
-        assert weight.name == "w" and weight.raw_data == run(original, random_feeds(original))[1].tobytes()
+        assert weight.name == restored and weight.raw_data == run(original, random_feeds(original))[1].tobytes()
 
 
 # arithmetic on integers that is valid, and not what a quantizer writes: (scale, zero point)
