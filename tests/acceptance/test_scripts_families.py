@@ -6,13 +6,16 @@ import os
 import numpy as np
 import onnx
 import pytest
-from helpers import ROOT, make_model, value
+from helpers import INT4Q, ROOT, make_model, value
 from onnx import helper, numpy_helper
 from PIL import Image
 
 from int4q.lab.base import errors
-from int4q.lab.commands import calibrate, eval_coco
+from int4q.lab.commands import calibrate, eval_coco, smoke_run
 from int4q.lab.detection import classes, detectors, families, heads, metadata, pictures
+from int4q.lab.detection.family import Detections
+from int4q.lab.experiment import likeness
+from int4q.lab.experiment import smoke as experiment_smoke
 
 SIZE = (64, 96)
 NAMES = "{0: 'cat', 1: 'traffic light', 2: 'dog'}"
@@ -225,3 +228,66 @@ def test_annotated_pictures_are_found_below(tmp_path):
     assert evaluated(tmp_path, path, "--images", tmp_path)[0]["mAP"] == 100
     (tmp_path / "data.yaml").write_text("train: nowhere\nval: deep\n")
     assert evaluated(tmp_path, path, "--images", tmp_path / "data.yaml")[0]["mAP"] == 100
+
+
+# ---- smoke_run.py: what of a detector's answers stays
+
+def smoke(folder, capsys, *args):
+    with pytest.raises(SystemExit) as end:
+        smoke_run.main([*map(str, args), "--reference", str(folder / "reference.onnx"), "--int4q", INT4Q, "--out", str(folder / "s.json")])
+    assert end.value.code == 0
+    return json.loads((folder / "s.json").read_text())["models"][0], capsys.readouterr().out
+
+
+def test_detections_are_matched_not_subtracted(tmp_path, capsys):
+    """The same objects in another order are the same; decibels of the table would be near 0."""
+    scene(tmp_path, 10, ["a"])
+    detector(tmp_path / "reference.onnx", [[0, 0, 20, 20, .9, 0], [30, 30, 60, 60, .8, 1], [5, 40, 20, 60, .7, 2], [0, 0, 9, 9, .1, 0]])
+    other = detector(tmp_path / "m.onnx", [[31, 30, 60, 60, .95, 1], [0, 0, 20, 20, .6, 0], [5, 40, 20, 60, .5, 1], [0, 0, 9, 9, .1, 0]])
+    row, said = smoke(tmp_path, capsys, other, "--images", tmp_path)
+    assert row["likeness"] == {"pictures": 1, "kl": None, "iou": None, "wanted": 3, "matched": 2, "new": 1}
+    assert "2 of 3 detections matched, 1 new\n" in said and " dB" not in said
+    assert row["outputs"][0]["reference"]["sqnr_db"] < 5
+    assert "equal to the reference" in smoke(tmp_path, capsys, tmp_path / "reference.onnx")[1]
+
+
+def test_each_detection_is_matched_once():
+    def found(boxes, scores):
+        return Detections(np.array(boxes, float), np.array(scores), np.zeros(len(boxes), int))
+    same = [[0, 0, 10, 10], [1, 0, 11, 10]]
+    assert likeness.match_detections(found(same, [.9, .8]), found(same[:1], [.9])) == (2, 1, 0)
+    assert likeness.match_detections(found(same[:1], [.9]), found(same, [.9, .8])) == (1, 1, 1)
+    assert likeness.match_detections(found(same, [.9, .2]), found(same, [.9, .8])) == (1, 1, 1)
+    assert likeness.match_detections(found(same, [.9, .8]), found([[90, 90, 99, 99]], [.9])) == (2, 0, 1)
+
+
+def test_answers_before_the_choice(tmp_path, capsys):
+    """KL and IoU at the head; on noise it is said; a model that is no detector has decibels."""
+    rows = np.zeros((3 * sum(heads.cells(SIZE)), 7), np.float32)
+    rows[5] = [20, 25, 20, 30, 0.9, 0.1, 0.8]
+    detector(tmp_path / "reference.onnx", rows, None, (1, -1, 7), SIZE)
+    rows[5, 6] = 0.4
+    other = detector(tmp_path / "m.onnx", rows, None, (1, -1, 7), SIZE)
+    row, said = smoke(tmp_path, capsys, other)
+    p, q = 0.72, 0.36
+    assert row["likeness"]["kl"] == pytest.approx(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)), abs=1e-3)
+    assert row["likeness"]["iou"] == 1 and said.endswith("KL 0.268, IoU 1 (on noise)\n")
+    for name, scale in (("reference", 1), ("m", 2)):
+        detector(tmp_path / f"{name}.onnx", np.arange(7.) * scale, None, (1, 7))
+    row, said = smoke(tmp_path, capsys, tmp_path / "m.onnx")
+    assert "likeness" not in row and said.endswith(" dB\n")
+
+
+def test_pictures_need_a_detector(tmp_path):
+    scene(tmp_path, 10, ["a"])
+    path = detector(tmp_path / "reference.onnx", np.zeros(7), None, (1, 7))
+    with pytest.raises(SystemExit, match="no family known"):
+        smoke_run.main([path, "--reference", path, "--images", str(tmp_path), "--int4q", INT4Q, "--out", str(tmp_path / "s.json")])
+
+
+def test_open_sides_are_those_of_the_metadata():
+    model = make_model([helper.make_node("Relu", ["x"], ["y"])], inputs=[helper.make_tensor_value_info("x", 1, [1, 3, "h", "w"])])
+    assert experiment_smoke.random_feeds(model, None, 0)["x"].shape == (1, 3, 640, 640)
+    helper.set_model_props(model, {"imgsz": "[32, 64]"})
+    assert experiment_smoke.random_feeds(model, None, 0)["x"].shape == (1, 3, 32, 64)
+    assert experiment_smoke.random_feeds(model, 96, 0)["x"].shape == (1, 3, 96, 96)

@@ -34,7 +34,7 @@ from int4q.lab.detection.coco import Image, categories_of, choose_images, match,
 from int4q.lab.detection.detectors import add_family_options, family_help
 from int4q.lab.detection.evaluation import COLUMNS, Model, report_rows
 from int4q.lab.experiment.pieces import Pieces
-from int4q.lab.experiment.smoke import SIDE, Run, check_model, try_model
+from int4q.lab.experiment.smoke import Run, check_model, try_model
 from int4q.lab.models.operators import add_operators_option, use_library
 from int4q.lab.pages.front import pareto_front
 
@@ -64,7 +64,7 @@ def name_of(path: str) -> str:
 
 def collect(args: argparse.Namespace, tool: str, plan: Row) -> list[Row]:
     """[row] of the float model, the schemes and the models of --models, each checked; the float one first."""
-    how = Run(1, args.size or SIDE, args.seed)
+    how = Run(1, args.size, args.seed)
     first, reference = check_model(plan["model"], tool, how, None)
     rows = [{"name": "float", "method": "float", "model": plan["model"], "smoke": "ok", **facts(first)}]
     folder = make_folder(os.path.join(args.output, "models"))

@@ -14,6 +14,12 @@ def task_of(model: onnx.ModelProto) -> str | None:
     return said_by(model).get("task")
 
 
+def input_side(model: onnx.ModelProto) -> list[int] | None:
+    """[H, W], or one side of both."""
+    said = said_by(model).get("imgsz", "").strip("[]()").split(",")
+    return [int(s) for s in said] if all(s.strip().isdigit() for s in said) else None
+
+
 def class_names(model: onnx.ModelProto) -> list[str] | None:
     """What each class is called, from "{0: 'person', ...}" or a list; None where that is not said of all."""
     try:

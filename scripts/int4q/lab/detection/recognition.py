@@ -10,8 +10,10 @@ from int4q.lab.base.errors import Error
 from int4q.lab.base.types import Size
 from int4q.lab.detection.family import Facts
 from int4q.lab.detection.heads import cells
+from int4q.lab.detection.metadata import input_side
 from int4q.lab.models.session import dims, inputs_of, open_session, with_outputs
 
+SIDE = 640   # of a picture where neither the model nor the user says
 ANCHORS = 3  # at each place, of YOLOv5 and YOLOv7
 
 
@@ -106,8 +108,7 @@ def input_size(path: str, model: onnx.ModelProto, wanted: int | None) -> Size:
     found = inputs_of(model.graph)
     if len(found) != 1 or len(dims(found[0])) != 4 or dims(found[0])[1] not in (3, None):
         raise Error(f"{path}: a detector has one input [n, 3, H, W]")
-    said = {p.key: p.value for p in model.metadata_props}.get("imgsz", "").strip("[]()").split(",")
-    said = [int(s) for s in said] if all(s.strip().isdigit() for s in said) else [640]
+    said = input_side(model) or [SIDE]
     default = [wanted] * 2 if wanted else [said[0], said[-1]]
     height, width = (d or other for d, other in zip(dims(found[0])[2:], default, strict=True))
     return height, width

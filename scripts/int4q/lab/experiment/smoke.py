@@ -13,26 +13,28 @@ from int4q.lab.base.errors import Error, one_line
 from int4q.lab.base.files import file_sha256
 from int4q.lab.base.tool import call_int4q
 from int4q.lab.base.types import Array, Feeds, Row
+from int4q.lab.detection.metadata import input_side
+from int4q.lab.detection.recognition import SIDE
+from int4q.lab.experiment.likeness import Answers, told
 from int4q.lab.models.operators import library_digest
 from int4q.lab.models.session import dims, inputs_of, load_model, open_session, run_session
-
-SIDE = 640  # of a picture where neither the model nor the user says
 
 
 class Run(NamedTuple):
     """How a model is run once."""
     threads: int = 1
-    size: int = SIDE  # of sides that the model leaves open
+    size: int | None = None  # of sides that the model leaves open; None: as its metadata say
     seed: int = 0     # of the input
 
 
-def random_feeds(model: onnx.ModelProto, size: int, seed: int) -> Feeds:
-    """{input: array}, uniform in 0..1; open dimensions become 1, those of a picture's sides `size`."""
+def random_feeds(model: onnx.ModelProto, size: int | None, seed: int) -> Feeds:
+    """{input: array}, uniform in 0..1; open dimensions become 1, those of a picture's sides `size`, or what metadata say."""
     random, feeds = np.random.default_rng(seed), {}
+    open_sides = [size] if size else input_side(model) or [SIDE]
     for value in inputs_of(model.graph):
         sides = dims(value)
         picture = len(sides) == 4 and sides[1] == 3
-        shape = [d or (size if picture and axis > 1 else 1) for axis, d in enumerate(sides)]
+        shape = [d or (open_sides[0 if axis == 2 else -1] if picture and axis > 1 else 1) for axis, d in enumerate(sides)]
         kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         feeds[value.name] = random.random(shape).astype(kind)
     return feeds
@@ -100,10 +102,13 @@ def check_model(path: str, tool: str, how: Run, reference: Feeds | None) -> tupl
     return row, outputs
 
 
-def try_model(path: str, tool: str, how: Run, reference: Feeds | None) -> Row:
-    """A row, whatever happens."""
+def try_model(path: str, tool: str, how: Run, reference: Feeds | None, answers: Answers | None = None) -> Row:
+    """A row, whatever happens; `answers` of the reference, where it is a detector, to compare with."""
     try:
-        return check_model(path, tool, how, reference)[0]
+        row = check_model(path, tool, how, reference)[0]
+        if answers:
+            row["likeness"] = answers.likeness(path)
+        return row
     except Error as error:
         return {"model": path, "ok": False, "error": str(error)}
 
@@ -115,4 +120,6 @@ def line_of(row: Row) -> str:
     worst = [o["reference"]["sqnr_db"] for o in row["outputs"] if o.get("reference")]
     near = [w for w in worst if w is not None]
     against = f", {min(near):.1f} dB" if near else ", equal to the reference" if worst else ""
+    if row.get("likeness") and near:
+        against = f", {told(row['likeness'])}"
     return f"{row['model']}: ok, {row['bytes']} bytes, {len(row['four_bits'])} Convs in 4 bits, {shapes}{against}"
