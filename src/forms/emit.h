@@ -31,6 +31,9 @@ struct i4q_emission {
     const struct i4q_quantize_job *job;
     int64_t opset;            /* of ai.onnx, as the model will be written */
     struct i4q_table *shared; /* constants of the graph: key -> name, see i4q_emit_shared */
+    const struct i4q_table
+        *ranges; /* const struct i4q_range of 8 bits by the name of the value: an operator that
+                    quantizes what it reads takes it from there; NULL: no values have any */
 
     struct i4q_list tensors; /* Onnx__TensorProto: initializers, where the weight stood */
     struct i4q_list nodes;   /* Onnx__NodeProto: at the front of the graph; the last makes the weight */

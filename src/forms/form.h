@@ -18,6 +18,7 @@ struct i4q_form {
     const char *word;   /* as in --decode and in reports; NULL: not chosen by that */
     const char *domain; /* of its nodes, which the model then imports in version 1; NULL: the standard one */
     enum i4q_execution execution;
+    bool has_input_ranges; /* its operators quantize what they read, to 8 bits: see i4q_emission.ranges */
 
     /* Whether it can hold such a weight; and what is said of the weights that it cannot. NULL: nothing. */
     const char *unheld;

@@ -6,6 +6,7 @@
 #include "forms/nbits_function.h"
 #include "forms/nbits_node.h"
 #include "forms/recognise.h"
+#include "quantize/range.h"
 
 enum { OPSET = 21, IR_VERSION = 10, ACCURACY_LEVEL = 4, MAX_DEPTH = 64 };
 
@@ -95,7 +96,8 @@ struct writer {
 };
 
 /* All of them, always: a function has no default for lists, and readers need not know those of the others. */
-static void add_attributes(struct i4q_emission *to, Onnx__NodeProto *node, const struct i4q_fusion *fusion)
+static void add_attributes(struct i4q_emission *to, Onnx__NodeProto *node, const struct i4q_fusion *fusion,
+                           const struct i4q_range *input)
 {
     const struct i4q_tensor *weight = &to->weight->tensor;
     const struct i4q_quantize_job *job = to->job;
@@ -111,8 +113,15 @@ static void add_attributes(struct i4q_emission *to, Onnx__NodeProto *node, const
     i4q_emit_int(to, node, "activation", fusion->activation);
     i4q_emit_float(to, node, "alpha", fusion->alpha);
     i4q_emit_float(to, node, "beta", fusion->beta);
-    i4q_emit_float(to, node, "input_scale", 0);
-    i4q_emit_int(to, node, "input_zero_point", 0);
+    i4q_emit_float(to, node, "input_scale", input ? input->scale : 0);
+    i4q_emit_int(to, node, "input_zero_point", input ? input->zero : 0);
+}
+
+/* Depthwise nodes find a range for each channel on each run, which is worth more than one that is fixed. */
+static const struct i4q_range *find_input(const struct i4q_emission *emission, const Onnx__NodeProto *conv)
+{
+    bool is_depthwise = emission->weight->tensor.dims[1] == 1;
+    return is_depthwise || !emission->ranges ? NULL : i4q_table_get(emission->ranges, conv->input[0]);
 }
 
 /* It stands where the Conv stood and makes what the last of the nodes made. */
@@ -129,7 +138,7 @@ static bool write_reader(void *context, const struct i4q_use *use)
     Onnx__NodeProto *made = i4q_emit_swap(emission, conv, i4q_nbits_op, inputs, 5, reader.fusion.output);
     if (made)
         made->domain = (char *)i4q_nbits_domain;
-    add_attributes(emission, made, &reader.fusion);
+    add_attributes(emission, made, &reader.fusion, find_input(emission, conv));
     for (size_t i = 0; i < reader.fusion.n_absorbed; i++)
         i4q_emit_drop(emission, reader.fusion.absorbed[i]->proto);
     emission->features |= 1u << reader.fusion.activation;
@@ -218,6 +227,7 @@ const struct i4q_form i4q_form_nbits = {
     .word = "nbits",
     .domain = i4q_nbits_domain,
     .execution = I4Q_COMPUTES,
+    .has_input_ranges = true,
     .unheld = "weights keep DequantizeLinear: they are FLOAT16, of more than two dimensions, of a Conv whose "
               "padding depends "
               "on its input's size, or not of the same graph as the Conv",

@@ -166,9 +166,7 @@ static enum i4q_activation_reason judge(const struct i4q_plan *plan,
         return I4Q_INPUT_BODY;
     if (!behind[value->index])
         return I4Q_INPUT_IMAGE;
-    if (is_quantized(value))
-        return I4Q_INPUT_ALREADY_QUANTIZED;
-    return activation->histogram.channels ? I4Q_INPUT_QUANTIZED : I4Q_INPUT_UNMEASURED;
+    return is_quantized(value) ? I4Q_INPUT_ALREADY_QUANTIZED : I4Q_INPUT_QUANTIZED;
 }
 
 static bool read_spread(const struct i4q_plan *plan, struct i4q_plan_activation *activation,
@@ -178,6 +176,8 @@ static bool read_spread(const struct i4q_plan *plan, struct i4q_plan_activation 
     if (!i4q_statistics_spread(plan->statistics, activation->value->name,
                                activation->half ? MOST_HALF : MOST_FLOAT, histogram, error))
         return false;
+    if (!histogram->channels)
+        activation->own = I4Q_INPUT_UNMEASURED;
     if (!histogram->channels || histogram->channels == activation->channels)
         return true;
     error->file = plan->statistics->path;
@@ -188,22 +188,23 @@ static bool read_spread(const struct i4q_plan *plan, struct i4q_plan_activation 
 static bool look_up(struct i4q_plan *plan, struct i4q_error *error)
 {
     const bool *behind = find_behind(plan);
-    size_t wanted = 0, found = 0;
+    size_t unmeasured = 0, found = 0;
     if (!behind)
         return i4q_fail_memory(error);
     for (size_t i = 0; i < plan->n_activations; i++) {
         struct i4q_plan_activation *activation = &plan->activations[i];
-        if (!read_spread(plan, activation, error))
-            return false;
         activation->own = judge(plan, activation, behind);
-        wanted += activation->own == I4Q_INPUT_UNMEASURED;
+        if (!activation->own && !read_spread(plan, activation, error))
+            return false;
+        unmeasured += activation->own == I4Q_INPUT_UNMEASURED;
         found += !activation->own;
     }
-    error->file = wanted && !found ? plan->statistics->path : error->file;
-    return found || !wanted ||
-           i4q_fail(error, I4Q_MODEL,
+    if (found || !unmeasured)
+        return true;
+    error->file = plan->statistics->path;
+    return i4q_fail(error, I4Q_MODEL,
                     "it tells of none of the %zu values that Convs read: other names, or another model",
-                    wanted);
+                    unmeasured);
 }
 
 /* ---- ranges */

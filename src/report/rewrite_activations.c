@@ -19,6 +19,11 @@ void i4q_report_activations_text(const struct i4q_plan *plan, FILE *stream)
         fprintf(stream, ", the %zu most sensitive of them to 8 bits", kept);
     fprintf(stream, ", range %s, a scale a %s\n", i4q_range_word(options->rule),
             options->per_channel ? "channel" : "tensor");
+    if (plan->target.form->has_input_ranges)
+        fputs(
+            "           8 bits with a scale a tensor are the operators' own input_scale; depthwise ones find "
+            "theirs on each run\n",
+            stream);
     for (enum i4q_activation_reason r = 1; r < I4Q_INPUT_REASONS; r++)
         if (counts[r])
             fprintf(stream, "           %zu %s: %s\n", counts[r], i4q_activation_reasons[r].word,

@@ -21,6 +21,7 @@ struct rewriter {
     struct i4q_model *model;
     const struct i4q_plan *plan;
     int64_t opset;                  /* of the model, as it will be written */
+    const struct i4q_table *ranges; /* of activations, for operators that take them */
     struct i4q_emission *emissions; /* one for each weight */
     uint32_t *first, *next;         /* weights of a scope, of each scope in the order of the plan */
 };
@@ -167,7 +168,8 @@ static bool emit_weights(const struct rewriter *rewriter, const struct i4q_scope
                                           .weight = weight->fact,
                                           .job = weight->job,
                                           .opset = rewriter->opset,
-                                          .shared = shared};
+                                          .shared = shared,
+                                          .ranges = rewriter->ranges};
         weight->form->emit(emission);
         const struct i4q_node *maker = weight->fact->origin ? weight->fact->value->producer : NULL;
         for (size_t k = 0; maker && k < maker->proto->n_input; k++)
@@ -208,8 +210,10 @@ static bool add_functions(const struct rewriter *rewriter)
 
 static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan, int64_t opset)
 {
-    struct rewriter rewriter = {.model = model, .plan = plan, .opset = opset};
-    if (!sort_weights(&rewriter))
+    struct i4q_table ranges;
+    struct rewriter rewriter = {.model = model, .plan = plan, .opset = opset, .ranges = &ranges};
+    i4q_table_init(&ranges, &model->arena);
+    if (!i4q_activations_apply(plan, &ranges) || !sort_weights(&rewriter))
         return false;
     for (struct i4q_scope *scope = model->graph.scopes; scope; scope = scope->next)
         if (rewriter.first[scope->index] != NONE &&
@@ -355,8 +359,7 @@ bool i4q_rewrite_apply(const struct i4q_plan *plan, int64_t opset, struct i4q_re
     if (plan->n_stored) {
         if (!set_versions(model, plan, opset, result, error))
             return false;
-        if (!i4q_bias_apply(plan) || !i4q_activations_apply(plan) ||
-            !drop_constant_inputs(model, plan, &result->inputs_dropped) ||
+        if (!i4q_bias_apply(plan) || !drop_constant_inputs(model, plan, &result->inputs_dropped) ||
             !replace_weights(model, plan, main_opset(model)) || !import_domains(model, plan))
             return i4q_fail_memory(error);
     }

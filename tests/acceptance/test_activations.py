@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Activations in low bits: ranges against plain numpy versions of their rules, what stands before which Convs, and what ONNX
 Runtime makes of it."""
+import json
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
-from helpers import make_model, random_feeds, rewrite, run, run_int4q, tensor, value
+from helpers import decoded_weights, graphs, make_model, random_feeds, rewrite, run, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
@@ -157,7 +160,7 @@ def test_each_tensor_is_quantized_once_before_its_convs(tmp_path, levels):
     found, tensors = pairs(made), stored(made)
     bits, signed = LEVELS[levels], levels.startswith("int")
     assert set(found) == {"t", "c"}
-    for q, clip, dq in found.values():
+    for q, clip, _dq in found.values():
         assert (clip is None) == (bits == 8)
         assert next(t for t in made.graph.initializer if t.name == q.input[2]).data_type == STORED[signed]
         assert not clip or [int(tensors[i]) for i in clip.input[1:]] == ([-8, 7] if signed else [0, 2 ** bits - 1])
@@ -205,13 +208,13 @@ def factors_of(parts, exponent):
     scales = []
     for lo, hi, n in zip(low, high, counts):
         middles = np.float64(lo) + (np.arange(len(n)) + 0.5) * (np.float64(hi) - np.float64(lo)) / len(n)
-        x, n, lo, hi, best = middles[n > 0], n[n > 0].astype(np.float64), min(lo, 0.0), max(hi, 0.0), (np.inf, 0)
+        x, many, least, most, best = middles[n > 0], n[n > 0].astype(np.float64), min(lo, 0.0), max(hi, 0.0), (np.inf, 0)
         for i in range(40, 0, -1):
-            scale = float(np.float32((np.float64(hi) - lo) / 15 * i / 40))
-            for zero in range(int(np.ceil(min(-lo / scale, 15))) + 1):
-                if hi > 0 and (15 - zero) * scale > 1.1 * hi + scale:
+            scale = float(np.float32((np.float64(most) - least) / 15 * i / 40))
+            for zero in range(int(np.ceil(min(-least / scale, 15))) + 1):
+                if most > 0 and (15 - zero) * scale > 1.1 * most + scale:
                     continue
-                loss = (n * (decode(x, scale, zero, 15) - x) ** 2).sum()
+                loss = (many * (decode(x, scale, zero, 15) - x) ** 2).sum()
                 best = (loss, scale) if loss < best[0] * (1 - 1e-12) else best
         scales.append(best[1])
     ratio = np.clip(scales / np.exp(np.log(scales).mean()), 1 / 16, 16)
@@ -323,3 +326,278 @@ def test_what_files_cannot_tell(tmp_path, text, more, status, told):
     done = run_int4q("rewrite", tmp_path / "m.onnx", "-o", tmp_path / "o.onnx", "--calibration", path, "--activations", "uint4",
                      "--keep-activations", tmp_path / "s.json", *more, status=status)
     assert done.stderr.count("\n") == 1 and told in done.stderr
+
+
+# ---- all kinds of models
+
+def save(folder, model, values="tc", **kwargs):
+    """The model in a file, and statistics of its values."""
+    onnx.save(model, folder / "m.onnx")
+    return folder / "m.onnx", statistics(folder, {name: spread(lopsided(name)) for name in values}, **kwargs)
+
+
+def reasons(report):
+    return {a["tensor"]: a["reason"] for a in report["activations"]}
+
+
+def rewritten(folder, model, *arguments, values="tc"):
+    _, path = save(folder, model, values)
+    return rewrite(model, folder, "--calibration", path, *arguments)
+
+
+def test_float16(tmp_path):
+    model = detector(17)
+    for stored_tensor in model.graph.initializer:
+        stored_tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(stored_tensor).astype(np.float16), stored_tensor.name))
+    for v in [*model.graph.input, *model.graph.output]:
+        v.type.tensor_type.elem_type = TensorProto.FLOAT16
+    made, _ = rewritten(tmp_path, model, "--activations", "uint4", "--format", "int8")
+    onnx.checker.check_model(made, full_check=True)
+    assert made.opset_import[0].version == 19
+    tensors = stored(made)
+    for name, (q, _, dq) in pairs(made).items():
+        x, n, _, low, high = gathered(spread(lopsided(name)))
+        best = min(((n * np.abs(decode(x, s, z, 15) - x) ** 2.4).sum(), -i, z, s) for i in range(100, 1, -1)
+                    for s in [float(np.float16(np.float32((high - low) / 15 * i / 100)))]
+                    for z in range(int(np.ceil(min(-low / s, 15))) + 1) if (15 - z) * s <= 1.1 * high + s)
+        assert tensors[q.input[1]].dtype == np.float16 and float(tensors[q.input[1]]) == best[3] and tensors[q.input[2]] == best[2]
+        assert q.input[1] == dq.input[1]
+    assert all(np.isfinite(array).all() for array in run(made, random_feeds(model)))
+
+
+def test_bodies_and_functions_keep_floats(tmp_path):
+    """A Conv in a body stays as it is, also where what it reads is quantized for others."""
+    model = detector(17)
+    inner = helper.make_graph([helper.make_node("Conv", ["t", "p", "e"], ["i"], name="inside"), helper.make_node("Relu", ["i"], ["r"]),
+                               helper.make_node("Conv", ["r", "k"], ["o"], name="after")], "body", [],
+                              [helper.make_tensor_value_info("o", TensorProto.FLOAT, None)])
+    other = helper.make_graph([helper.make_node("Identity", ["f"], ["o2"])], "other", [],
+                              [helper.make_tensor_value_info("o2", TensorProto.FLOAT, None)])
+    model.graph.initializer.extend([tensor("k", 6, 6, 1, 1), numpy_helper.from_array(np.array(True), "yes")])
+    model.graph.node.insert(5, helper.make_node("If", ["yes"], ["u"], then_branch=inner, else_branch=other))
+    model.graph.node.append(helper.make_node("Conv", ["u", "k"], ["y2"], name="behind"))
+    model.graph.output.append(helper.make_tensor_value_info("y2", TensorProto.FLOAT, None))
+    spreads = {"t": spread(lopsided("t")), "c": spread(lopsided("c")), "u": spread(lopsided("u", 6))}
+    made, report = rewrite(model, tmp_path, "--calibration", statistics(tmp_path, spreads), "--activations", "uint8",
+                           "--activation-scales", "channel")
+    reads = {node.name: node.input[0] for graph in graphs(made.graph) for node in graph.node if node.op_type == "Conv"}
+    assert reads["inside"] == "t" and reads["after"] == "r" and reads["point"].startswith("t_")
+    assert reasons(report) == {"x": "image", "t": None, "c": None, "u": None}
+    granularity = {a["tensor"]: a["granularity"] for a in report["activations"]}
+    assert granularity["t"] == "per-tensor"  # `inside` reads t in float, with the weight of `point`
+    assert granularity["u"] == "per-tensor"  # `after` has the weight of `behind`
+    run(made, random_feeds(model), optimize=True)
+
+
+def test_what_comes_from_inputs_alone_is_an_image(tmp_path):
+    """Several inputs, one of them scaled first; sizes that are not known."""
+    model = detector()
+    model.graph.node.insert(0, helper.make_node("Mul", ["z", "half"], ["x"]))
+    model.graph.node.append(helper.make_node("Conv", ["v", "w"], ["y3"], name="second"))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
+    del model.graph.input[:]
+    model.graph.input.extend([value("z", "n", 3, "h", "w"), value("v", "n", 3, "h", "w")])
+    del model.graph.output[:]
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "y3"))
+    made, report = rewritten(tmp_path, model, "--activations", "uint8", values="tcxzv")
+    assert reasons(report) == {"x": "image", "t": None, "c": None, "v": "image"}
+    feeds = {name: np.random.default_rng(3).standard_normal((2, 3, 9, 7)).astype(np.float32) for name in "zv"}
+    assert [a.shape for a in run(made, feeds)] == [(2, 6, 9, 7), (2, 8, 7, 5)]
+
+
+def test_values_that_are_quantized_already(tmp_path):
+    first, _ = rewritten(tmp_path, detector(), "--activations", "uint8", "--include", "point", values="t")
+    read = next(node for node in first.graph.node if node.name == "point").input[0]
+    made, report = rewritten(tmp_path, first, "--activations", "uint8", "--include", "depthwise", "--include", "last")
+    assert reasons(report) == {"t": None, "c": None}
+    assert next(node for node in made.graph.node if node.name == "point").input[0] == read
+    for node in first.graph.node:
+        node.input[:] = [read if name == "t" and node.name == "depthwise" else name for name in node.input]
+    made, report = rewritten(tmp_path, first, "--activations", "uint8", "--include", "depthwise", "--include", "last")
+    assert reasons(report) == {read: "already-quantized", "c": None}
+
+
+def test_floats_read_floats(tmp_path):
+    """What excluded and unmeasured Convs read, and values that are not in the file."""
+    made, report = rewritten(tmp_path, detector(), "--activations", "uint8", "--exclude", "point", values="t")
+    reads = {node.name: node.input[0] for node in made.graph.node if node.op_type == "Conv"}
+    assert reads["point"] == "t" and reads["depthwise"] != "t" and reads["last"] == "c"
+    assert reasons(report) == {"x": "image", "t": None, "c": "unmeasured"}
+
+
+def run_simulated(model, feeds):
+    """Optimized, but for what ONNX Runtime does to quantized nodes: it would go on to quantize weights that it has folded."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, feeds)
+
+
+@pytest.mark.parametrize(("arguments", "opset", "needed"), [
+    (["--format", "packed-u8"], 11, 13), (["--format", "int8"], 13, 13), (["--dq-domain", "com.microsoft"], 12, 13),
+    ([], 13, 21), (["--decode", "cast"], 13, 21)])
+def test_opsets(tmp_path, arguments, opset, needed):
+    model = detector(opset)
+    for levels in ("uint8", "uint4"):
+        made, _ = rewritten(tmp_path, model, "--activations", levels, "--activation-scales", "channel", *arguments)
+        assert made.opset_import[0].version == needed and len(pairs(made)) == 2
+        run(made, random_feeds(model), optimize=True)
+        for a, b in zip(run(made, random_feeds(model)), run_simulated(made, random_feeds(model))):
+            np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(a).max())
+
+
+@pytest.mark.parametrize("levels", ["uint8", "uint4"])
+def test_convs_of_our_own_take_ranges(tmp_path, levels):
+    model = detector()
+    made, report = rewritten(tmp_path, model, "--activations", levels, "--decode", "nbits")
+    nodes = {node.name: {a.name: a for a in node.attribute} for node in made.graph.node if node.op_type == "ConvNBits"}
+    told = {a["tensor"]: a for a in report["activations"]}
+    wide = levels == "uint8"
+    assert len(pairs(made)) == (0 if wide else 2)
+    for name, read in (("first", None), ("depthwise", None), ("point", "t"), ("last", "c")):
+        fixed = (np.float32(told[read]["scale"]), told[read]["zero_point"]) if wide and read else (0, 0)
+        assert (nodes[name]["input_scale"].f, nodes[name]["input_zero_point"].i) == fixed
+    run(made, random_feeds(model))
+
+
+# ---- statistics
+
+def one(key, change):
+    """A change of one part of t's histogram."""
+    def apply(found):
+        found[f"t|{key}"] = change(found[f"t|{key}"])
+    return apply
+
+
+def remove(key):
+    return lambda found: found.pop(key)
+
+
+BAD = {
+    "not finite": (one("hi", lambda a: np.where(np.arange(8) == 3, np.nan, a).astype(np.float32)), "channel 3 reaches"),
+    "infinite": (one("lo", lambda a: np.where(np.arange(8) == 1, -np.inf, a).astype(np.float32)), "channel 1 reaches"),
+    "huge": (one("hi", lambda a: a * np.float32(1e36)), "reaches"),
+    "reversed": (one("lo", lambda a: a + 1000), "reaches"),
+    "counts nothing": (one("hist", lambda a: a * 0), "counts nothing"),
+    "few channels": (one("hist", lambda a: a[:7]), "7 channels"),
+    "no bins": (one("hist", lambda a: a[:, :0]), "not U32 of 2 dimensions"),
+    "flat": (one("hist", lambda a: a.reshape(-1)), "not U32 of 2 dimensions"),
+    "other type": (one("hist", lambda a: a.astype(np.int32)), "not U32"),
+    "other ends": (one("lo", lambda a: a.astype(np.float64)), "not F32"),
+    "no ends": (remove("t|lo"), "its ends"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("scales", ["tensor", "channel"])
+def test_damaged_histograms_are_refused(tmp_path, kind, scales):
+    change, told = BAD[kind]
+    found = {f"{name}|{key}": part for name in "tc" for key, part in zip(("lo", "hi", "hist"), spread(lopsided(name)))}
+    change(found)
+    save_file({key: np.ascontiguousarray(part) for key, part in found.items()}, str(tmp_path / "s.safetensors"), {"images": "8"})
+    onnx.save(detector(), tmp_path / "m.onnx")
+    done = run_int4q("rewrite", tmp_path / "m.onnx", "-o", tmp_path / "o.onnx", "--calibration", tmp_path / "s.safetensors",
+                     "--activations", "uint4", "--activation-scales", scales, status=3)
+    assert done.stderr.count("\n") == 1 and told in done.stderr and "s.safetensors" in done.stderr
+    assert not (tmp_path / "o.onnx").exists()
+
+
+def test_histograms_of_another_model_are_refused(tmp_path):
+    for spreads, told in (({"t": spread(lopsided("t", 5))}, "5 channels, its Convs read 8"),
+                          ({"elsewhere": spread(lopsided("t"))}, "none of the 2 values")):
+        onnx.save(detector(), tmp_path / "m.onnx")
+        done = run_int4q("rewrite", tmp_path / "m.onnx", "-o", tmp_path / "o.onnx", "--calibration",
+                         statistics(tmp_path, spreads), "--activations", "uint8", status=3)
+        assert done.stderr.count("\n") == 1 and told in done.stderr
+
+
+STRANGE = {
+    "constants": np.repeat(np.float32([[0], [1], [-1], [0.5], [7], [0], [3], [2]]), 50, 1),
+    "zeros": np.zeros((8, 50), np.float32),
+    "one channel of zeros": np.concatenate([np.zeros((1, 500), np.float32), lopsided("t")[1:]]),
+    "negative": -np.abs(lopsided("t")) - 1,
+    "tiny": lopsided("t") * np.float32(1e-42),
+    "large": lopsided("t") * np.float32(1e28),
+    "far apart": np.concatenate([lopsided("t", 7), lopsided("t", 1) * np.float32(1e20)]),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize("rule", ["l2.4", "mse", "minmax", "percentile", "unilateral"])
+@pytest.mark.parametrize("scales", ["tensor", "channel"])
+def test_ranges_of_strange_values(tmp_path, kind, rule, scales):
+    model = detector()
+    path = statistics(tmp_path, {"t": spread(STRANGE[kind]), "c": spread(lopsided("c"))})
+    made, report = rewrite(model, tmp_path, "--calibration", path, "--activations", "uint4", "--activation-range", rule,
+                           "--activation-scales", scales, "--keep-activations", "1")
+    onnx.checker.check_model(made, full_check=True)
+    tensors = stored(made)
+    for q, _, dq in pairs(made).values():
+        for scale in (tensors[q.input[1]], tensors[dq.input[1]]):
+            assert (scale > 0).all() and np.isfinite(scale).all()
+    told = next(a for a in report["activations"] if a["tensor"] == "t")
+    if scales == "tensor" and told["bits"] == 4:
+        scale, zero = range_of(spread(STRANGE[kind]), rule, 4)
+        assert (np.float32(told["scale"]), told["zero_point"]) == (np.float32(scale), zero)
+    run(made, random_feeds(model))
+
+
+# ---- the same bytes, and their number
+
+@pytest.mark.parametrize("arguments", [["uint4", "--activation-scales", "channel", "--keep-activations", "1"], ["int8"]])
+def test_bytes_depend_on_nothing_else(tmp_path, monkeypatch, arguments):
+    source, path = save(tmp_path, detector())
+    found = set()
+    for kernels, threads in (("scalar", 1), ("scalar", 2), (None, 1), (None, 2), (None, 2)):
+        if kernels:
+            monkeypatch.setenv("INT4Q_CPU", kernels)
+        else:
+            monkeypatch.delenv("INT4Q_CPU", raising=False)
+        run_int4q("rewrite", source, "-f", "-q", "-o", tmp_path / "o.onnx", "--method", "squant", "--calibration", path, "-j",
+                  threads, "--activations", *arguments)
+        found.add((tmp_path / "o.onnx").read_bytes())
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("arguments", [["uint4", "--activation-scales", "channel"], ["uint8"], ["int4", "--keep-activations", "1"],
+                                       ["uint8", "--decode", "nbits"]])
+def test_a_dry_run_tells_the_size(tmp_path, arguments):
+    source, path = save(tmp_path, detector())
+    common = ["rewrite", source, "--calibration", path, "-f", "-q", "-o", tmp_path / "o.onnx", "--activations", *arguments]
+    run_int4q(*common, "-n", "--json", tmp_path / "r.json")
+    told = json.loads((tmp_path / "r.json").read_text())["output"]["bytes"]
+    run_int4q(*common)
+    assert (tmp_path / "o.onnx").stat().st_size == told
+    done = run_int4q(*common, "--rank", "weights", "--keep-format", "int8", "--target-size", told + 60)
+    assert not done.stderr and told <= (tmp_path / "o.onnx").stat().st_size <= told + 60
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["--activations", "uint8"], "needs --calibration"), (["--activation-range", "mse"], "needs --activations"),
+    (["--activation-scales", "channel"], "needs --activations"), (["--keep-activations", "3"], "needs --activations")])
+def test_usage(tmp_path, arguments, told):
+    onnx.save(detector(), tmp_path / "m.onnx")
+    assert told in run_int4q("rewrite", tmp_path / "m.onnx", *arguments, status=2).stderr
+
+
+# ---- biases
+
+def test_biases_take_up_what_rounding_adds_to_means(tmp_path):
+    """Against expectations over the histograms: those of each Conv's output."""
+    model = detector()
+    random = np.random.default_rng(5)
+    means = {f"{w}|mu": random.standard_normal(shape).astype(np.float32) for w, shape in
+             (("w", 27), ("d", (8, 9)), ("p", 8), ("q", 8))}
+    spreads = {name: spread(lopsided(name)) for name in "tc"}
+    path = statistics(tmp_path, spreads, means)
+    common = ["--method", "squant", "--calibration", path, "--activations", "uint4", "--activation-scales", "channel"]
+    made, _ = rewrite(model, tmp_path, *common)
+    tensors = stored(made)
+    q, _, dq = pairs(made)["t"]
+    factors, step, zero = tensors[q.input[1]] / tensors[dq.input[1]], float(tensors[dq.input[1]]), int(tensors[dq.input[2]])
+    low, high, n = (np.asarray(part, np.float64) for part in spreads["t"])
+    x = (low[:, None] + (np.arange(BINS) + 0.5) * (high - low)[:, None] / BINS) / factors[:, None]
+    shift = (n * (decode(x, step, zero, 15) - x)).sum(1) / n.sum(1)
+    weight = decoded_weights(made.graph)["p"].astype(np.float64)[:, :, 0, 0]
+    wanted = stored(model)["e"] + (stored(model)["p"][:, :, 0, 0] * factors - weight) @ (means["p|mu"] / factors) - weight @ shift
+    point = next(node for node in made.graph.node if node.name == "point")
+    np.testing.assert_allclose(tensors[point.input[2]], wanted, rtol=1e-4, atol=1e-5)
