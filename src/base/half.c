@@ -42,6 +42,14 @@ uint16_t i4q_half_from_float(float value)
     return (uint16_t)(sign | ((rounded >> 13) - ((127 - 15) << 10)));
 }
 
+uint16_t i4q_half_above(float value)
+{
+    const uint16_t largest = 0x7bff;
+    uint16_t half = i4q_half_from_float(value);
+    half = (uint16_t)(half + (i4q_half_to_float(half) < value));
+    return half > largest ? largest : half;
+}
+
 void i4q_half_round(float *values, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -14,6 +14,9 @@ float i4q_half_to_float(uint16_t half);
 /* Rounds half to even; overflow gives infinity, a NaN stays a NaN. */
 uint16_t i4q_half_from_float(float value);
 
+/* The smallest positive binary16 number that is not below a positive one; at most the largest. */
+uint16_t i4q_half_above(float value);
+
 /* Rounds n numbers to binary16, in place. */
 void i4q_half_round(float *values, size_t n);
 

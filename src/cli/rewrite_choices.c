@@ -82,9 +82,13 @@ static bool parse_choice(const struct i4q_rewrite_arguments *a, const struct i4q
     char *block = strchr(word, ':');
     if (block)
         *block++ = '\0';
-    *choice = (struct i4q_recipe){.form = target->form, .method = target->method};
-    return find_format(target->format, word, &choice->format, error) &&
-           (!block || find_block(word, block, &choice->block, error)) && check(a, choice, word, error);
+    *choice = (struct i4q_recipe){.form = target->form, .method = target->method, .narrow = target->narrow};
+    if (!find_format(target->format, word, &choice->format, error) ||
+        (block && !find_block(word, block, &choice->block, error)))
+        return false;
+    if (choice->format && !a->scale.word && !a->asymmetric)
+        choice->method = i4q_method_for_bits(&target->method, choice->format->bits);
+    return check(a, choice, word, error);
 }
 
 /* ---- the list */

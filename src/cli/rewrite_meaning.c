@@ -60,13 +60,16 @@ bool i4q_rewrite_check_usage(const struct i4q_rewrite_arguments *a, struct i4q_e
     return true;
 }
 
-/* --scale tells of the zero point too, which --asymmetric adds where there is a choice. */
-static bool override_scale(const struct i4q_rewrite_arguments *a, struct i4q_method *method,
+/* --scale tells of the zero point too, which --asymmetric adds where there is a choice. Without them the
+ * preset's suits the bits; choices of a mixture see to that themselves. */
+static bool override_scale(const struct i4q_rewrite_arguments *a, struct i4q_method *method, unsigned bits,
                            struct i4q_error *error)
 {
     enum i4q_scale_choice chosen = (enum i4q_scale_choice)a->scale.index;
-    if (!a->scale.word && !a->asymmetric)
+    if (!a->scale.word && !a->asymmetric) {
+        *method = i4q_rewrite_mixes(a) ? *method : i4q_method_for_bits(method, bits);
         return true;
+    }
     if (a->scale.word && a->asymmetric && chosen < I4Q_SCALE_RANGE)
         return i4q_fail(error, I4Q_USAGE,
                         "--scale %s has no zero point: --asymmetric goes with range, mse and l2.4",
@@ -80,7 +83,7 @@ static bool override_scale(const struct i4q_rewrite_arguments *a, struct i4q_met
 static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_recipe *target,
                             struct i4q_error *error)
 {
-    if (!override_scale(a, &target->method, error))
+    if (!override_scale(a, &target->method, target->format->bits, error))
         return false;
     if (a->rounding.word)
         target->method.rounding = (enum i4q_rounding)a->rounding.index;
@@ -122,6 +125,12 @@ static bool check_zero_points(const struct i4q_rewrite_arguments *a, const struc
                     a->asymmetric ? "--asymmetric" : "--scale range");
 }
 
+static bool has_narrow_scales(const struct i4q_rewrite_arguments *a)
+{
+    return a->scale_type.index == I4Q_SCALES_AUTO ? i4q_rewrite_mixes(a)
+                                                  : a->scale_type.index == I4Q_SCALES_FLOAT16;
+}
+
 static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recipe *target,
                          struct i4q_error *error)
 {
@@ -131,9 +140,13 @@ static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recip
         .method = i4q_methods[a->method.index],
         .form = i4q_form_find(i4q_form_word(a->decode.index), other_domain ? a->dq_domain.word : NULL),
         .block = a->block.value,
+        .narrow = has_narrow_scales(a),
     };
     if (!override_method(a, target, error) || !check_zero_points(a, target, error))
         return false;
+    if (target->narrow && !i4q_rewrite_mixes(a) && !target->format->packed)
+        return i4q_fail(error, I4Q_USAGE, "--scale-type float16 is for packed formats, and --format is %s",
+                        target->format->name);
     if (i4q_rewrite_ranks_by_outputs(a) && !a->calibration)
         return i4q_fail(error, I4Q_USAGE, "--rank stats needs --calibration");
     bool streams = target->format->packed && target->form && target->form->execution == I4Q_COMPUTES;

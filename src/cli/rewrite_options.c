@@ -15,6 +15,13 @@ static const char *topk_order_word(size_t index)
     return index < sizeof words / sizeof *words ? words[index] : NULL;
 }
 
+static const char *scale_type_word(size_t index)
+{
+    static const char *const words[] = {
+        [I4Q_SCALES_AUTO] = "auto", [I4Q_SCALES_FLOAT] = "float", [I4Q_SCALES_FLOAT16] = "float16"};
+    return index < sizeof words / sizeof *words ? words[index] : NULL;
+}
+
 static const char *rank_word(size_t index)
 {
     static const char *const words[] = {[I4Q_RANK_WEIGHTS] = "weights", [I4Q_RANK_STATS] = "stats"};
@@ -123,6 +130,11 @@ const struct i4q_option i4q_rewrite_options[] = {
      "the domain of DequantizeLinear: ai.onnx, or com.microsoft, which leaves the opset alone and runs in "
      "ONNX Runtime only (default: ai.onnx)",
      I4Q_FILE_NONE, i4q_form_dq_domain},
+    {0, "scale-type", "T", I4Q_OPTION_WORD, FIELD(scale_type),
+     "what scales of FLOAT weights are stored as in packed formats: float, float16, or auto, which is "
+     "float16 "
+     "with --bits or --choices and else float (default: auto)",
+     I4Q_FILE_NONE, scale_type_word},
     {0, "allow-other-model", NULL, I4Q_OPTION_FLAG, FIELD(allow_other_model),
      "take --calibration although it was measured on a model with other weights"},
     {0, "scale", "S", I4Q_OPTION_WORD, FIELD(scale),

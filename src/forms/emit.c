@@ -69,6 +69,16 @@ static uint8_t *new_payload(struct i4q_emission *emission, size_t size)
     return data;
 }
 
+const char *i4q_emit_scales_narrow(struct i4q_emission *emission, const int64_t *dims, size_t rank)
+{
+    const struct i4q_quantize_job *job = emission->job;
+    size_t size = i4q_job_scales(job) * i4q_real_size(true);
+    uint8_t *data = new_payload(emission, size);
+    for (size_t i = 0; data && i < i4q_job_scales(job); i++)
+        i4q_real_store(data, true, i, i4q_real_load(job->scales, job->half, i));
+    return name_of(i4q_emit_tensor(emission, "scale", TYPE(FLOAT16), dims, rank, data, size));
+}
+
 /* The same zero point for all. */
 static const uint8_t *symmetric_codes(struct i4q_emission *emission, size_t size)
 {

@@ -55,6 +55,9 @@ const char *i4q_emit_codes(struct i4q_emission *emission, const char *suffix, in
                            const int64_t *dims, size_t rank);
 const char *i4q_emit_scales(struct i4q_emission *emission, const int64_t *dims, size_t rank);
 
+/* W_scale in FLOAT16, where the job is narrow. */
+const char *i4q_emit_scales_narrow(struct i4q_emission *emission, const int64_t *dims, size_t rank);
+
 /* W_zero_point, one for each scale: as codes, or as numbers of the weight's own type. */
 const char *i4q_emit_zero_codes(struct i4q_emission *emission, const int64_t *dims, size_t rank);
 const char *i4q_emit_zero_floats(struct i4q_emission *emission, const int64_t *dims, size_t rank);

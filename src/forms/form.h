@@ -24,6 +24,9 @@ struct i4q_form {
     const char *unheld;
     bool (*holds)(const struct i4q_weight *weight, const struct i4q_quantize_job *job);
 
+    /* Whether it can hold FLOAT16 scales of FLOAT weights. */
+    bool narrows;
+
     /* Bytes of codes, scales and zero points; needs no numbers: see job.h. */
     size_t (*bytes)(const struct i4q_quantize_job *job);
 

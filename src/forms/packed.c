@@ -2,7 +2,7 @@
 /* Codes of 2 to 6 bits as one stream in a UINT8 initializer, see base/bits.h, taken apart by operators that
  * all runtimes have had since opset 11. 4 bits: BitShift, Unsqueeze, Concat; others, by arithmetic on groups
  * of codes that end with a byte: Cast, (Concat,) Reshape, (MatMul,) Div, Mod. Then (Reshape, Slice,) Reshape,
- * Cast, Sub, Mul; zero points of channels are cast as well. */
+ * Cast, Sub, Mul; zero points of channels and FLOAT16 scales of FLOAT weights are cast as well. */
 #include "base/bits.h"
 #include "base/half.h"
 #include "forms/fields.h"
@@ -25,7 +25,8 @@ static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job
 /* The zero point of symmetric codes is a constant that all weights share. */
 static size_t bytes(const struct i4q_quantize_job *job)
 {
-    return i4q_job_code_bytes(job) + i4q_job_scale_bytes(job) + (job->asymmetric ? i4q_job_scales(job) : 0);
+    size_t scales = i4q_job_scales(job) * i4q_real_size(job->half || job->narrow);
+    return i4q_job_code_bytes(job) + scales + (job->asymmetric ? i4q_job_scales(job) : 0);
 }
 
 static int64_t opset(const struct i4q_quantize_job *job)
@@ -113,13 +114,19 @@ static const char *shared_zero(struct i4q_emission *emission)
                            i4q_job_element(job));
 }
 
-/* The zero points of each channel, a byte each in the file. */
-static const char *channel_zeros(struct i4q_emission *emission, const int64_t *column, size_t rank)
+/* W_<output>: the value in the weight's own type. */
+static const char *cast(struct i4q_emission *emission, const char *value, const char *output)
 {
-    const char *bytes = i4q_emit_zero_bytes(emission, column, rank);
-    Onnx__NodeProto *cast = i4q_emit_node(emission, "Cast", "zero", bytes, NULL, NULL);
-    i4q_emit_int(emission, cast, "to", emission->weight->tensor.type);
-    return i4q_emit_output(cast);
+    Onnx__NodeProto *made = i4q_emit_node(emission, "Cast", output, value, NULL, NULL);
+    i4q_emit_int(emission, made, "to", emission->weight->tensor.type);
+    return i4q_emit_output(made);
+}
+
+static const char *scales(struct i4q_emission *emission, const int64_t *column, size_t rank)
+{
+    if (!emission->job->narrow)
+        return i4q_emit_scales(emission, column, rank);
+    return cast(emission, i4q_emit_scales_narrow(emission, column, rank), "scale_float");
 }
 
 static void emit(struct i4q_emission *emission)
@@ -129,7 +136,7 @@ static void emit(struct i4q_emission *emission)
     const int64_t *column = i4q_emit_column(emission);
     const int64_t bytes = (int64_t)i4q_job_code_bytes(job);
     const char *packed = i4q_emit_codes(emission, "packed", job->format->type, &bytes, 1);
-    const char *scale = i4q_emit_scales(emission, column, shape->rank);
+    const char *scale = scales(emission, column, shape->rank);
     const bool whole = i4q_job_count(job) % i4q_bits_even(job->format->bits) == 0;
     const char *codes =
         job->format->bits == NIBBLE ? nibbles(emission, packed) : i4q_emit_fields(emission, packed);
@@ -138,10 +145,11 @@ static void emit(struct i4q_emission *emission)
     const char *dims = i4q_emit_shape(emission);
     Onnx__NodeProto *last = i4q_emit_node(
         emission, "Reshape", job->format->bits == NIBBLE ? "nibbles" : "shaped", codes, dims, NULL);
-    last = i4q_emit_node(emission, "Cast", "float", i4q_emit_output(last), NULL, NULL);
-    i4q_emit_int(emission, last, "to", shape->type);
-    const char *zero = job->asymmetric ? channel_zeros(emission, column, shape->rank) : shared_zero(emission);
-    last = i4q_emit_node(emission, "Sub", "centred", i4q_emit_output(last), zero, NULL);
+    const char *numbers = cast(emission, i4q_emit_output(last), "float");
+    const char *zero = job->asymmetric
+                           ? cast(emission, i4q_emit_zero_bytes(emission, column, shape->rank), "zero")
+                           : shared_zero(emission);
+    last = i4q_emit_node(emission, "Sub", "centred", numbers, zero, NULL);
     i4q_emit_node(emission, "Mul", NULL, i4q_emit_output(last), scale, NULL);
 }
 
@@ -189,6 +197,7 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
 const struct i4q_form i4q_form_packed = {
     .execution = I4Q_DECODES_ONCE,
     .holds = holds,
+    .narrows = true,
     .bytes = bytes,
     .opset = opset,
     .ir_version = ir_version,

@@ -167,7 +167,7 @@ bool i4q_stored_open(struct i4q_arena *arena, const struct i4q_storage *storage,
     if (stored->scale.type && !i4q_numbers_are_floats(&stored->scale))
         return i4q_fail(error, I4Q_MODEL, "scale '%s' is not of a float type",
                         i4q_text(storage->scale->name));
-    stored->half = stored->scale.type && stored->scale.type->type == I4Q_TYPE(FLOAT16);
+    stored->half = stored->scale.type && stored->scale.type->type == I4Q_TYPE(FLOAT16) && !storage->widened;
     return fit_scale(storage, stored, error) && fit_zero_point(storage, stored, error);
 }
 

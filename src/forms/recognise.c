@@ -163,20 +163,28 @@ void i4q_describe_integers(struct i4q_storage *storage, const Onnx__TensorProto 
         set_broadcast(storage, &codes, &scale);
 }
 
-/* The same of a zero point, which may be cast before it is subtracted. */
-static const Onnx__TensorProto *zero_tensor(const struct i4q_node *sub)
+/* The tensor that an operand is, itself or cast to a float type: the one that it is cast to, else 0. */
+static const Onnx__TensorProto *operand_tensor(const struct i4q_node *node, int64_t *type)
 {
     const struct i4q_value *value =
-        i4q_has_input(sub, 1) ? i4q_scope_resolve(sub->scope, sub->proto->input[1]) : NULL;
-    bool cast = value && value->producer && i4q_node_is(value->producer->proto, "Cast");
-    return cast ? i4q_input_tensor(value->producer, 0) : i4q_input_tensor(sub, 1);
+        i4q_has_input(node, 1) ? i4q_scope_resolve(node->scope, node->proto->input[1]) : NULL;
+    const struct i4q_node *producer = value ? value->producer : NULL;
+    bool cast = producer && i4q_node_is(producer->proto, "Cast");
+    *type = cast ? i4q_node_int(producer->proto, "to", 0) : 0;
+    const struct i4q_dtype *dtype = i4q_dtype_find((int32_t)*type);
+    return !cast                                     ? i4q_input_tensor(node, 1)
+           : dtype && dtype->kind == I4Q_DTYPE_FLOAT ? i4q_input_tensor(producer, 0)
+                                                     : NULL;
 }
 
 bool i4q_describe_arithmetic(struct i4q_storage *storage, const struct i4q_node *first,
                              const struct i4q_node *mul, const struct i4q_node *sub)
 {
-    i4q_describe_integers(storage, i4q_input_tensor(first, 0), mul ? i4q_input_tensor(mul, 1) : NULL,
-                          sub ? zero_tensor(sub) : NULL);
+    int64_t scale_type = 0, zero_type;
+    const Onnx__TensorProto *scale = mul ? operand_tensor(mul, &scale_type) : NULL;
+    storage->widened = scale_type == I4Q_TYPE(FLOAT);
+    i4q_describe_integers(storage, i4q_input_tensor(first, 0), scale,
+                          sub ? operand_tensor(sub, &zero_type) : NULL);
     bool stored = (!mul || storage->scale) && (!sub || storage->zero_point);
     return stored || storage->unsound;
 }

@@ -138,5 +138,7 @@ bool i4q_plan_make_job(struct i4q_plan *plan, struct i4q_plan_weight *weight, co
         weight->job->asymmetric = fact->storing.asymmetric;
     }
     weight->form = i4q_form_choose(recipe->form, fact, weight->job);
+    weight->job->narrow =
+        recipe->narrow && weight->form->narrows && !weight->job->half && weight->job->outer == 1;
     return fact->origin || add_moments(plan, weight, recipe, error);
 }

@@ -27,6 +27,7 @@ struct i4q_recipe {
     const struct i4q_form *form;     /* as wanted; a weight that it cannot hold gets another one */
     struct i4q_method method;        /* how scales and codes are chosen */
     size_t block;                    /* weights that share a scale; 0: an output channel */
+    bool narrow;                     /* FLOAT16 scales, where the form has room for them */
 };
 
 /* What is decided about a weight. */

@@ -54,6 +54,14 @@ int i4q_job_zero_point(const struct i4q_quantize_job *job, size_t index)
     return job->zero_points ? i4q_format_load(job->format, job->zero_points, index) : job->format->zero;
 }
 
+struct i4q_grid i4q_job_fit_grid(const struct i4q_quantize_job *job, const struct i4q_grid *grid)
+{
+    struct i4q_grid fitting = *grid;
+    if (job->narrow)
+        fitting.scale = i4q_half_to_float(i4q_half_above(grid->scale));
+    return fitting;
+}
+
 void i4q_job_store_grid(const struct i4q_quantize_job *job, size_t index, const struct i4q_grid *grid)
 {
     i4q_real_store(job->scales, job->half, index, grid->scale);

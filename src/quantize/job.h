@@ -24,6 +24,7 @@ struct i4q_quantize_job {
     size_t outer, channels, inner;
     size_t block;    /* elements that share a scale; 0: a whole channel */
     bool half;       /* FLOAT16 elements (2 bytes) and scales; else FLOAT (4 bytes) */
+    bool narrow;     /* FLOAT elements, and scales that FLOAT16 can hold; outer = 1 only */
     bool asymmetric; /* a zero point for each scale; else format->zero for all */
 
     /* The caller fills this too, and owns every buffer. */
@@ -79,6 +80,9 @@ size_t i4q_job_zero_bytes(const struct i4q_quantize_job *job);
 
 /* The zero point of scale `index` (channel * blocks + block). */
 int i4q_job_zero_point(const struct i4q_quantize_job *job, size_t index);
+
+/* The grid as the job can store it: with `narrow`, by the next larger scale that FLOAT16 has. */
+struct i4q_grid i4q_job_fit_grid(const struct i4q_quantize_job *job, const struct i4q_grid *grid);
 
 /* The grid of scale `index`, to and from the buffers of the job. Threads that store grids do so from a
  * multiple of i4q_bits_even(bits) on, since zero points share bytes. */

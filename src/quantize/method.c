@@ -50,6 +50,15 @@ bool i4q_method_searches(const struct i4q_method *method)
     return method->scale >= I4Q_SCALE_MSE;
 }
 
+struct i4q_method i4q_method_for_bits(const struct i4q_method *preset, unsigned bits)
+{
+    const unsigned few = 3;
+    struct i4q_method method = *preset;
+    if (bits <= few && method.scale == I4Q_SCALE_RANGE && i4q_method_needs_statistics(preset))
+        method.scale = I4Q_SCALE_L24;
+    return method;
+}
+
 bool i4q_method_needs_statistics(const struct i4q_method *method)
 {
     return method->rounding >= I4Q_ROUND_DESCENT;

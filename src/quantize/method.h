@@ -52,4 +52,8 @@ bool i4q_method_searches(const struct i4q_method *method);
 /* Whether a method works on calibration statistics. */
 bool i4q_method_needs_statistics(const struct i4q_method *method);
 
+/* A preset for codes of so many bits: with few of them and statistics, steps that are finer where most
+ * weights are pay for clipping the others. */
+struct i4q_method i4q_method_for_bits(const struct i4q_method *preset, unsigned bits);
+
 #endif

@@ -39,6 +39,7 @@ static bool quantize_channel(struct i4q_encoder *encoder, size_t channel, struct
         if (!i4q_encoder_extend(encoder, start + i, n, &extent))
             return false;
         struct i4q_grid grid = i4q_grid_choose(job->format, job->method, job->half, &extent);
+        grid = i4q_job_fit_grid(job, &grid);
         i4q_job_store_grid(job, index, &grid);
         i4q_encoder_round(encoder, start + i, n, &grid, &sums);
         drift += sums.drift / (double)grid.scale;

@@ -94,6 +94,7 @@ bool i4q_chooser_load(struct i4q_chooser *chooser, size_t channel)
         if (!i4q_fit_grid(chooser->kernels, job->format, job->method, job->half, row->weights + first, n,
                           &chooser->grids[b]))
             return false;
+        chooser->grids[b] = i4q_job_fit_grid(job, &chooser->grids[b]);
     }
     return true;
 }

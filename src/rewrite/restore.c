@@ -74,7 +74,7 @@ static bool is_known(const struct i4q_storage *storage, const struct i4q_stored 
         return stored->codes.type;
     return stored->codes.type && stored->scale.type && storage->dims &&
            stored->codes.count == storage->count &&
-           (stored->half || stored->scale.type->type == I4Q_TYPE(FLOAT)) &&
+           (stored->half || storage->widened || stored->scale.type->type == I4Q_TYPE(FLOAT)) &&
            (!storage->zero_point || stored->zero_point.type);
 }
 

@@ -122,6 +122,43 @@ def test_packed_of_every_length(tmp_path, fmt, count):
         assert decoded_in_runtime(rewritten)["w"].tobytes() == restored.raw_data
 
 
+@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize("args", [[], ["--method", "squant"], ["--scale", "mse", "--asymmetric"]])
+@pytest.mark.parametrize("fmt", PACKED)
+def test_float16_scales(tmp_path, fmt, args, opset):
+    """Half the bytes, the same decoding: scales are rounded up before the codes are chosen, so that nothing is clipped."""
+    original = two_convs(opset=opset)
+    wide, _ = rewrite(original, tmp_path, "--format", fmt, *args)
+    rewritten, report = rewrite(original, tmp_path, "--format", fmt, "--scale-type", "float16", *args)
+    onnx.checker.check_model(rewritten, full_check=True)
+    stored, before = ({t.name: t for t in m.graph.initializer} for m in (rewritten, wide))
+    in_runtime = decoded_in_runtime(rewritten)
+    for name, conv in zip("vw", report["convs"]):
+        scale, old = (numpy_helper.to_array(t[f"{name}_scale"]) for t in (stored, before))
+        assert scale.dtype == np.float16 and (scale.astype(np.float32) >= old).all()
+        assert (scale.astype(np.float32) <= old * np.float32(1.001)).all()
+        weight = numpy_helper.to_array(next(t for t in original.graph.initializer if t.name == name))
+        codes = codes_of(stored[f"{name}_packed"], fmt, weight.size).reshape(weight.shape)
+        zeros = numpy_helper.to_array(stored[f"{name}_zero_point"]).astype(np.int32) - ZERO[fmt] if args else 0
+        assert in_runtime[name].tobytes() == ((codes - zeros).astype(np.float32) * scale.astype(np.float32)).tobytes()
+        assert conv["bytes_after"] == len(stored[f"{name}_packed"].raw_data) + scale.nbytes + (scale.size if args else 0)
+    found = json.loads(run_int4q("inspect", tmp_path / "out.onnx", "--require", "valid", "--json", "-").stdout)
+    assert [(c["storage"], c["bytes"]) for c in found["convs"]] == [(fmt, c["bytes_after"]) for c in report["convs"]]
+    run_int4q("restore", tmp_path / "out.onnx", "-fq", "-o", tmp_path / "float.onnx")
+    restored = {t.name: t for t in onnx.load(tmp_path / "float.onnx").graph.initializer}
+    assert all(restored[n].raw_data == in_runtime[n].tobytes() for n in "vw")
+
+
+def test_float16_scales_have_their_place(tmp_path):
+    original = two_convs(np.float16)
+    narrow, _ = rewrite(original, tmp_path, "--format", "packed3", "--scale-type", "float16")
+    plain, _ = rewrite(original, tmp_path, "--format", "packed3")
+    assert narrow == plain  # they are FLOAT16 anyway
+    for args in (["--format", "int4"], []):
+        done = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--scale-type", "float16", *args, status=2)
+        assert "--scale-type float16 is for packed formats" in done.stderr
+
+
 def test_packed4_is_packed_u8(tmp_path):
     outputs = [rewrite(two_convs(), tmp_path, "--format", fmt) for fmt in ("packed4", "packed-u8")]
     assert outputs[0][0].SerializeToString() == outputs[1][0].SerializeToString()

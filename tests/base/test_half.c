@@ -46,6 +46,20 @@ static void rounds_half_to_even(void **state)
                      pairs[i].half);
 }
 
+/* Never below, never further than to the next one. */
+static void the_next_above(void **state)
+{
+    static const float values[] = {1e-30f, 0x1p-24f, 0x1.8p-24f, 0x1.000002p-14f, 1, 1.0001f,
+                                   0.1f,   65503,    65504};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        uint16_t half = i4q_half_above(values[i]);
+        assert_true(i4q_half_to_float(half) >= values[i]);
+        assert_true(half == 0 || i4q_half_to_float((uint16_t)(half - 1)) < values[i]);
+    }
+    assert_int_equal(i4q_half_above(65505), 0x7bff);
+    assert_int_equal(i4q_half_above(INFINITY), 0x7bff);
+}
+
 static void every_half_survives(void **state)
 {
     (void)state;
@@ -63,6 +77,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_values),
         cmocka_unit_test(rounds_half_to_even),
+        cmocka_unit_test(the_next_above),
         cmocka_unit_test(every_half_survives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
