@@ -62,10 +62,11 @@ def test_old_opset(tmp_path):
     assert_equal_outputs(model, raised)
 
 
-def test_no_modelopt(yolo, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "modelopt", None)
-    with pytest.raises(SystemExit, match=r"int8_baseline.py: ModelOpt is not installed: pip install") as end:
-        int8_baseline.main([str(yolo / "n.onnx"), "--images", str(yolo / "images"), "--kind", "modelopt", "-o",
+@pytest.mark.parametrize("package, title", [("modelopt", "ModelOpt"), ("nncf", "NNCF")])
+def test_not_installed(yolo, tmp_path, monkeypatch, package, title):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SystemExit, match=rf"int8_baseline.py: {title} is not installed: pip install") as end:
+        int8_baseline.main([str(yolo / "n.onnx"), "--images", str(yolo / "images"), "--kind", package, "-o",
                             str(tmp_path), *TOOL])
     assert "\n" not in end.value.code
 
@@ -121,3 +122,23 @@ def test_modelopt(yolo, tmp_path, monkeypatch, capsys, fails):
     assert {path: path.read_bytes() for path in model.parent.iterdir()} == before
     left = [] if fails else ["modelopt-w8a8.onnx", "modelopt-w8a8.stamp.json"]
     assert sorted(os.listdir(tmp_path / "out")) == left
+
+
+def test_nncf(yolo, tmp_path, monkeypatch):
+    """NNCF gets the model at an opset with scales a channel, every image, and is not made to run twice."""
+    seen = []
+
+    def quantize(model, dataset, preset, subset_size):
+        seen.append((next(o.version for o in model.opset_import if not o.domain), preset, subset_size, len(list(dataset))))
+        return model
+    package = SimpleNamespace(quantize=quantize, Dataset=lambda source, transform: [transform(item) for item in source],
+                              QuantizationPreset=SimpleNamespace(MIXED="mixed"), __version__="3.4.0",
+                              __spec__=importlib.machinery.ModuleSpec("nncf", None))
+    monkeypatch.setitem(sys.modules, "nncf", package)
+    model = onnx.load(yolo / "n.onnx")
+    for _ in range(2):
+        int8_baseline.main([str(yolo / "n.onnx"), "--images", str(yolo / "images"), "-n", "2", "--kind", "nncf", "-o",
+                            str(tmp_path / "out"), *TOOL])
+    version = max(13, next(o.version for o in model.opset_import if not o.domain))
+    assert [found[1:] for found in seen] == [("mixed", 2, 2)] and seen[0][0] >= version
+    assert sorted(os.listdir(tmp_path / "out")) == ["nncf-w8a8.onnx", "nncf-w8a8.stamp.json"]

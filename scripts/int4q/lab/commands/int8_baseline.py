@@ -10,12 +10,15 @@ Makes in the output folder
                         activations whose ranges are those of the pictures (-n of them, chosen by --seed)
     int4q-w8.onnx       int4q rewrite --format int8: INT8 weights, float activations
     modelopt-w8a8.onnx  NVIDIA ModelOpt's ONNX PTQ (nvidia-modelopt[onnx]), when it is installed or asked for
+    nncf-w8a8.onnx      OpenVINO's NNCF on the ONNX model, preset mixed (nncf), when it is installed or asked for
 
-Only Convs are quantized: the boxes and scores behind them do not survive 8 bits with one scale.  What is there already
+Only Convs are quantized (by NNCF what its ignored patterns leave): the boxes and scores behind them do not survive 8 bits
+with one scale.  What is there already
 from the same input and settings is not made again.
 """
 import argparse
 import contextlib
+import dataclasses
 import importlib
 import importlib.util
 import io
@@ -26,7 +29,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
 import onnx
-import onnxruntime
 from onnx import numpy_helper
 
 from int4q.lab.base.errors import Error, one_line, user_errors
@@ -42,7 +44,6 @@ from int4q.lab.detection.pictures import sample_pictures
 from int4q.lab.models.graph import stored
 from int4q.lab.models.session import copy_model, load_model
 
-KINDS = ("ort", "int4q", "modelopt")
 OPSET = 13  # the first whose DequantizeLinear has an axis
 
 
@@ -119,9 +120,40 @@ def make_modelopt(args: argparse.Namespace, source: str, target: str) -> None:
              high_precision_dtype="fp32", output_path=target)
 
 
+def make_nncf(args: argparse.Namespace, source: str, target: str) -> None:
+    try:
+        import nncf
+    except ImportError as error:
+        raise Error(f"NNCF is not installed: pip install nncf ({one_line(error)})") from error
+    feeds = feeds_of(args)
+    raised = with_opset(source, find_int4q(args.int4q), os.path.dirname(target))
+    made = nncf.quantize(onnx.load(raised), nncf.Dataset(progress(feeds, "image"), lambda make: make()),
+                         preset=nncf.QuantizationPreset.MIXED, subset_size=len(feeds))
+    onnx.save(made, target)
+
+
 Maker = Callable[[argparse.Namespace, str, str], None]  # options, the model, what is to be made
-MAKERS: dict[str, tuple[str, Maker]] = {"ort": ("ort-w8a8", make_ort), "int4q": ("int4q-w8", make_int4q),
-                                       "modelopt": ("modelopt-w8a8", make_modelopt)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A quantizer: the name of its model without .onnx, and the package that it is, if that is not ours anyway."""
+
+    name: str
+    make: Maker
+    package: str = ""
+
+    def installed(self) -> bool:
+        return not self.package or importlib.util.find_spec(self.package) is not None
+
+    def version(self, args: argparse.Namespace) -> str:
+        if not self.package:
+            return tool_version(find_int4q(args.int4q))
+        return str(getattr(importlib.import_module(self.package), "__version__", "")) if self.installed() else ""
+
+
+KINDS = {"ort": Kind("ort-w8a8", make_ort, "onnxruntime"), "int4q": Kind("int4q-w8", make_int4q),
+         "modelopt": Kind("modelopt-w8a8", make_modelopt, "modelopt"), "nncf": Kind("nncf-w8a8", make_nncf, "nncf")}
 
 
 @contextlib.contextmanager
@@ -136,32 +168,20 @@ def quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def version_of(kind: str, args: argparse.Namespace) -> str:
-    if kind == "int4q":
-        return tool_version(find_int4q(args.int4q))
-    if kind == "ort":
-        return str(onnxruntime.__version__)
-    return str(getattr(importlib.import_module("modelopt"), "__version__", "")) if installed("modelopt") else ""
-
-
-def installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
-
-
 def make(kind: str, args: argparse.Namespace) -> tuple[str, bool]:
     """(path, True if it was there already)."""
-    name, maker = MAKERS[kind]
-    path, stamp = os.path.join(args.output, f"{name}.onnx"), os.path.join(args.output, f"{name}.stamp.json")
+    row = KINDS[kind]
+    path, stamp = os.path.join(args.output, f"{row.name}.onnx"), os.path.join(args.output, f"{row.name}.stamp.json")
     key = digest(file_sha256(args.model), os.path.abspath(args.images), args.number, args.seed, args.family, args.size,
-                 version_of(kind, args))
+                 row.version(args))
     if os.path.exists(path) and os.path.exists(stamp) and read_json(stamp)["key"] == key:
         return path, True
     try:
-        make_apart(maker, args, path)
+        make_apart(row.make, args, path)
     except (Error, OSError):
         raise
     except Exception as error:  # the quantizers raise classes of their own
-        raise Error(f"{args.model}: {name}: {one_line(error)}") from error
+        raise Error(f"{args.model}: {row.name}: {one_line(error)}") from error
     write_json(stamp, {"key": key})
     return path, False
 
@@ -179,8 +199,7 @@ def make_apart(maker: Maker, args: argparse.Namespace, path: str) -> None:
 def make_all(args: argparse.Namespace) -> None:
     load_model(args.model)
     make_folder(args.output)
-    kinds = args.kind or [k for k in KINDS if k != "modelopt" or installed("modelopt")]
-    for kind in kinds:
+    for kind in args.kind or [name for name, kind in KINDS.items() if kind.installed()]:
         path, old = make(kind, args)
         print(f"{os.path.getsize(path):12d} bytes  {path}{' (was there)' if old else ''}")
 
