@@ -221,12 +221,32 @@ static unsigned choose_roots(const struct i4q_plan_activation *activation, unsig
     return activation->is_depthwise ? 0 : bits < WIDE_BITS ? 1 : 2;
 }
 
+/* Nothing becomes infinite by the division. */
+static void bound_factors(struct i4q_plan_activation *activation)
+{
+    const struct i4q_histogram *histogram = &activation->histogram;
+    for (size_t c = 0; activation->half && c < histogram->channels; c++) {
+        double reach = fmax(-i4q_histogram_low(histogram, c), i4q_histogram_high(histogram, c));
+        activation->factors[c] = fmaxf(activation->factors[c], (float)(reach / MOST_HALF));
+    }
+}
+
+static bool find_factors(struct i4q_plan_activation *activation, unsigned bits)
+{
+    if (!activation->factors)
+        return true;
+    if (!i4q_range_factors(&activation->histogram, choose_roots(activation, bits), activation->factors))
+        return false;
+    bound_factors(activation);
+    return true;
+}
+
 static bool find_range(const struct i4q_activation_options *options, struct i4q_plan_activation *activation)
 {
     const struct i4q_histogram *histogram = &activation->histogram;
     struct i4q_range_choice choice = {options->rule, options->levels->bits, activation->half};
-    float *factors = activation->factors;
-    if ((factors && !i4q_range_factors(histogram, choose_roots(activation, choice.bits), factors)) ||
+    const float *factors = activation->factors;
+    if (!find_factors(activation, choice.bits) ||
         !i4q_range_find(histogram, factors, &choice, &activation->narrow))
         return false;
     if (!options->has_keep && !options->keep_path)

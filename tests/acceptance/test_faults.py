@@ -32,6 +32,8 @@ COMMANDS = {
                "--allow-unmatched"],
     "calibrated": ["rewrite", "in.onnx", "-o", "out.onnx", "--method", "calibrated", "--calibration", "stats.safetensors", "-j2"],
     "squant": ["rewrite", "in.onnx", "-o", "out.onnx", "--method", "squant", "--rank", "weights", "--target-size", "60%", "-j2"],
+    "activations": ["rewrite", "in.onnx", "-o", "out.onnx", "--calibration", "stats.safetensors", "--activations", "uint4",
+                    "--activation-scales", "channel", "--keep-activations", "1", "-j2"],
     "restore": ["restore", "pair.onnx", "-o", "back.onnx"],
     "inspect": ["inspect", "pair.onnx", "--stats", "--reference", "apart.onnx", "--json", "-", "--require", "valid"],
 }
@@ -62,7 +64,8 @@ def folder(tmp_path_factory):
     onnx.save(model, path / "apart.onnx", save_as_external_data=True, location="apart.onnx.data", size_threshold=0)
     (path / "sens.json").write_text('{"one": 3, "two": 1}')
     (path / "names").write_text("three*\n")
-    save_file({"w|mu": np.ones(27, np.float32), "w|H": np.eye(27, dtype=np.float32) + 1},
+    spread = {"m|lo": np.zeros(32, np.float32), "m|hi": np.ones(32, np.float32), "m|hist": np.ones((32, 4), np.uint32)}
+    save_file({"w|mu": np.ones(27, np.float32), "w|H": np.eye(27, dtype=np.float32) + 1, **spread},
               path / "stats.safetensors", {"images": "1"})
     for name in ("pair", OLD.removesuffix(".onnx")):
         subprocess.run([INT4Q, "rewrite", "apart.onnx", "-qo", f"{name}.onnx", "--method", "squant"], cwd=path, check=True)

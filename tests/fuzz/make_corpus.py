@@ -268,8 +268,9 @@ def kernels():
 def safetensors(tensors, header=None):
     entries, data = {"__metadata__": {"images": "2"}}, b""
     for name, array in tensors.items():
-        raw = np.asarray(array, "<f4").tobytes()
-        entries[name] = {"dtype": "F32", "shape": list(np.shape(array)), "data_offsets": [len(data), len(data) + len(raw)]}
+        kind = "U32" if name.endswith("|hist") else "F32"
+        raw = np.asarray(array, "<u4" if kind == "U32" else "<f4").tobytes()
+        entries[name] = {"dtype": kind, "shape": list(np.shape(array)), "data_offsets": [len(data), len(data) + len(raw)]}
         data += raw
     text = json.dumps({**entries, **(header or {})}).encode()
     return struct.pack("<Q", len(text)) + text + data
@@ -281,6 +282,14 @@ def statistics():
     yield "means-only", safetensors({"w|mu": [1, 2]})
     yield "groups", safetensors({"w|mu": np.ones((2, 9)), "w|H": np.ones((2, 9, 9)) + np.eye(9)})
     yield "not-finite", safetensors({"w|mu": [1, np.nan], "w|H": [[np.inf, 1], [1, 5]]})
+    spread = {"t|hi": [2, 5, 0], "t|hist": [[0, 3, 9, 2], [1, 0, 0, 1], [7, 0, 0, 0]], "t|lo": [-0.25, 0, 0]}
+    yield "spread", safetensors(spread)
+    yield "spread-constant", safetensors({"t|hi": [1], "t|hist": [[4, 0]], "t|lo": [1]})
+    yield "spread-empty", safetensors({**spread, "t|hist": np.zeros((3, 4))})
+    yield "spread-far", safetensors({"t|hi": [1e-30, 1e30], "t|hist": [[1, 1], [1, 1]], "t|lo": [-1e-30, -1e30]})
+    yield "spread-not-finite", safetensors({**spread, "t|lo": [0, np.nan, 0]})
+    yield "spread-not-fitting", safetensors({**spread, "t|lo": [0, 0]})
+    yield "spread-reversed", safetensors({**spread, "t|lo": [0, 6, 0]})
     yield "no-images", safetensors(two, {"__metadata__": {}})
     yield "far", safetensors(two, {"w|H": {"dtype": "F32", "shape": [2, 2], "data_offsets": [2**62, 2**62 + 16]}})
     yield "long-header", struct.pack("<Q", 2**63) + b"{}"
