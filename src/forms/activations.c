@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forms/activations.h"
 
-#include "forms/origin.h"
+#include "forms/origin_quant.h"
 
 bool i4q_has_quantized_activations(const struct i4q_graph *graph)
 {

@@ -2,7 +2,7 @@
 #include "forms/convs.h"
 
 #include "forms/forms.h"
-#include "forms/origin.h"
+#include "forms/origin_find.h"
 
 #include <string.h>
 

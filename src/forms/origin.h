@@ -6,13 +6,14 @@
  * graph's annotation tells of (FINN). To quantize them again would cost accuracy that training has paid for;
  * to store the integers costs nothing.
  *
- * Here is where such a weight comes from, read off the nodes. Its numbers are read by codes.h.
+ * Here is where such a weight comes from, as origin_find.h reads it off the nodes. Its numbers are read by
+ * codes.h.
  */
 #ifndef INT4Q_FORMS_ORIGIN_H
 #define INT4Q_FORMS_ORIGIN_H
 
 #include "forms/numbers.h"
-#include "onnx/layers.h"
+#include "onnx/graph.h"
 #include "onnx/tensor.h"
 #include "quantize/quant.h"
 
@@ -85,23 +86,5 @@ struct i4q_origin {
     bool half;                        /* the values are FLOAT16 */
     size_t axis;                      /* along which parameters differ; else that of the Conv's channels */
 };
-
-/* The domains that have Quant; ends with NULL. */
-extern const char *const i4q_quant_domains[];
-
-/* Whether the node is Quant, IntQuant, BipolarQuant or FloatQuant of one of the domains that have them. */
-bool i4q_is_quant(const Onnx__NodeProto *node);
-
-/* The value behind nodes that move elements and change none: Identity, Transpose, Reshape, Squeeze,
- * Unsqueeze. NULL where nothing defines it. */
-struct i4q_value *i4q_value_behind_moves(struct i4q_value *value);
-
-/* Finds the origin of a Conv's weight; *origin is NULL where it has none. It is in the arena. False only when
- * memory runs out. */
-bool i4q_origin_find(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_origin **origin,
-                     struct i4q_error *error) I4Q_MUST_CHECK;
-
-/* Whether floats, or integers of more bits than the codes have, are stored of it. */
-bool i4q_origin_is_fake(const struct i4q_origin *origin);
 
 #endif

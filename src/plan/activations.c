@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/activations.h"
 
-#include "forms/origin.h"
+#include "forms/origin_quant.h"
 #include "plan/keep_activations.h"
 #include "plan/spread.h"
 #include "platform/threads.h"

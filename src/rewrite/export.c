@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rewrite/export.h"
 
-#include "forms/origin.h"
+#include "forms/origin_quant.h"
 #include "forms/qonnx.h"
 #include "onnx/edit.h"
 #include "rewrite/biases.h"

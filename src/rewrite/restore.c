@@ -6,7 +6,7 @@
 #include "forms/convs.h"
 #include "forms/forms.h"
 #include "forms/nbits_expand.h"
-#include "forms/origin.h"
+#include "forms/origin_quant.h"
 #include "forms/reader.h"
 #include "onnx/edit.h"
 #include "onnx/prune.h"

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Finds out where a weight has integers from already. */
+#ifndef INT4Q_FORMS_ORIGIN_FIND_H
+#define INT4Q_FORMS_ORIGIN_FIND_H
+
+#include "forms/origin.h"
+#include "onnx/layers.h"
+
+/* The value behind nodes that move elements and change none: Identity, Transpose, Reshape, Squeeze,
+ * Unsqueeze. NULL where nothing defines it. */
+struct i4q_value *i4q_value_behind_moves(struct i4q_value *value);
+
+/* Finds the origin of a Conv's weight; *origin is NULL where it has none. It is in the arena. False only when
+ * memory runs out. */
+bool i4q_origin_find(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_origin **origin,
+                     struct i4q_error *error) I4Q_MUST_CHECK;
+
+#endif

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forms/origin_quant.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MOST_BITS = 8 };
+
+static bool is_one_of(const char *text, const char *const *list)
+{
+    while (*list && strcmp(*list, text) != 0)
+        list++;
+    return *list != NULL;
+}
+
+const char *const i4q_quant_domains[] = {"onnx.brevitas", "qonnx.custom_op.general", "finn.custom_op.general",
+                                         NULL};
+
+bool i4q_is_quant(const Onnx__NodeProto *node)
+{
+    static const char *const ops[] = {"Quant", "IntQuant", "BipolarQuant", "FloatQuant", NULL};
+    return is_one_of(i4q_text(node->domain), i4q_quant_domains) && is_one_of(i4q_text(node->op_type), ops);
+}
+
+static bool read_flag(struct i4q_finder *finder, const char *name, bool otherwise)
+{
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(finder->node->proto, name);
+    if (!attribute)
+        return otherwise;
+    bool integer = attribute->has_i || attribute->type == ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
+    if (!integer || attribute->i < 0 || attribute->i > 1)
+        i4q_finder_flaw(finder, "an attribute that is to be 0 or 1 is neither");
+    return attribute->i == 1;
+}
+
+static void read_rounding(struct i4q_finder *finder, enum i4q_quant_rounding *rounding)
+{
+    const Onnx__AttributeProto *attribute = i4q_node_attribute(finder->node->proto, "rounding_mode");
+    *rounding = I4Q_ROUND_HALF_EVEN;
+    if (!attribute)
+        return;
+    if (!attribute->has_s) {
+        i4q_finder_flaw(finder, "its rounding_mode is no text");
+        return;
+    }
+    const char *word =
+        i4q_arena_format(finder->arena, "%.*s", (int)(attribute->s.len & 0xff), (char *)attribute->s.data);
+    finder->failed |= !word;
+    if (word && !i4q_quant_find_rounding(word, rounding))
+        i4q_finder_blame(finder, I4Q_FAULT_ROUNDING);
+}
+
+/* A single integer; 0 where it is none. */
+static unsigned read_bits(struct i4q_finder *finder, size_t input)
+{
+    struct i4q_tensor tensor;
+    struct i4q_numbers numbers;
+    const Onnx__TensorProto *proto =
+        i4q_finder_open(finder, i4q_finder_value(finder->node, input), &tensor, &numbers);
+    double bits = proto && numbers.type && tensor.count == 1 ? i4q_number(&numbers, 0) : 0;
+    return bits >= 1 && bits <= 32 && !(bits < rint(bits)) && !(bits > rint(bits)) ? (unsigned)bits : 0;
+}
+
+static bool has_inputs(struct i4q_finder *finder, size_t n)
+{
+    char what[64];
+    bool has = finder->node->proto->n_input == n;
+    snprintf(what, sizeof what, "it has %zu inputs, not %zu", finder->node->proto->n_input, n);
+    if (!has)
+        i4q_finder_flaw(finder, what);
+    return has;
+}
+
+/* The same scale makes the codes and the values. */
+static void describe_quant(struct i4q_finder *finder)
+{
+    static const struct i4q_spread spread = {.broadcast = true};
+    struct i4q_origin *origin = finder->origin;
+    origin->coding = I4Q_CODING_QUANT;
+    if (!has_inputs(finder, 4))
+        return;
+    origin->quant.is_signed = read_flag(finder, "signed", true);
+    origin->quant.narrow = read_flag(finder, "narrow", false);
+    read_rounding(finder, &origin->quant.rounding);
+    origin->bits = origin->quant.bits = read_bits(finder, 3);
+    i4q_finder_elements(finder, i4q_finder_value(finder->node, 0));
+    i4q_finder_expect_floats(finder);
+    i4q_finder_scale(finder, finder->node, 1, &spread, &origin->scale);
+    i4q_finder_zero(finder, finder->node, 2, &spread, &origin->zero);
+    if (!origin->bits || origin->bits > MOST_BITS)
+        i4q_finder_blame(finder, I4Q_FAULT_BIT_WIDTH);
+    origin->code_scale = origin->scale;
+    origin->code_zero = origin->zero;
+}
+
+/* The sign is taken without a scale. */
+static void describe_bipolar(struct i4q_finder *finder)
+{
+    static const struct i4q_spread spread = {.broadcast = true};
+    struct i4q_origin *origin = finder->origin;
+    origin->dialect = I4Q_DIALECT_BIPOLAR;
+    origin->coding = I4Q_CODING_QUANT;
+    origin->bits = 1;
+    origin->quant = (struct i4q_quant){.bits = 1, .is_signed = true};
+    if (!has_inputs(finder, 2))
+        return;
+    i4q_finder_elements(finder, i4q_finder_value(finder->node, 0));
+    i4q_finder_expect_floats(finder);
+    i4q_finder_scale(finder, finder->node, 1, &spread, &origin->scale);
+}
+
+static void describe_float_quant(struct i4q_finder *finder)
+{
+    i4q_finder_elements(finder, i4q_finder_value(finder->node, 0));
+    finder->origin->fault = I4Q_FAULT_FLOAT_QUANT;
+}
+
+void i4q_finder_quant(struct i4q_finder *finder)
+{
+    const char *op = finder->node->proto->op_type;
+    if (strcmp(op, "BipolarQuant") == 0)
+        describe_bipolar(finder);
+    else if (strcmp(op, "FloatQuant") == 0)
+        describe_float_quant(finder);
+    else
+        describe_quant(finder);
+}
+
+struct i4q_origin *i4q_origin_of_quant(struct i4q_arena *arena, const struct i4q_node *node,
+                                       bool is_activation)
+{
+    struct i4q_origin *origin = i4q_arena_alloc(arena, 1, sizeof *origin);
+    struct i4q_finder finder = {
+        .arena = arena, .node = node, .origin = origin, .is_activation = is_activation};
+    if (!origin)
+        return NULL;
+    origin->low = -INFINITY;
+    origin->high = INFINITY;
+    i4q_finder_quant(&finder);
+    i4q_finder_settle(&finder, 0);
+    return finder.failed ? NULL : origin;
+}
