@@ -8,6 +8,7 @@
 #include "plan/mixture.h"
 #include "plan/origin.h"
 #include "plan/planner.h"
+#include "plan/quants.h"
 #include "platform/output.h"
 #include "platform/terminal.h"
 #include "report/rewrite_report.h"
@@ -229,7 +230,7 @@ static bool rewrite(struct run *run)
 {
     const struct i4q_rewrite_arguments *a = run->arguments;
     return i4q_rewrite_apply(&run->plan, (int64_t)a->opset.value, &run->rewrite, run->error) &&
-           (!run->plan.n_stored ||
+           (!i4q_plan_writes(&run->plan) ||
             i4q_layout_make(&run->model, a->output, a->external, &run->layout, run->error));
 }
 
@@ -334,7 +335,13 @@ static bool check_outcome(const struct run *run, struct i4q_error *error)
         return i4q_fail(error, I4Q_MODEL, "--strict: node '%s' has to stay as it is: %s (%s)",
                         i4q_node_label(left->conv->node->proto), i4q_reasons[left->reason].word,
                         i4q_reason_meaning(left->reason, plan->estimated));
-    return plan->n_stored || nothing_to_quantize(plan, error);
+    const struct i4q_plan_quant *quant =
+        run->arguments->strict && run->options.import_all ? i4q_plan_first_left(plan) : NULL;
+    if (quant)
+        return i4q_fail(error, I4Q_MODEL,
+                        "--strict: node '%s' (%s) has to stay, and ONNX Runtime does not have it",
+                        i4q_node_label(quant->node->proto), i4q_text(quant->node->proto->op_type));
+    return i4q_plan_writes(plan) || nothing_to_quantize(plan, error);
 }
 
 /* The report is made also when there is nothing to write. */

@@ -311,6 +311,7 @@ bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *a, struct i4q_
         .ranking = {a->keep.given || a->target_size, I4Q_RANK_KEEP, a->keep.value},
         .min_weights = a->min_weights.value,
         .assume_constant = a->assume_constant,
+        .import_all = a->import.word && a->import.index == I4Q_IMPORT_ALL,
         .only_import = a->import.word && !a->format.word && !a->method.word && !i4q_rewrite_mixes(a),
         .correct_bias = !a->no_bias_correction,
         .threads = i4q_cli_threads(&a->common)};

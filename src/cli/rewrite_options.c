@@ -30,7 +30,7 @@ static const char *rank_word(size_t index)
 
 static const char *import_word(size_t index)
 {
-    static const char *const words[] = {[I4Q_IMPORT_WEIGHTS] = "weights"};
+    static const char *const words[] = {[I4Q_IMPORT_WEIGHTS] = "weights", [I4Q_IMPORT_ALL] = "all"};
     return index < sizeof words / sizeof *words ? words[index] : NULL;
 }
 
@@ -117,7 +117,9 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "import", "W", I4Q_OPTION_WORD, FIELD(import),
      "store weights that stand for integers already (behind Quant, Clip, QuantizeLinear, or FINN's) as "
      "these, "
-     "equal in every value: weights. All others stay as they are, unless --format or --method is given",
+     "equal in every value: weights; or all: Quant nodes of activations become QuantizeLinear and "
+     "DequantizeLinear as well, "
+     "those of biases floats. Other weights stay as they are, unless --format or --method is given",
      I4Q_FILE_NONE, import_word},
     {0, "block", "N", I4Q_OPTION_NUMBER, FIELD(block),
      "N consecutive weights share a scale (default: an output channel)"},

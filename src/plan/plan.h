@@ -84,6 +84,7 @@ enum i4q_topk_order { I4Q_ORDER_AUTO, I4Q_ORDER_HIGHER_WORSE, I4Q_ORDER_LOWER_WO
 struct i4q_plan_options {
     struct i4q_recipe target; /* of the chosen weights */
     struct i4q_recipe kept;   /* of those that are kept as `sensitive` or `small` */
+    bool import_all;          /* where weights are imported: activations and constants as well */
     bool only_import;         /* no weights are stored but those that stand for integers already */
     bool correct_bias;        /* where it is known how */
     struct i4q_activation_options activations;
@@ -100,6 +101,23 @@ struct i4q_plan_options {
     bool assume_constant;                    /* weights that are graph inputs with a default are constants */
     struct i4q_patterns notes;               /* with which those of the plan begin */
     unsigned threads;                        /* for passing means through the graph */
+};
+
+/* A node of QONNX and its kin, see quants.h. */
+enum i4q_quant_fate {
+    I4Q_QUANT_LEFT,
+    I4Q_QUANT_WEIGHT, /* its integers are stored */
+    I4Q_QUANT_LINEAR, /* becomes QuantizeLinear and DequantizeLinear */
+    I4Q_QUANT_SIGN,   /* of one signed bit: becomes GreaterOrEqual and Where */
+    I4Q_QUANT_FOLDED, /* becomes an initializer */
+    I4Q_QUANT_FATES,
+};
+
+struct i4q_plan_quant {
+    const struct i4q_node *node;
+    enum i4q_quant_fate fate;        /* but for those of weights, see i4q_plan_quant_fate */
+    enum i4q_reason reason;          /* I4Q_QUANT_LEFT: why; 0: nobody asked, or it is another operator */
+    const struct i4q_origin *origin; /* what it tells; NULL where it is left */
 };
 
 struct i4q_plan {
@@ -131,9 +149,11 @@ struct i4q_plan {
     size_t keep;   /* K */
     bool keep_is_default;
 
-    struct i4q_patterns notes; /* sentences for the report */
-    size_t n_quantized;        /* rows that get their choice of recipe */
-    size_t n_stored;           /* weights that get some recipe */
+    struct i4q_patterns notes;     /* sentences for the report */
+    size_t n_quantized;            /* rows that get their choice of recipe */
+    size_t n_stored;               /* weights that get some recipe */
+    struct i4q_plan_quant *quants; /* where weights are imported: all nodes of QONNX and its kin */
+    size_t n_quants;
 
     const struct i4q_mixture
         *mixture;          /* of which the weights' choices are; NULL: the target is that of all */

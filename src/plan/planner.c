@@ -4,6 +4,7 @@
 #include "plan/activations.h"
 #include "plan/means/propagate.h"
 #include "plan/near_pattern.h"
+#include "plan/quants.h"
 #include "plan/settle.h"
 
 #include <math.h>
@@ -293,6 +294,8 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
     choose_rows(plan);
     if (!i4q_plan_activations_find(plan, options->threads, error))
         return false;
+    if (!i4q_plan_quants_find(plan, options->import_all))
+        return i4q_fail_memory(error);
     bool propagate = options->target.method.propagate && options->correct_bias && !options->statistics;
     if (propagate && !i4q_propagate_means(facts, options->threads, plan->means))
         return i4q_fail_memory(error);

@@ -160,8 +160,7 @@ const struct i4q_reason_row i4q_reasons[I4Q_REASONS] = {
     [I4Q_REASON_SHARED] = {"shared", "its weight is shared with a Conv that is kept"},
 };
 
-/* The reason that tells of the fault of an origin; without one the weight is imported. */
-static enum i4q_reason find_by_fault(enum i4q_fault fault)
+enum i4q_reason i4q_reason_of_fault(enum i4q_fault fault)
 {
     enum i4q_reason r = I4Q_REASON_IMPORTED;
     while (fault && i4q_reasons[r].fault != fault)
@@ -173,7 +172,7 @@ enum i4q_reason i4q_reason_find(const struct i4q_candidate *candidate, const str
 {
     for (enum i4q_reason r = 0; r < I4Q_REASONS; r++)
         if (i4q_reasons[r].applies && i4q_reasons[r].applies(candidate, criteria))
-            return r == I4Q_REASON_IMPORTED ? find_by_fault(candidate->conv->origin->fault) : r;
+            return r == I4Q_REASON_IMPORTED ? i4q_reason_of_fault(candidate->conv->origin->fault) : r;
     return I4Q_QUANTIZED;
 }
 

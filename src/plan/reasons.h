@@ -72,6 +72,9 @@ extern const struct i4q_reason_row i4q_reasons[I4Q_REASONS];
 /* The first reason that a Conv has by itself. */
 enum i4q_reason i4q_reason_find(const struct i4q_candidate *candidate, const struct i4q_criteria *criteria);
 
+/* The reason that tells of the fault of an origin; without one the weight is imported. */
+enum i4q_reason i4q_reason_of_fault(enum i4q_fault fault);
+
 /* The meaning of a reason in a plan that was made with --rank, or without. */
 const char *i4q_reason_meaning(enum i4q_reason reason, bool ranked);
 

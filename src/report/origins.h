@@ -19,6 +19,10 @@ void i4q_json_put_origin(json_t **object, const struct i4q_origin *origin);
 
 /* The lines of the text on a rewrite: how many weights were imported, and how many could be. */
 void i4q_report_imported(const struct i4q_plan *plan, FILE *stream);
+/* What became of Quant nodes that are no weight's, and what is left of these dialects. */
+void i4q_report_quants(const struct i4q_plan *plan, FILE *stream);
+json_t *i4q_json_quants(const struct i4q_plan *plan);
+
 void i4q_report_importable(const struct i4q_plan *plan, FILE *stream);
 
 #endif

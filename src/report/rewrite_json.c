@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "report/file_json.h"
+#include "plan/quants.h"
 #include "report/mixture_report.h"
 #include "report/origins.h"
 #include "report/rewrite_activations.h"
@@ -125,7 +126,7 @@ json_t *i4q_report_json(const struct i4q_report *report)
 {
     const struct i4q_plan *plan = report->plan;
     const struct i4q_rewrite *rewrite = report->rewrite;
-    json_t *output_bytes = plan->n_stored ? i4q_json_size(report->output_bytes) : json_null();
+    json_t *output_bytes = i4q_plan_writes(plan) ? i4q_json_size(report->output_bytes) : json_null();
     json_t *json = json_object();
     i4q_json_put(&json, "schema", json_integer(1));
     i4q_json_put(&json, "command", json_string("rewrite"));
@@ -144,6 +145,7 @@ json_t *i4q_report_json(const struct i4q_report *report)
     i4q_json_put(&json, "topk", topk_json(report));
     i4q_json_put(&json, "budget", i4q_mixture_json(report));
     i4q_json_put(&json, "upgrades", upgrades_json(rewrite->upgrades));
+    i4q_json_put(&json, "quants", i4q_json_quants(plan));
     i4q_json_put(&json, "inputs_dropped", i4q_json_size(rewrite->inputs_dropped));
     i4q_json_put(&json, "notes", i4q_json_texts(plan->notes.items, plan->notes.count));
     return json;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/rewrite_report.h"
 
+#include "plan/quants.h"
 #include "report/export_report.h"
 #include "report/mixture_report.h"
 #include "report/origins.h"
@@ -186,12 +187,13 @@ void i4q_report_text(const struct i4q_report *report, FILE *stream)
     print_reasons(plan, stream);
     fprintf(stream, "weights    %zu of %zu quantized\n", quantized, weights);
     i4q_report_imported(plan, stream);
+    i4q_report_quants(plan, stream);
     i4q_report_errors(report, stream);
     i4q_report_activations_text(plan, stream);
     print_topk(report, stream);
     i4q_mixture_print_budget(report, stream);
     print_notes(plan, stream);
-    if (plan->n_stored) {
+    if (i4q_plan_writes(plan)) {
         print_files(report, stream);
         print_hint(plan, stream);
     }

@@ -6,6 +6,7 @@
 #include "onnx/prune.h"
 #include "plan/bias.h"
 #include "rewrite/activations.h"
+#include "rewrite/quants.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -271,8 +272,9 @@ static int64_t main_opset(const struct i4q_model *model)
 /* The least versions that the stored forms need, or the model's own if they are higher. */
 static int64_t opset_needed(const struct i4q_model *model, const struct i4q_plan *plan)
 {
-    int64_t own = main_opset(model), needed = i4q_activations_opset(plan);
+    int64_t own = main_opset(model), needed = i4q_activations_opset(plan), quants = i4q_quants_opset(plan);
     needed = needed < own ? own : needed;
+    needed = needed < quants ? quants : needed;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];
         int64_t opset = weight->recipe ? weight->form->opset(weight->job) : 0;
@@ -356,11 +358,12 @@ bool i4q_rewrite_apply(const struct i4q_plan *plan, int64_t opset, struct i4q_re
 {
     struct i4q_model *model = plan->facts->model;
     *result = (struct i4q_rewrite){.ir_version[0] = model->proto->ir_version, .opset[0] = main_opset(model)};
-    if (plan->n_stored) {
+    if (i4q_plan_writes(plan)) {
         if (!set_versions(model, plan, opset, result, error))
             return false;
         if (!i4q_bias_apply(plan) || !drop_constant_inputs(model, plan, &result->inputs_dropped) ||
-            !replace_weights(model, plan, main_opset(model)) || !import_domains(model, plan))
+            !replace_weights(model, plan, main_opset(model)) || !import_domains(model, plan) ||
+            !i4q_quants_apply(plan))
             return i4q_fail_memory(error);
     }
     result->ir_version[1] = model->proto->ir_version;
