@@ -15,7 +15,7 @@
 #define I4Q_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define I4Q_MUST_CHECK          __attribute__((warn_unused_result))
 
-/* Also the exit statuses of the tool (docs: README, "Exit codes"). */
+/* Also the exit statuses of the tool (see docs/reference.md). */
 enum i4q_code {
     I4Q_OK = 0,
     I4Q_FAILED = 1, /* could not do it: I/O, memory, output exists */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The inner loops, one object a kernel set. The scalar set is the definition (docs: quantization in README);
+ * The inner loops, one object a kernel set. The scalar set is the definition (docs/reference.md);
  * every other set gives the same bytes on any input, which tests/test_kernels.c holds it to.
  *
  * All functions are pure, thread-safe and never allocate. Pointers need no alignment beyond that of their

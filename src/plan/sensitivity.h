@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Sensitivity JSON (--topk): which Convs hurt most when they are quantized. The shapes are told apart by
- * their structure, never by file name; docs: README, "Sensitivity JSON". */
+ * their structure, never by file name; see docs/reference.md. */
 #ifndef INT4Q_PLAN_SENSITIVITY_H
 #define INT4Q_PLAN_SENSITIVITY_H
 

@@ -15,7 +15,7 @@ void i4q_activation_table(const struct i4q_activation_pair *pairs, size_t count,
                           FILE *stream);
 void i4q_activation_totals(const struct i4q_activation_pair *pairs, size_t count, FILE *stream);
 
-/* The list `activations` (keys: README, "JSON"); NULL when memory runs out. */
+/* The list `activations` (keys: docs/reference.md); NULL when memory runs out. */
 json_t *i4q_activations_json(const struct i4q_activation_pair *pairs, size_t count) I4Q_MUST_CHECK;
 
 #endif

@@ -24,7 +24,7 @@ struct i4q_inspect_report {
 /* Writes the text to `stream`, whose state the caller checks. */
 void i4q_inspect_text(const struct i4q_inspect_report *report, FILE *stream);
 
-/* The document (keys: README, "JSON"); NULL when memory runs out. */
+/* The document (keys: docs/reference.md); NULL when memory runs out. */
 json_t *i4q_inspect_json(const struct i4q_inspect_report *report) I4Q_MUST_CHECK;
 
 #endif

@@ -17,7 +17,7 @@ struct i4q_restore_report {
     size_t input_bytes, output_bytes; /* external data included */
 };
 
-/* The document (keys: README, "JSON"); NULL when memory runs out. */
+/* The document (keys: docs/reference.md); NULL when memory runs out. */
 json_t *i4q_restore_json(const struct i4q_restore_report *report) I4Q_MUST_CHECK;
 
 #endif

@@ -26,7 +26,7 @@ struct i4q_report {
 /* Writes the text to `stream`, whose state the caller checks. */
 void i4q_report_text(const struct i4q_report *report, FILE *stream);
 
-/* The document (keys: README, "JSON"); NULL when memory runs out. */
+/* The document (keys: docs/reference.md); NULL when memory runs out. */
 json_t *i4q_report_json(const struct i4q_report *report) I4Q_MUST_CHECK;
 
 #endif

@@ -64,5 +64,27 @@ def test_transcripts_are_what_is_printed(tmp_path):
                               text=True, check=True)
         printed = done.stdout.strip("\n")
         assert printed.startswith(pieces[0]) and printed.endswith(pieces[-1]), command
-        places = [printed.find(piece) for piece in pieces]
+        places = [printed.find(piece) for piece in pieces if piece]
         assert -1 not in places and places == sorted(places), command
+
+
+def test_the_readme_is_a_first_look():
+    """What there is to look up goes to docs/reference.md."""
+    assert len(read("README.md").splitlines()) <= 115
+
+
+def anchors(page):
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", read(page), flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    """To files, and to headings of pages."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", read(page)):
+        if "://" in link:
+            continue
+        path, _, heading = link.partition("#")
+        target = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
+        assert os.path.exists(os.path.join(ROOT, target)), f"{page}: {link}"
+        assert not heading or heading in anchors(target), f"{page}: {link}"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The shapes of sensitivity JSON, a file each: told apart by their structure, read entry by entry. Adding one
- * is a file with a row, and the row's name in sensitivity.c. Docs: README, "Sensitivity JSON". */
+ * is a file with a row, and the row's name in sensitivity.c. See docs/reference.md. */
 #ifndef INT4Q_PLAN_SHAPES_SHAPE_H
 #define INT4Q_PLAN_SHAPES_SHAPE_H
 
