@@ -7,9 +7,9 @@ set -eu -o pipefail
 
 # Functions of this file, in the order in which they run, and the Debian packages that they need.
 steps=(format shell layers ruff mypy cppcheck tidy analyzer gcc_debug gcc_release clang_debug clang_release
-    sanitizers threads memory valgrind runtimes qonnx cpus static posix musl macos install package wheel
+    sanitizers threads memory valgrind runtimes qonnx page cpus static posix musl macos install package wheel
     symbols reproducible)
-declare -A needs=([format]=clang-format [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
+declare -A needs=([format]=clang-format [page]=chromium [shell]=shellcheck [cppcheck]=cppcheck [tidy]=clang-tidy [clang_debug]=clang
     [clang_release]=clang [memory]='clang libclang-rt-dev' [valgrind]=valgrind
     [macos]=file [cpus]='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev')
 [ $# -eq 0 ] || steps=("$@")
@@ -111,6 +111,11 @@ qonnx() { # what is written for them, in qonnx and hls4ml
     install_requirements "$root/build/qonnx-venv" requirements-qonnx.txt
     INT4Q=$root/build/check/gcc_release/int4q "$root/build/qonnx-venv/bin/python" -m pytest -q -p no:cacheprovider \
         tests/acceptance/test_qonnx.py tests/acceptance/test_qonnx_export.py tests/acceptance/test_qonnx_tools.py
+}
+page() { # of the experiments, in a browser
+    tree gcc_release -DCMAKE_BUILD_TYPE=Release
+    INT4Q=$root/build/check/gcc_release/int4q "$python" -m pytest -q -p no:cacheprovider \
+        tests/acceptance/test_scripts_schemes.py -k test_page
 }
 cpus() {
     tree gcc_release -DCMAKE_BUILD_TYPE=Release

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/make_schemes.py and run_schemes.py: from sensitivities to schemes, a table and a page."""
+import collections
 import csv
 import html.parser
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import urllib.parse
 
 import numpy as np
 import pytest
@@ -16,7 +20,7 @@ from PIL import Image, ImageDraw
 
 from int4q.lab.commands import eval_coco, inspect_page, make_schemes, run_schemes
 from int4q.lab.experiment.pieces import Pieces
-from int4q.lab.pages import drawing, front, plots
+from int4q.lab.pages import charts, drawing, front, plots, report_page
 
 SCRIPTS = os.path.join(ROOT, "scripts")
 
@@ -120,12 +124,13 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.sources, self.ids = [], [], []
+        self.tags, self.sources, self.ids, self.attributes = [], [], [], collections.defaultdict(list)
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
         self.tags.append(tag)
+        self.attributes[tag].append(attrs)
         self.sources += [attrs[k] for k in ("src", "href", "xlink:href") if k in attrs]
         self.ids += [attrs["id"]] if "id" in attrs else []
 
@@ -168,14 +173,64 @@ def test_table(yolo, experiment):
 
 
 def test_page(experiment):
-    """One file: pictures inside, nothing from elsewhere, no name twice; every model and the front in it."""
+    """One file that loads nothing: the answer with its command, pictures, every model, its links and the CSV."""
     folder, _ = experiment
     text = (folder / "out" / "report.html").read_text()
     page = Page(text)
-    assert page.tags.count("svg") == 4 and "<strong>smallest within 1 mAP: " in text and page.tags.count("img") == 4
-    assert page.sources and all(s.startswith(("data:image/jpeg;base64,", "#")) for s in page.sources)
-    assert len(set(page.ids)) == len(page.ids) and {s[1:] for s in page.sources if s[0] == "#"} <= set(page.ids)
-    assert all(name in text for name in ("absmax-keep0", "extra", "squant-keep3-int8")) and "script" not in page.tags
+    assert page.tags.count("img") == 4 and page.tags.count("th") >= 13 + 6 and page.tags.count("main") == 1
+    links = [s for s in page.sources if not s.startswith(("data:image/jpeg;base64,", "data:text/csv;"))]
+    assert links and all((folder / "out" / s).exists() for s in links)
+    assert len(set(page.ids)) == len(page.ids)
+    assert all(f'data-name="{n}"' in text for n in ("float", "absmax-keep0", "extra", "squant-keep3-int8"))
+    shown = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    assert set(shown["charts"]) == {"by-map", "by-kl", "predicted", "convs", "convs-bytes"}
+    assert {row["name"] for row in shown["models"]} >= {"absmax-keep0", "extra"} and "float" not in {r["name"] for r in shown["models"]}
+    csv_link = next(s for s in page.sources if s.startswith("data:text/csv"))
+    assert urllib.parse.unquote(csv_link.split(",", 1)[1]) == (folder / "out" / "results.csv").read_bytes().decode()
+    assert all(svg["aria-label"] for svg in page.attributes["svg"] if svg.get("role") == "img")
+    rest = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", rest)
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
+def test_page_in_a_browser(experiment, tmp_path):
+    """Charts are drawn; a row lights its point; sorting, filters and the answer do what they say; no line of the console."""
+    folder, _ = experiment
+    probe = """<script>
+      addEventListener("load", () => setTimeout(async () => {
+        const found = {}, rows = () => [...document.querySelectorAll("#models tbody tr")];
+        const names = () => rows().filter((row) => !row.hidden).map((row) => row.dataset.name);
+        const wait = () => new Promise((done) => setTimeout(done, 300));
+        const sizes = () => [...document.querySelectorAll("#by-map .mark-symbol path")].map((path) => path.getAttribute("d"));
+        found.charts = [...document.querySelectorAll(".chart")].map((place) => Boolean(place.querySelector("svg .mark-symbol path")));
+        found.names = document.querySelectorAll("#by-map svg [aria-label]").length;
+        const before = sizes();
+        rows()[0].dispatchEvent(new PointerEvent("pointerenter"));
+        await wait();
+        found.lit = before.filter((d, i) => d !== sizes()[i]).length;
+        document.querySelectorAll("#models thead button")[0].click();
+        found.sorted = names();
+        document.getElementById("words").value = "squant";
+        document.getElementById("words").dispatchEvent(new Event("input", { bubbles: true }));
+        found.filtered = names();
+        document.getElementById("most").value = 1000;
+        document.getElementById("most").dispatchEvent(new Event("input", { bubbles: true }));
+        found.answer = document.querySelector("#answer [data-key=name]").textContent;
+        found.wide = document.documentElement.scrollWidth;
+        document.body.dataset.probe = JSON.stringify(found);
+      }, 500));
+    </script>"""
+    made = json.loads((folder / "out" / "results.json").read_text())["models"][1:]
+    (tmp_path / "page.html").write_text((folder / "out" / "report.html").read_text() + probe)
+    for width in (390, 1280):
+        done = subprocess.run(["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},900",
+                               f"--user-data-dir={tmp_path}/profile", "--virtual-time-budget=20000", "--enable-logging=stderr", "--dump-dom",
+                               f"file://{tmp_path}/page.html"], capture_output=True, text=True, check=False, timeout=120)
+        found = json.loads(html.unescape(re.search(r'data-probe="([^"]*)"', done.stdout)[1]))
+        assert all(found["charts"]) and len(found["charts"]) == 5 and found["names"] > 5 and found["lit"] == 1
+        assert found["sorted"] == sorted(found["sorted"]) and found["filtered"] == sorted(r["name"] for r in made if r["method"] == "squant")
+        assert found["answer"] == min((r for r in made if r["command"]), key=lambda r: r["bytes"])["name"] and found["wide"] <= max(width, 500)  # a window is never narrower than that
+        assert "CONSOLE" not in done.stderr
 
 
 def test_nothing_twice(experiment, monkeypatch):
@@ -269,10 +324,43 @@ def test_plots():
     assert "below: lost 1.0" in notes(plots.pareto(low)) and "1 good" in notes(plots.pareto(low))
     assert "below" not in notes(plots.pareto(low, depth=40)) and "1 lost, 2 good" in notes(
         plots.pareto([{**low[0]}, {**low[1], "bytes": 2 * 10 ** 6}], depth=40))
-    assert plots.svg(plots.weight_histograms([("zeros", np.zeros((2, 3, 1, 1), np.float32))])).startswith("<?xml")
     assert plots.short("a" * 50) == "…" + "a" * 43
     assert plots.wrapped(["front:", "1 a-b", "2 c"], 12) == ["front:", "1\u00a0a-b, 2\u00a0c"]
     assert "://creativecommons" not in plots.svg(plots.pareto(rows))
+
+
+def test_charts():
+    """The same specification for the same rows; points that are too low are cut off, what has no KL is not in that chart."""
+    rows = [{"name": n, "method": m, "kind": k, "bytes": b, "mAP": 30 + d, "difference": d, "difference_low": d - 1 if d else None,
+             "difference_high": d + 1 if d else None, "kl": kl} for n, m, k, b, d, kl in (
+                 ("float", "float", "float", 9_000_000, 0.0, None), ("a", "squant", "per channel", 1_000_000, -30.0, 9.0),
+                 ("b", "squant", "block 32", 1_500_000, -2.0, 5.0), ("c", "absmax", "block 32", 1_600_000, -3.0, 8.0))]
+    marks = charts.marks_of(rows)
+    made = charts.candidates_chart(rows, marks, "difference", "mAP")
+    assert made == charts.candidates_chart(rows, marks, "difference", "mAP") and made["width"] == "container"
+    domains = [layer["encoding"]["y"]["scale"]["domain"] for layer in made["layer"] if "scale" in layer["encoding"].get("y", {})]
+    assert domains and all(domain == [-13, 1] for domain in domains)
+    assert len(set(marks.colours.values())) == 3 and len(set(marks.shapes.values())) == 3
+    assert [row["name"] for row in charts.front_rows(rows, "difference")] == ["a", "b", "float"]
+    assert [row["name"] for row in charts.front_rows(rows, "kl")] == ["a", "b"]
+    convs = [{"layer": "x", "sensitivity": 2.0, "bytes_saved": 4000}, {"layer": "y", "sensitivity": 0.0, "bytes_saved": 1}]
+    assert [row["loss"] for row in charts.sensitivity_chart(convs, "KL", per_byte=True)["data"]["values"]] == [0.5]
+
+
+def test_answer_of_the_page():
+    """The smallest that int4q makes; nothing when nothing is near enough."""
+    rows = [{"name": n, "bytes": b, "difference": d, "command": c} for n, b, d, c in (
+        ("a", 3, -0.5, "x"), ("b", 2, -1.0, "x"), ("c", 1, -0.1, None), ("d", 1, -5.0, "x"))]
+    assert report_page.smallest_within(rows, 1)["name"] == "b" and report_page.smallest_within(rows, 0.1) is None
+    assert "±1.0 mAP" in report_page.caution(20, [{}, {"difference_low": -2, "difference_high": 0}])
+    assert "KL tells" in report_page.caution(20, [{}]) and "KL tells" not in report_page.caution(5000, [{}])
+
+
+def test_histogram():
+    """An outline inside of its frame, also of nothing but zeros."""
+    for weights in (np.zeros((2, 3, 1, 1), np.float32), np.random.default_rng(0).standard_normal((2, 30, 1, 1))):
+        numbers = [float(n) for n in re.findall(r"V([0-9.]+)", report_page.histogram("x", weights)["path"])]
+        assert len(numbers) == 152 and min(numbers) == 2 and max(numbers) == 100
 
 
 def test_labels():

@@ -13,10 +13,14 @@ def shown(value: float | None, form: str = ".2f") -> str:
     return "" if value is None else format(value, form)
 
 
-def write_csv(path: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+def csv_text(columns: Sequence[str], rows: Iterable[Row]) -> str:
     """Those columns of the rows, under their names; what a row has not stays empty."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, text.getvalue())
+    return text.getvalue()
+
+
+def write_csv(path: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    write_whole(path, csv_text(columns, rows))

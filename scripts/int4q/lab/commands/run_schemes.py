@@ -12,6 +12,7 @@ Times are those of this run; all other figures are the same from run to run.
 """
 import argparse
 import os
+import platform
 import statistics
 import sys
 import time
@@ -38,9 +39,10 @@ from int4q.lab.experiment.smoke import Run, check_model, try_model
 from int4q.lab.models.operators import add_operators_option, use_library
 from int4q.lab.pages.front import pareto_front
 
-TABLE = ("name", "method", "bits_per_weight", "predicted_loss", "kept", "keep_format", "bytes", "ratio", "mAP", "mAP_low", "mAP_high", "mAP50", "difference",
-         "difference_low", "difference_high", "kl", "iou", "pareto", "ms_a_picture", "rewrite_s", "smoke", "sha256",
-         "model", "command")
+FROM_SCHEME = ("block", "order", "bits_per_weight", "predicted_loss", "kept", "keep_format", "command")
+TABLE = ("name", "method", "kind", "block", "order", "bits_per_weight", "predicted_loss", "kept", "keep_format", "bytes",
+         "ratio", "mAP", "mAP_low", "mAP_high", "mAP50", "difference", "difference_low", "difference_high", "kl", "iou",
+         "pareto", "ms_a_picture", "rewrite_s", "smoke", "sha256", "model", "command")
 WITHIN = 1.0  # mAP that one is ready to lose
 
 
@@ -66,7 +68,7 @@ def collect(args: argparse.Namespace, tool: str, plan: Row) -> list[Row]:
     """[row] of the float model, the schemes and the models of --models, each checked; the float one first."""
     how = Run(1, args.size, args.seed)
     first, reference = check_model(plan["model"], tool, how, None)
-    rows = [{"name": "float", "method": "float", "model": plan["model"], "smoke": "ok", **facts(first)}]
+    rows = [{"name": "float", "method": "float", "kind": "float", "model": plan["model"], "smoke": "ok", **facts(first)}]
     folder = make_folder(os.path.join(args.output, "models"))
     todo = [(s["name"], s, None) for s in plan["schemes"]] + [(name_of(p), {}, p) for p in args.models]
     names = [name for name, *_ in todo]
@@ -75,13 +77,36 @@ def collect(args: argparse.Namespace, tool: str, plan: Row) -> list[Row]:
     for name, scheme, extra in progress(todo, "model", desc="rewrite, check"):
         path, seconds = (extra, None) if extra else rewritten(tool, plan["model"], scheme, folder)
         checked = try_model(path, tool, how, reference)
-        rows.append({"name": name, "method": scheme.get("method", "extra"),
-                     **{key: scheme.get(key) for key in ("bits_per_weight", "predicted_loss", "kept", "keep_format", "command")},
+        rows.append({"name": name, "method": scheme.get("method", "extra"), "kind": kind_of(scheme),
+                     **{key: scheme.get(key) for key in FROM_SCHEME},
                      "model": os.path.abspath(path), "rewrite_s": seconds,
                      "smoke": "ok" if checked["ok"] else checked["error"], **facts(checked)})
         if not checked["ok"]:
             warn(f"{name}: {checked['error']}")
     return rows
+
+
+def kind_of(scheme: Row) -> str:
+    """How scales and bits are spread, in a word or two."""
+    if not scheme:
+        return "other"
+    if "--choices" in scheme["options"]:
+        return "mixed bits"
+    return f"block {scheme['block']}" if scheme.get("block") else "per channel"
+
+
+def origin(args: argparse.Namespace, tool: str, plan: Row, images: Sequence[Image]) -> list[tuple[str, str]]:
+    """How the page was made, as (what, value)."""
+    found = [("date", time.strftime("%Y-%m-%d %H:%M %Z")), ("model", plan["model"]),
+             ("pictures", f"{len(images)} of {os.path.abspath(args.images)}"),
+             ("annotations", os.path.abspath(args.annotations)), ("resamples", f"{args.bootstrap}, seed {args.seed}"),
+             ("schemes", os.path.abspath(args.schemes))]
+    if plan.get("sensitivities"):
+        found.append(("sensitivities", plan["sensitivities"]))
+    calibrations = sorted({s["options"][s["options"].index("--calibration") + 1] for s in plan["schemes"]
+                           if "--calibration" in s["options"]})
+    return [*found, *(("calibration", path) for path in calibrations),
+            ("host", f"{platform.node()}, {platform.machine()}, {os.cpu_count()} processors"), *versions(tool).items()]
 
 
 def facts(checked: Row) -> Row:
@@ -128,7 +153,8 @@ def answer(rows: Sequence[Row]) -> str:
     if row is None:
         return f"nothing is within {WITHIN:g} mAP of the float model"
     how = f": {row['command']}" if row.get("command") else ""
-    return f"smallest within {WITHIN:g} mAP: {row['name']}, {row['bytes']} bytes, {row['mAP'] - rows[0]['mAP']:+.2f} mAP{how}"
+    change = row["mAP"] - rows[0]["mAP"]
+    return f"smallest within {WITHIN:g} mAP: {row['name']}, {row['bytes']} bytes, {change:+.2f} mAP{how}"
 
 
 def write_tables(args: argparse.Namespace, tool: str, plan: Row, rows: list[Row], best: Row | None) -> None:
@@ -154,7 +180,7 @@ def print_rows(rows: Sequence[Row]) -> None:
 
 
 def run_schemes(args: argparse.Namespace) -> bool:
-    from int4q.lab.pages.report_page import Show, write_page  # matplotlib takes a second
+    from int4q.lab.pages.report_page import Show, write_page  # matplotlib and Altair take seconds
     tool, plan = find_int4q(args.int4q), read_json(args.schemes)
     if not isinstance(plan, dict) or not isinstance(plan.get("schemes"), list) or "model" not in plan:
         raise Error(f"{args.schemes}: no schemes of make_schemes.py")
@@ -163,7 +189,8 @@ def run_schemes(args: argparse.Namespace) -> bool:
     good, images, coco = evaluate(args, rows)
     add_pareto(good)
     write_tables(args, tool, plan, rows, smallest(good))
-    write_page(args.output, tool, plan, rows, images, coco, Show(args.show, args.draw, args.family, args.size), answer(good))
+    write_page(args.output, plan, rows, images, coco, Show(args.show, args.draw, args.family, args.size), TABLE,
+               origin(args, tool, plan, images))
     print(answer(good))
     print_rows(rows)
     print(f"look at {os.path.join(args.output, 'report.html')}")

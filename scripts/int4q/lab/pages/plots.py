@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
-import numpy
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from int4q.lab.base.types import Array, Row
+from int4q.lab.base.types import Row
 from int4q.lab.pages.front import pareto_front
 
 STYLE: Any = {"svg.hashsalt": "int4q", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False,
@@ -136,42 +135,3 @@ def add_legend(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
     for colour, method in zip(itertools.cycle(COLOURS), methods, strict=False):
         axes.plot([], [], "o", color=colour, markersize=5, label=method)
     figure.legend(frameon=False, fontsize=8, loc="outside upper left", ncols=len(methods))
-
-
-def weight_histograms(weights: Sequence[tuple[str, Array]]) -> Figure:
-    """Weights in units of their channel's step, with the 15 values that 4 bits can hold.
-
-    `weights`: [(title, float array, axis 0 the output channels)].
-    """
-    with matplotlib.rc_context(STYLE):
-        rows = -(-len(weights) // 3)
-        figure, panels = pyplot.subplots(rows, 3, figsize=(8.4, 1.9 * rows), sharex=True, squeeze=False)
-        for axes in panels.flat[len(weights):]:
-            axes.axis("off")
-        for axes, (title, array) in zip(panels.flat, weights, strict=False):
-            flat = array.reshape(len(array), -1)
-            step = abs(flat).max(1, keepdims=True) / 7
-            step[step == 0] = 1
-            axes.stairs(*numpy.histogram(flat / step, bins=151, range=(-7.55, 7.55)), fill=True, color=BLUE)
-            for code in range(-7, 8):
-                axes.axvline(code, color=ORANGE, linewidth=0.5)
-            axes.set_title(short(title, 40), fontsize=7, loc="left")
-            axes.set_yticks([])
-            axes.set_xticks([-7, 0, 7])
-        figure.supxlabel("weight / step of its channel", fontsize=9)
-    return figure
-
-
-def predictions(points: Sequence[tuple[str, float, float]]) -> Figure:
-    """Measured KL against predicted loss, both on logarithmic axes, a colour a series; points (series, predicted, KL)."""
-    series = sorted({name for name, *_ in points})
-    with matplotlib.rc_context(STYLE):
-        figure, axes = pyplot.subplots(figsize=(6, 4))
-        for name, colour in zip(series, itertools.cycle(COLOURS), strict=False):
-            mine = [(x, y) for other, x, y in points if other == name]
-            axes.loglog(*zip(*sorted(mine), strict=True), "o", color=colour, markersize=4, label=name)
-        axes.set_xlabel("predicted loss")
-        axes.set_ylabel("KL a picture")
-        axes.grid(color="#eeeeee")
-        axes.legend(frameon=False, fontsize=8)
-    return figure

@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of run_schemes.py: table, plots and detections in one HTML file that needs nothing else."""
+"""The page of run_schemes.py: the answer, charts, table and detections in one HTML file that needs nothing else."""
 import base64
-import html
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jinja2
 import numpy as np
 import onnx
+from markupsafe import Markup
 from pycocotools.coco import COCO
 
 from int4q.lab.base.files import read_json, write_whole
-from int4q.lab.base.tables import shown
-from int4q.lab.base.tool import tool_version
-from int4q.lab.base.types import Row
+from int4q.lab.base.tables import csv_text, shown
+from int4q.lab.base.types import Array, Row
 from int4q.lab.detection.coco import Image as CocoImage
 from int4q.lab.detection.detectors import Detector
 from int4q.lab.detection.pictures import read_picture
 from int4q.lab.models.graph import stored
+from int4q.lab.pages import charts
 from int4q.lab.pages.drawing import SURE, draw
-from int4q.lab.pages.page import inline, page
-from int4q.lab.pages.plots import pareto, predictions, sensitivity_bars, svg, weight_histograms
+from int4q.lab.pages.plots import pareto, short, svg
+
+BOUNDS = {"difference": 1.0, "kl": 4.0}  # what the smallest may lose, until the reader says something else
+NOBODY = {"link": "", "shown": dict.fromkeys(("name", "bytes", "ratio", "command", "difference", "interval", "kl"), "")}
+FEW = 300  # pictures, with which mAP tells little
 
 
 class Show(NamedTuple):
@@ -31,31 +35,76 @@ class Show(NamedTuple):
     size: int | None
 
 
-# ---- Table
+class Column(NamedTuple):
+    """Of the table: the key of a row, how it is shown, and what it means."""
+    key: str
+    title: str
+    form: str
+    about: str
+    minor: bool = False  # not on a phone
+
+
+COLUMNS = (Column("name", "model", "", "its name, with a link to the file"),
+           Column("bytes", "bytes", ",", "of the file"),
+           Column("difference", "mAP lost or won", "+.2f", "mAP50-95 minus that of the float model, and 95 % of resamples"),
+           Column("kl", "KL", ".2f", "divergence of the class probabilities from the float model's, a picture"),
+           Column("ratio", "ratio", ".2f", "how many times smaller than the float model", True),
+           Column("bits_per_weight", "bits", ".2f", "stored bits a weight, scales included", True),
+           Column("mAP", "mAP50-95", ".2f", "in percent", True), Column("mAP50", "mAP50", ".2f", "in percent", True),
+           Column("iou", "IoU", ".3f", "overlap of the boxes with those of the float model", True),
+           Column("kept", "kept", "d", "Convs that are not in the method's bits", True),
+           Column("keep_format", "as", "", "what these are stored as", True),
+           Column("ms_a_picture", "ms", ".1f", "milliseconds a picture, in this run", True))
+
+
+# ---- Table and answer
 
 def interval(row: Row, key: str) -> str:
     low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
-    return "" if low is None else f" <small>({low:.1f} .. {high:.1f})</small>"
+    return "" if low is None else f"({low:+.1f} .. {high:+.1f})"
 
 
-def table_row(row: Row) -> str:
-    name = html.escape(row["name"])
-    if row.get("mAP") is None:
-        return f'<tr class="failed"><td>{name}</td><td colspan="10">{html.escape(row["smoke"])}</td></tr>'
-    cells = [name, f"{row['bytes']:,}", shown(row["ratio"]), "" if row.get("kept") is None else row["kept"],
-             row.get("keep_format") or "", shown(row["mAP"]) + interval(row, "mAP"), shown(row["mAP50"]),
-             shown(row["difference"]) + interval(row, "difference"), shown(row["kl"]), shown(row["iou"], ".3f"),
-             shown(row["ms_a_picture"], ".1f")]
-    mark = ' class="front"' if row["pareto"] else ""
-    return f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+def cell(row: Row, column: Column) -> Row:
+    value = row.get(column.key)
+    return {"value": "" if value is None else value, "text": shown(value, column.form), "minor": column.minor,
+            "failed": False, "small": interval(row, column.key) if column.key == "difference" else ""}
 
 
-def table(rows: Sequence[Row]) -> str:
-    head = ("model", "bytes", "ratio", "kept", "as", "mAP50-95 (95 %)", "mAP50", "difference (95 %)", "KL", "IoU",
-            "ms a picture")
-    body = sorted(rows, key=lambda row: (row.get("mAP") is None, row["bytes"] or 0))
-    return ('<div class="wide"><table><tr>' + "".join(f"<th>{h}</th>" for h in head) + "</tr>"
-            + "\n".join(map(table_row, body)) + "</table></div>")
+def link_to(row: Row, folder: str) -> str:
+    """Of the model, seen from the page."""
+    return os.path.relpath(row["model"], folder) if os.path.exists(row["model"]) else ""
+
+
+def table_row(row: Row, folder: str) -> Row:
+    failed = row.get("mAP") is None
+    cells = [cell(row, column) for column in COLUMNS[1:]]
+    if failed:
+        cells[1] = {**cells[1], "text": row["smoke"], "failed": True}
+    return {"name": row["name"], "method": row["method"], "kind": row["kind"], "pareto": row.get("pareto"), "failed": failed,
+            "link": link_to(row, folder), "command": row.get("command"), "cells": cells}
+
+
+def candidate(row: Row, folder: str) -> Row:
+    """What the page's script chooses the answer from."""
+    texts = {"name": row["name"], "bytes": f"{row['bytes']:,}", "ratio": shown(row["ratio"]),
+             "command": row.get("command") or "", "difference": shown(row["difference"], "+.2f"),
+             "interval": interval(row, "difference"), "kl": shown(row["kl"])}
+    return {**{key: row[key] for key in ("name", "bytes", "difference", "kl")}, "command": row.get("command"),
+            "link": link_to(row, folder), "shown": texts}
+
+
+def smallest_within(candidates: Sequence[Row], most: float) -> Row | None:
+    """Of those that int4q makes, as the page's script has it."""
+    close = [row for row in candidates if row["command"] and row["difference"] >= -most]
+    return min(close, key=lambda row: row["bytes"], default=None)
+
+
+def caution(images: int, rows: Sequence[Row]) -> str:
+    """How sure the answer is."""
+    widths = [row["difference_high"] - row["difference_low"] for row in rows[1:] if row.get("difference_low") is not None]
+    sure = f"; a difference is known to about ±{np.median(widths) / 2:.1f} mAP" if widths else ""
+    few = " On so few pictures KL tells candidates apart better than mAP does." if images < FEW else ""
+    return f"Measured on {images} pictures{sure}.{few}"
 
 
 # ---- Pictures
@@ -76,75 +125,129 @@ def busiest(coco: COCO, images: Sequence[CocoImage], number: int) -> list[CocoIm
     return sorted(sorted(images, key=lambda image: (-kinds(image), image[0]))[:number])
 
 
-def detections(rows: Sequence[Row], images: Sequence[CocoImage], coco: COCO, show: Show) -> str:
-    row = choose_shown(rows, show.name)
-    if row is None:
-        return ""
+def detections(row: Row, rows: Sequence[Row], images: Sequence[CocoImage], coco: COCO, show: Show) -> list[Row]:
+    """[{caption, data}] of the float model and of this one, in turns."""
     names = {i: coco.cats[c]["name"] for i, c in enumerate(sorted(coco.getCatIds()))}
     pairs = [(m, Detector(m["model"], show.family, show.size)) for m in (rows[0], row)]
-    parts = []
+    found = []
     for _, path in busiest(coco, images, show.number):
         picture = read_picture(path)
         for model, detector in pairs:
-            called = dict(enumerate(detector.class_names)) if detector.class_names else names
-            data = base64.b64encode(draw(picture, detector.detect(picture), called)).decode()
-            caption = html.escape(f"{os.path.basename(path)}, {model['name']}")
-            parts.append(f'<figure><img alt="{caption}" src="data:image/jpeg;base64,{data}">'
-                         f"<figcaption>{caption}</figcaption></figure>")
-    return (f"<h2>Detections: float beside {html.escape(row['name'])}</h2><p class='note'>Scores from {SURE}.</p>"
-            f"<div class='pairs'>{''.join(parts)}</div>")
+            data = base64.b64encode(draw(picture, detector.detect(picture), names)).decode()
+            found.append({"caption": f"{os.path.basename(path)}, {model['name']}", "data": data})
+    return found
 
 
-# ---- Plots
+# ---- Sensitivities and weights
 
-def histograms(model_path: str, layers: Sequence[str]) -> str:
-    """Of the weights of these Convs."""
-    graph = onnx.load(model_path).graph
-    read = {n.name: n.input[1] for n in graph.node if n.op_type == "Conv" and n.name in layers}
-    values = stored(graph, set(read.values()))
-    found = [(layer, values[read[layer]].astype(np.float32)) for layer in layers if read.get(layer) in values]
-    return inline(weight_histograms(found), "histograms") if found else ""
+def histogram(title: str, weights: Array) -> Row:
+    """An outline of how often each weight occurs, in steps of its channel; 100 high, downwards."""
+    flat = weights.reshape(len(weights), -1).astype(np.float32)
+    step = abs(flat).max(1, keepdims=True) / 7
+    step[step == 0] = 1
+    counts, edges = np.histogram(flat / step, bins=151, range=(-7.55, 7.55))
+    points = [f"V{100 - 98 * count / max(counts.max(), 1):.1f}H{right:.1f}"
+              for count, right in zip(counts, edges[1:], strict=True)]
+    return {"title": short(title, 60), "path": f"M{edges[0]:.2f} 100{''.join(points)}V100Z"}
 
 
-def sensitivity_part(plan: Row) -> str:
-    """Bars and histograms, where the measured sensitivities are at hand."""
+def measured_convs(plan: Row) -> tuple[list[Row], str, dict[str, Array]]:
+    """([rows of the sensitivities, in the order of the graph], what they are, {Conv: weights})."""
     path = plan.get("sensitivities")
     if not path or not os.path.exists(path):
-        return ""
+        return [], "", {}
     data = read_json(path)
-    rows = sorted(data["layer_sensitivity"], key=lambda row: -row["sensitivity"])
-    title = (data.get("scheme") or {}).get("metric", "sensitivity")
-    return (f"<h2>What each Conv loses alone</h2>{inline(sensitivity_bars(rows, title), 'bars')}"
-            "<h2>Weights and the 4-bit grid</h2><p class='note'>The three most and the three least sensitive Convs: weights"
-            " in steps of their channel (absmax), and the 15 values (lines) that they are rounded to.</p>"
-            + histograms(plan["model"], [row["layer"] for row in rows[:3] + rows[-3:]]))
+    graph = onnx.load(plan["model"]).graph
+    read = {n.name: n.input[1] for n in graph.node if n.op_type == "Conv" and len(n.input) > 1}
+    values = stored(graph, set(read.values()))
+    order = {name: at for at, name in enumerate(read)}
+    rows = sorted(data["layer_sensitivity"], key=lambda row: order.get(row["layer"], len(order)))
+    return (rows, (data.get("scheme") or {}).get("metric", "sensitivity"),
+            {row["layer"]: values[read[row["layer"]]] for row in rows if read.get(row["layer"]) in values})
 
 
-def prediction_part(rows: Sequence[Row]) -> str:
-    """What budgets were predicted to lose, beside what they lose."""
-    known = [row for row in rows if row.get("predicted_loss") and row.get("kl")]
-    if len(known) < 2:
-        return ""
-    return ("<h2>Predicted and measured</h2><p class='note'>The sum of predicted losses, and KL from the float model.</p>"
-            + inline(predictions([(row["method"], row["predicted_loss"], row["kl"]) for row in known]), "predictions"))
+def extreme_histograms(rows: Sequence[Row], weights: dict[str, Array]) -> list[Row]:
+    ranked = sorted((row for row in rows if row["layer"] in weights), key=lambda row: -row["sensitivity"])
+    names = dict.fromkeys(row["layer"] for row in ranked[:3] + ranked[-3:])
+    return [histogram(name, weights[name]) for name in names]
 
 
 # ---- Page
 
-def write_page(folder: str, tool: str, plan: Row, rows: Sequence[Row], images: Sequence[CocoImage], coco: COCO,
-               show: Show, answer: str) -> None:
+def all_charts(good: Sequence[Row], convs: Sequence[Row], metric: str) -> list[Row]:
+    """[{id, title, caption, linked, spec}]; those that rows of the table light up come first."""
+    deep = min(row["difference"] for row in good) < -charts.DEPTH
+    cut = " What lost more than is drawn is in the table only." if deep else ""
+    known, marks = [row for row in good if row["kl"]], charts.marks_of(good)
+    predicted = [row for row in known if row.get("predicted_loss")]
+    found = [chart("by-map", "mAP lost against bytes", "Bars: 95 % of resamples of the pictures, of the difference itself."
+                   " Dashed: the Pareto front. A point shows its figures, and lights its row; a row lights its point." + cut,
+                   charts.candidates_chart(good, marks, "difference", "mAP lost or won"), linked=True)]
+    if known:
+        found.append(chart("by-kl", "KL against bytes", "Steadier than mAP on few pictures; the less, the better.",
+                           charts.candidates_chart(known, marks, "kl", "KL a picture"), linked=True))
+    if len(predicted) > 1:
+        found.append(chart("predicted", "Predicted and measured", "The sum of predicted losses, and what was measured.",
+                           charts.prediction_chart(predicted, marks), legend=True))
+    if convs:
+        found.append(chart("convs", "What each Conv loses alone", f"{metric}.", charts.sensitivity_chart(convs, metric)))
+    if convs and all(row.get("bytes_saved") for row in convs):
+        found.append(chart("convs-bytes", "What each Conv loses for its bytes", "The higher, the more more bits win there.",
+                           charts.sensitivity_chart(convs, metric, per_byte=True)))
+    return found
+
+
+def chart(identity: str, title: str, caption: str, spec: charts.Spec, linked: bool = False, legend: bool = False) -> Row:
+    return {"id": identity, "title": title, "caption": caption, "spec": spec, "linked": linked, "legend": linked or legend}
+
+
+def environment() -> jinja2.Environment:
+    return jinja2.Environment(loader=jinja2.PackageLoader("int4q.lab.pages"), autoescape=True, trim_blocks=True,
+                              undefined=jinja2.StrictUndefined)
+
+
+def source(templates: jinja2.Environment, name: str) -> Markup:
+    """A file that is written into the page as it is."""
+    assert templates.loader
+    return Markup(templates.loader.get_source(templates, name)[0])
+
+
+def render(context: Row) -> str:
+    templates = environment()
+    script = charts.bundle().replace("</script", "<\\/script")
+    return templates.get_template("report.html.j2").render(
+        css=source(templates, "report.css"), script=source(templates, "report.js"), vega=Markup(script), **context)
+
+
+def table_context(rows: Sequence[Row], folder: str) -> Row:
+    """What the template needs for the table and its filters."""
+    ordered = sorted(rows, key=lambda row: (row.get("mAP") is None, row["bytes"] or 0))
+    return {"columns": COLUMNS, "table": [table_row(row, folder) for row in ordered],
+            "methods": sorted({row["method"] for row in rows}), "kinds": sorted({row["kind"] for row in rows})}
+
+
+def charts_context(good: Sequence[Row], folder: str, plan: Row) -> Row:
+    """What the template and its script need for the charts and the answer."""
+    convs, metric, weights = measured_convs(plan)
+    drawn, marks = all_charts(good, convs, metric), charts.marks_of(good)
+    candidates = [candidate(row, folder) for row in good[1:]]
+    best = smallest_within(candidates, BOUNDS["difference"])
+    return {"answered": best is not None, "answer": best or NOBODY, "bounds": BOUNDS,
+            "colours": marks.colours, "shapes": {kind: charts.SHAPES[shape] for kind, shape in marks.shapes.items()},
+            "charts": drawn, "linked_charts": sum(chart["linked"] for chart in drawn),
+            "histograms": extreme_histograms(convs, weights),
+            "data": {"charts": {chart["id"]: chart["spec"] for chart in drawn}, "models": candidates, "bounds": BOUNDS}}
+
+
+def write_page(folder: str, plan: Row, rows: Sequence[Row], images: Sequence[CocoImage], coco: COCO, show: Show,
+               table_columns: Sequence[str], made: Sequence[tuple[str, Any]]) -> None:
+    text, rows = csv_text(table_columns, rows), [{**rows[0], "difference": 0.0}, *rows[1:]]
     good = [row for row in rows if row.get("mAP") is not None]
-    figure = svg(pareto(good))
-    write_whole(os.path.join(folder, "pareto.svg"), figure)
-    title = f"{os.path.basename(plan['model'])}: {len(rows) - 1} candidates on {len(images)} pictures"
-    commands = "".join(f"<tr><td>{html.escape(s['name'])}</td><td style='text-align:left'><code>"
-                       f"{html.escape(s['command'])}</code></td></tr>" for s in plan["schemes"])
-    parts = [
-        f"<p><strong>{html.escape(answer)}</strong></p>",
-        f"<p class='note'>{html.escape(tool_version(tool))}. Differences are from the float",
-        " model, over the same resamples of the pictures; KL is the divergence of its class probabilities, a picture.</p>",
-        f"<h2>mAP against bytes</h2>{inline(pareto(good), 'front')}", prediction_part(good), "<h2>All models</h2>",
-        "<p class='note'>Coloured: on the Pareto front. Times are those of this run, whatever else the machine did.</p>",
-        table(rows), detections(rows, images, coco, show),
-        sensitivity_part(plan), f"<h2>Commands</h2><div class='wide'><table>{commands}</table></div>"]
-    write_whole(os.path.join(folder, "report.html"), page(title, parts))
+    write_whole(os.path.join(folder, "pareto.svg"), svg(pareto(good)))
+    pictured = choose_shown(rows, show.name) if show.number else None
+    write_whole(os.path.join(folder, "report.html"), render({
+        "title": f"{os.path.basename(plan['model'])}: {len(rows) - 1} candidates on {len(images)} pictures",
+        "caution": caution(len(images), good), "csv": text, "made": made, "sure": SURE,
+        "pictured": pictured["name"] if pictured else "",
+        "pictures": detections(pictured, rows, images, coco, show) if pictured else [],
+        **table_context(rows, folder), **charts_context(good, folder, plan)}))
