@@ -8,7 +8,7 @@ more_packages=(clang libclang-rt-dev llvm) no_python=1
 # shellcheck source=scripts/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
-all=(wire roundtrip rewrite restore export inspect external sensitivity statistics patterns names kernels)
+all=(wire roundtrip rewrite restore exchange export inspect external sensitivity statistics patterns names kernels)
 covered=(wire model model_index tensor external plan plan_quantize rewrite opset opset_rules opset_tools opset_names propagate
     propagate_activation propagate_conv propagation)
 wanted=85 # percent

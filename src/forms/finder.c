@@ -15,12 +15,13 @@ void i4q_finder_blame(struct i4q_finder *finder, enum i4q_fault fault)
 
 void i4q_finder_flaw(struct i4q_finder *finder, const char *what)
 {
-    const Onnx__NodeProto *node = finder->node->proto;
     if (finder->origin->flaw)
         return;
     i4q_finder_blame(finder, I4Q_FAULT_COMPUTED);
-    finder->origin->flaw = i4q_arena_format(finder->arena, "node '%s' (%s): %s", i4q_node_label(node),
-                                            i4q_text(node->op_type), what);
+    const Onnx__NodeProto *node = finder->node ? finder->node->proto : NULL;
+    finder->origin->flaw = node ? i4q_arena_format(finder->arena, "node '%s' (%s): %s", i4q_node_label(node),
+                                                   i4q_text(node->op_type), what)
+                                : i4q_arena_format(finder->arena, "%s", what);
     finder->failed |= !finder->origin->flaw;
 }
 

@@ -8,7 +8,7 @@
 /* One that is being described. */
 struct i4q_finder {
     struct i4q_arena *arena;
-    const struct i4q_node *node; /* that makes the value */
+    const struct i4q_node *node; /* that makes the value; NULL: it is stored */
     struct i4q_origin *origin;
     bool is_activation; /* the elements are computed, and only the parameters are wanted */
     bool failed;        /* memory ran out */

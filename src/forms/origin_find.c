@@ -111,13 +111,13 @@ static bool describe_dequantize(struct i4q_finder *finder)
 {
     struct i4q_origin *origin = finder->origin;
     const struct i4q_value *codes = i4q_finder_value(finder->node, 0);
-    const struct i4q_node *clip = codes ? codes->producer : NULL;
+    const struct i4q_node *clip = i4q_sole_producer(codes);
     if (!codes || !codes->is_constant)
         return false;
     clip = clip && i4q_node_is(clip->proto, "Clip") ? clip : NULL;
     codes = clip ? i4q_finder_value(clip, 0) : codes;
     const struct i4q_node *quantize =
-        codes && is_linear(codes->producer, "QuantizeLinear") ? codes->producer : NULL;
+        is_linear(i4q_sole_producer(codes), "QuantizeLinear") ? codes->producer : NULL;
     origin->dialect = clip ? I4Q_DIALECT_QCDQ : quantize ? I4Q_DIALECT_QDQ : I4Q_DIALECT_INT8;
     if (quantize) {
         describe_quantize(finder, quantize);
@@ -170,7 +170,7 @@ static bool moves(const Onnx__NodeProto *node)
 
 struct i4q_value *i4q_value_behind_moves(struct i4q_value *value)
 {
-    for (int i = 0; i < MAX_DEPTH && value && value->producer && moves(value->producer->proto); i++)
+    for (int i = 0; i < MAX_DEPTH && i4q_sole_producer(value) && moves(value->producer->proto); i++)
         value = i4q_scope_resolve(value->producer->scope, value->producer->proto->input[0]);
     return value;
 }
@@ -179,6 +179,8 @@ static bool describe(struct i4q_finder *finder, const struct i4q_value *value)
 {
     if (!value->producer)
         return describe_finn(finder, value);
+    if (!i4q_sole_producer(value))
+        return false;
     if (is_linear(value->producer, "DequantizeLinear"))
         return describe_dequantize(finder);
     if (!i4q_is_quant(value->producer->proto))

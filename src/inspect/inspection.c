@@ -57,7 +57,8 @@ static void classify_zero_point(struct i4q_inspected *row, const struct i4q_stor
     if (!row->storage.zero_point)
         return;
     row->zero_point = I4Q_ZERO_SYMMETRIC;
-    int centre = stored->origin ? 0 : i4q_numbers_centre(&stored->codes);
+    bool centred = !stored->origin && !i4q_numbers_are_floats(&stored->codes);
+    int centre = centred ? i4q_numbers_centre(&stored->codes) : 0;
     for (size_t i = 0; zero->type && i < zero->count; i++)
         if (i4q_number(zero, i) != centre)
             row->zero_point = I4Q_ZERO_ASYMMETRIC;

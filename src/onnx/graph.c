@@ -268,6 +268,12 @@ struct i4q_value *i4q_value_operand(const struct i4q_value *value)
     return node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
 }
 
+const struct i4q_node *i4q_sole_producer(const struct i4q_value *value)
+{
+    const struct i4q_node *node = value ? value->producer : NULL;
+    return node && node->proto->n_output == 1 ? node : NULL;
+}
+
 Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value)
 {
     if (value->initializer || !value->producer || !i4q_node_is(value->producer->proto, "Constant"))

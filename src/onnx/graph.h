@@ -85,6 +85,9 @@ struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *n
 /* The value that input 0 of the node that makes it names; NULL when there is none. */
 struct i4q_value *i4q_value_operand(const struct i4q_value *value);
 
+/* The node that makes the value and nothing else; NULL when there is none. The value may be NULL. */
+const struct i4q_node *i4q_sole_producer(const struct i4q_value *value);
+
 /* The dense tensor that a value is stored as: its initializer, or that of the Constant node that makes it; or
  * NULL. */
 Onnx__TensorProto *i4q_value_tensor(const struct i4q_value *value);

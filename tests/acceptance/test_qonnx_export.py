@@ -221,6 +221,20 @@ def test_biases(tmp_path, kind):
     assert constants(exported)["bd"].tobytes() == run(stored, random_feeds(stored))[1].tobytes()
 
 
+def test_many_biases_of_the_same_integers(tmp_path):
+    """Some become floats, until these are eight times the model."""
+    stored = quantized(bias=np.int8)
+    big = numpy_helper.from_array(np.arange(4096).astype(np.int8), "big")
+    stored.graph.initializer.append(big)
+    names = [f"many{i}" for i in range(64)]
+    stored.graph.node.extend(helper.make_node("DequantizeLinear", ["big", "s"], [name]) for name in names)
+    stored.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, [4096]) for name in names)
+    exported, _ = export(stored, tmp_path)
+    folded = [t for t in exported.graph.initializer if t.name in names]
+    assert 0 < len(folded) < 64 and 4 * 4096 * len(folded) <= 8 * os.path.getsize(tmp_path / "stored.onnx")
+    assert_same_numbers(stored, exported)
+
+
 def test_only_some(tmp_path):
     stored = ACTIVATIONS["4 bit"][0]
     assert list(quants(export(stored, tmp_path, "--weights")[0])) == ["wd"]

@@ -177,6 +177,57 @@ STRUCTURES = {
     "dq-misfit": dequantized(codes(TensorProto.INT8, *SHAPE), tensor("s", 2)),
 }
 
+# ---- weights and activations that stand for integers already
+
+QONNX = "qonnx.custom_op.general"
+
+
+def scalars(**numbers):
+    return [numpy_helper.from_array(number, name) for name, number in numbers.items()]
+
+
+def quant(op="Quant", domain=QONNX, scale=(3, 1, 1, 1), bits=4, behind=(), weight="w", **attributes):
+    """A weight that a Quant makes."""
+    inputs = ["v", "s", "zero", "bits"] if op != "BipolarQuant" else ["v", "s"]
+    attributes = {} if op == "BipolarQuant" else {"signed": 1, "narrow": 1, "rounding_mode": "ROUND", **attributes}
+    return conv(tensor("v", *SHAPE), numpy_helper.from_array(np.full(scale, 0.3, np.float32), "s"),
+                *scalars(zero=np.float32(0), one=np.float32(1), bits=np.float32(bits)), weight=weight,
+                nodes=[node(op, inputs, ["w"], domain=domain, **attributes), *behind])
+
+
+def qcdq(*steps, kind=np.int8):
+    """A weight that goes through these, and an activation that does; biases of 32 bits."""
+    nodes = {"QuantizeLinear": (["s", "z"], {"axis": 0}), "Clip": (["low", "high"], {})}
+    made, chain = "v", []
+    for step in steps:
+        inputs, extra = nodes[step]
+        chain.append(node(step, [made, *inputs], [f"w.{step}"], name=f"w.{step}", **extra))
+        made = f"w.{step}"
+    stored = tensor("v", *SHAPE) if "QuantizeLinear" in steps else numpy_helper.from_array((np.arange(24) % 15 - 7).astype(kind).reshape(SHAPE), "v")
+    ends = scalars(low=kind(-7), high=kind(7), zx=np.uint8(0), top=np.uint8(15), sx=np.float32(0.2))
+    chain += [node("DequantizeLinear", [made, "s", "z"], ["w"], axis=0), node("DequantizeLinear", ["b", "s"], ["bias"], axis=0, name="bias"),
+              node("QuantizeLinear", ["x", "sx", "zx"], ["xq"], name="xq"), node("Clip", ["xq", "zx", "top"], ["xc"], name="xc"),
+              node("DequantizeLinear", ["xc", "sx", "zx"], ["xd"], name="xd"), node("Conv", ["xd", "w", "bias"], ["y"])]
+    return make_model(chain, [stored, numpy_helper.from_array(np.linspace(0.1, 0.3, 3).astype(np.float32), "s"),
+                              numpy_helper.from_array(np.zeros(3, kind), "z"), numpy_helper.from_array(np.arange(3, dtype=np.int32), "b"), *ends])
+
+
+def finn():
+    made = conv(numpy_helper.from_array((np.arange(24) % 15 - 7).astype(np.float32).reshape(SHAPE), "w"))
+    annotation = made.graph.quantization_annotation.add(tensor_name="w")
+    annotation.quant_parameter_tensor_names.add(key="finn_datatype", value="INT4")
+    return made
+
+
+EXCHANGE = {
+    "quant": quant(), "quant-tensor": quant(scale=(), bits=3, narrow=0, rounding_mode="FLOOR"), "quant-unsigned": quant(signed=0, bits=8),
+    "quant-bipolar": quant("BipolarQuant", "onnx.brevitas", scale=(1,)), "quant-old": quant("IntQuant", "finn.custom_op.general", bits=6),
+    "quant-transpose": quant(behind=[node("Transpose", ["w"], ["t"], perm=[0, 1, 3, 2])], weight="t"), "quant-9": quant(bits=9),
+    "quant-all": with_options(quant(behind=[node("Quant", ["x", "one", "zero", "bits"], ["xq"], domain=QONNX, signed=0, narrow=0,
+                                                 rounding_mode="ROUND", name="xq"), node("Neg", ["xq"], ["n"])]), 1),
+    "qcdq": qcdq("Clip"), "qcdq-float": qcdq("QuantizeLinear", "Clip"), "qdq-float": qcdq("QuantizeLinear"), "finn": finn(),
+}
+
 # ---- what means pass through; the bits ask for --method squant
 
 SQUANT = 2 << 18 | 1 << 20 | 1 << 21
@@ -236,6 +287,7 @@ def rewritten(tool, model, options):
 
 def models(tool):
     yield from STRUCTURES.items()
+    yield from EXCHANGE.items()
     for name, (version, options) in FORMS.items():
         for kind in (np.float32, np.float16):
             model = conv(tensor("w", 3, 5, 1, 1, kind=kind))
