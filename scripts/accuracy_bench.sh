@@ -3,16 +3,17 @@
 # accuracy_bench.sh MODEL CALIBRATION_IMAGES IMAGES ANNOTATIONS [OUT]: what each method leaves of a detector's mAP. Sets
 # up, builds int4q, takes statistics on 16 calibration images (NUMBER=n: on n of them), rewrites the model in every way
 # of the list below and by the other tools that quantize to 4 bits (OTHERS=: not by these), evaluates them all beside the
-# float model, and leaves models and results.json in OUT (tmp/accuracy). ANNOTATIONS are those of COCO. Set INT4Q to take a
-# program that is built already.
+# float model, and leaves models and results.json in OUT (tmp/accuracy). ANNOTATIONS are those of COCO. What has quantized
+# activations is made with statistics of 3 draws of the images (DRAWS=n: of n; 0: not at all), and its means stand in a
+# table of their own, beside those of ONNX Runtime's static quantizer. Set INT4Q to take a program that is built already.
 set -eu -o pipefail
-[ $# -ge 4 ] || { sed -n '3,8s/^# //p' "$0" >&2; exit 2; }
+[ $# -ge 4 ] || { sed -n '3,9s/^# //p' "$0" >&2; exit 2; }
 # shellcheck source=scripts/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 model=$(realpath "$1") calibration=$(realpath "$2") images=$(realpath "$3") annotations=$(realpath "$4")
 out=$(realpath -m "${5:-$root/tmp/accuracy}")
-statistics=$out/stats.safetensors sequential=$out/sequential.safetensors
+statistics=$out/stats.safetensors sequential=$out/sequential.safetensors sensitive=$out/activations.json
 
 # name of the model written, then options of `int4q rewrite`
 recipes="
@@ -36,22 +37,54 @@ calibrated-19-percent   --method calibrated --rank stats --keep-format int8 --ta
 int8                    --format int8
 "
 
+# the same for what stands beside each other as means over draws, behind --method calibrated --calibration
+channel="--activation-scales channel"
+drawn="
+w4
+w4a8                    --activations uint8
+w4a8-channel            --activations uint8 $channel
+w4a6-channel            --activations uint6 $channel
+w4a4                    --activations uint4
+w4a4-channel            --activations uint4 $channel
+w4a4-channel-tenth      --activations uint4 $channel --keep-activations $sensitive
+w4a4-channel-8          --activations uint4 $channel --keep-activations $sensitive --keep-activations 8
+w8a8                    --activations uint8 --format int8
+w8a8-channel            --activations uint8 --format int8 $channel
+"
+draws=${DRAWS:-3}
+
 if [ -z "${INT4Q-}" ]; then
     echo "building int4q"
     build_tree release -DCMAKE_BUILD_TYPE=Release -DINT4Q_TESTS=OFF
     INT4Q=$root/build/release/int4q
 fi
 mkdir -p "$out"
-calibrate=("$python" "$root/scripts/calibrate.py" "$model" --images "$calibration" -n "${NUMBER:-16}" --int4q "$INT4Q")
-"${calibrate[@]}" -o "$statistics"
-"${calibrate[@]}" --sequential -o "$sequential"
+pictures=("$model" --images "$calibration" -n "${NUMBER:-16}" --int4q "$INT4Q")
 models=()
-while read -r name options; do
-    [ -n "$name" ] || continue
-    # shellcheck disable=SC2086 # the options are words
-    "$INT4Q" rewrite "$model" -q -f $options -o "$out/$name.onnx"
-    models+=("$out/$name.onnx")
-done <<<"$recipes"
+rewrite() { # rewrite LIST SUFFIX [options]: every way of a list
+    local name options
+    while read -r name options; do
+        [ -n "$name" ] || continue
+        # shellcheck disable=SC2086 # the options are words
+        "$INT4Q" rewrite "$model" -q -f "${@:3}" $options -o "$out/$name$2.onnx"
+        models+=("$out/$name$2.onnx")
+    done <<<"$1"
+}
+"$python" "$root/scripts/calibrate.py" "${pictures[@]}" -o "$statistics"
+"$python" "$root/scripts/calibrate.py" "${pictures[@]}" --sequential -o "$sequential"
+rewrite "$recipes" ""
+if [ "$draws" -gt 0 ]; then
+    "$python" "$root/scripts/sensitivity_sweep.py" "$model" --images "$calibration" -n 4 --int4q "$INT4Q" --what activations \
+        --rewrite "--calibration $statistics --activations uint4 $channel" --work "$out/sweep" -o "$sensitive"
+fi
+for ((draw = 0; draw < draws; draw++)); do
+    calibrated=$out/stats-$draw.safetensors
+    "$python" "$root/scripts/calibrate.py" "${pictures[@]}" --seed "$draw" -o "$calibrated"
+    rewrite "$drawn" "-draw$draw" --method calibrated --calibration "$calibrated"
+    "$python" "$root/scripts/int8_baseline.py" "${pictures[@]}" --seed "$draw" --kind ort -o "$out/int8-$draw"
+    cp "$out/int8-$draw/ort-w8a8.onnx" "$out/ort-w8a8-draw$draw.onnx"
+    models+=("$out/ort-w8a8-draw$draw.onnx")
+done
 if [ -n "${OTHERS-yes}" ]; then
     install_requirements "$root/build/bench-venv" requirements-bench.txt
     python=$root/build/bench-venv/bin/python # it has MNN, which runs the models of MNN
