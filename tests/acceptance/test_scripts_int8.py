@@ -26,13 +26,14 @@ def yolo(tmp_path_factory):
 def test_int8(yolo, tmp_path, capsys):
     """Weights in INT8; activations too where ONNX Runtime does it; what is there is not made again."""
     args = [str(yolo / "n.onnx"), "--images", str(yolo / "images"), "-n", "2", "-o", str(tmp_path), *TOOL]
-    int8_baseline.main([*args, "--kind", "ort", "int4q"])
-    for name, activations in (("ort-w8a8", True), ("int4q-w8", False)):
+    int8_baseline.main([*args, "--kind", "ort", "int4q", "int4q-a8"])
+    for name, activations in (("ort-w8a8", True), ("int4q-w8", False), ("int4q-w8a8", True)):
         nodes = [n.op_type for n in onnx.load(tmp_path / f"{name}.onnx").graph.node]
         assert nodes.count("DequantizeLinear") >= 82 and ("QuantizeLinear" in nodes) == activations
         totals = json.loads(run_int4q("inspect", tmp_path / f"{name}.onnx", "--json", "-").stdout)["totals"]
         assert totals["int8"] >= 82
-    assert sorted(os.listdir(tmp_path)) == ["int4q-w8.onnx", "int4q-w8.stamp.json", "ort-w8a8.onnx", "ort-w8a8.stamp.json"]
+    assert sorted(os.listdir(tmp_path)) == [f"{name}.{end}" for name in ("int4q-w8", "int4q-w8a8", "ort-w8a8")
+                                            for end in ("onnx", "stamp.json")]
     before = os.stat(tmp_path / "ort-w8a8.onnx").st_mtime_ns
     capsys.readouterr()
     int8_baseline.main([*args, "--kind", "ort"])

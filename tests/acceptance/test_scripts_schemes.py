@@ -18,7 +18,7 @@ from cluster import wait_for
 from helpers import INT4Q, ROOT, run_int4q, yolo_scene
 from PIL import Image, ImageDraw
 
-from int4q.lab.commands import eval_coco, inspect_page, make_schemes, run_schemes
+from int4q.lab.commands import calibrate, eval_coco, inspect_page, make_schemes, run_schemes, smoke_run
 from int4q.lab.experiment.pieces import Pieces
 from int4q.lab.pages import charts, drawing, front, plots, report_page
 
@@ -100,6 +100,27 @@ def test_scheme_budgets(yolo, tmp_path, capsys):
         with pytest.raises(SystemExit) as end:
             make_schemes.main([*wrong, "-o", str(tmp_path), *TOOL])
         assert end.value.code == 2
+
+
+def test_scheme_activations(yolo, tmp_path, capsys):
+    """Each method with activations in float and in 8 bits; the command does what the name says."""
+    calibrate.main([str(yolo / "n.onnx"), "--images", str(yolo / "images"), "-n", "1", "--mean-only", "-o",
+                    str(tmp_path / "stats")])
+    found = make(yolo, tmp_path, "--keep", "0,3", "--keep-format", "int8", "--method", "absmax", "--activations",
+                 "float,uint8", "--calibration", tmp_path / "stats")
+    assert [s["name"] for s in found] == ["absmax-keep0", "absmax-keep3-int8", "absmax+uint8-keep0", "absmax+uint8-keep3-int8"]
+    assert [s["method"] for s in found[1:3]] == ["absmax", "absmax+uint8"]
+    for scheme in found[1::2]:
+        subprocess.run([INT4Q, *scheme["command"].split()[1:], "-q"], cwd=tmp_path, check=True)
+        assert os.path.getsize(tmp_path / f"{scheme['name']}.onnx") == scheme["bytes"]
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="0"):
+        smoke_run.main([str(tmp_path / f"{s['name']}.onnx") for s in found[1::2]] + ["--out", str(tmp_path / "o"), *TOOL])
+    plain, quantized = capsys.readouterr().out.splitlines()
+    assert "79 Convs in 4 bits, output0" in plain and "79 Convs in 4 bits, 76 activations in 8, output0" in quantized
+    with pytest.raises(SystemExit) as end:
+        make(yolo, tmp_path, "--activations", "uint8")
+    assert end.value.code == 2
 
 
 def test_scheme_errors(yolo, tmp_path):

@@ -9,6 +9,7 @@ Makes in the output folder
     ort-w8a8.onnx       ONNX Runtime's static quantizer: Convs with INT8 weights, one scale a channel, and UINT8
                         activations whose ranges are those of the pictures (-n of them, chosen by --seed)
     int4q-w8.onnx       int4q rewrite --format int8: INT8 weights, float activations
+    int4q-w8a8.onnx     the same with --activations uint8: what Convs read in UINT8 too, by histograms of the pictures
     modelopt-w8a8.onnx  NVIDIA ModelOpt's ONNX PTQ (nvidia-modelopt[onnx]), when it is installed or asked for
     nncf-w8a8.onnx      OpenVINO's NNCF on the ONNX model, preset mixed (nncf), when it is installed or asked for
 
@@ -38,7 +39,11 @@ from int4q.lab.base.places import TMP
 from int4q.lab.base.progress import progress
 from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_version
 from int4q.lab.base.types import Feeds as FeedValues
+from int4q.lab.calibration import histograms, measurement
+from int4q.lab.calibration.convs import find_convs
 from int4q.lab.calibration.feeds import Feed, picture_feeds
+from int4q.lab.calibration.moments import save
+from int4q.lab.calibration.taps import Taps
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
 from int4q.lab.detection.pictures import sample_pictures
 from int4q.lab.models.graph import stored
@@ -111,6 +116,16 @@ def make_int4q(args: argparse.Namespace, source: str, target: str) -> None:
     call_int4q(find_int4q(args.int4q), "rewrite", source, "--format", "int8", "-q", "-f", "-o", target)
 
 
+def make_int4q_activations(args: argparse.Namespace, source: str, target: str) -> None:
+    model, feeds, statistics = load_model(source), feeds_of(args), f"{target}.statistics"
+    convs = find_convs(source, model)
+    taps = Taps(source, model, convs, feeds[0](), args.threads)
+    found, images = measurement.measure(convs, taps, feeds, mean_only=True)
+    save(statistics, found, histograms.measure(convs, taps, feeds), images, file_sha256(source), {})
+    call_int4q(find_int4q(args.int4q), "rewrite", source, "--format", "int8", "--activations", "uint8", "--calibration",
+               statistics, "-q", "-f", "-o", target)
+
+
 def make_modelopt(args: argparse.Namespace, source: str, target: str) -> None:
     try:
         from modelopt.onnx.quantization import quantize
@@ -153,6 +168,7 @@ class Kind:
 
 
 KINDS = {"ort": Kind("ort-w8a8", make_ort, "onnxruntime"), "int4q": Kind("int4q-w8", make_int4q),
+         "int4q-a8": Kind("int4q-w8a8", make_int4q_activations),
          "modelopt": Kind("modelopt-w8a8", make_modelopt, "modelopt"), "nncf": Kind("nncf-w8a8", make_nncf, "nncf")}
 
 

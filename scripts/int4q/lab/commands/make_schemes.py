@@ -7,7 +7,8 @@
 For each method and each budget of --bits, each Conv gets the one of --choices that is predicted to pay most.
 With --keep or --target in place of that, and a file of sensitivities: nothing kept; the K most sensitive Convs kept (--keep) as
 float and as INT8 (--keep-format); and as many kept as fit into a size (--target).  --order byte ranks Convs by what they lose a byte saved, instead of by what they lose.
---block 0,32 tries all that with a scale per output channel, and with one for each 32 weights.
+--block 0,32 tries all that with a scale per output channel, and with one for each 32 weights; --activations float,uint8
+with activations left alone, and in 8 bits with a scale a channel (its methods are called as calibrated+uint8).
 Each scheme is a file NAME.json in the third shape of `int4q rewrite --topk` and a command in schemes.json, which also
 tells the bytes to come.  Schemes that would give the same model are listed once.
 """
@@ -28,6 +29,7 @@ from int4q.lab.base.progress import progress
 from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_version
 from int4q.lab.base.types import Row
 
+ACTIVATIONS = ("float", "uint8", "int8", "uint6", "uint5", "uint4", "int4")
 METHODS, FORMATS, ORDERS = ("absmax", "squant", "calibrated"), ("float", "int8"), ("loss", "byte")
 BUDGETS, CHOICES = ("3.5", "4", "4.5", "5", "6"), "3,4,5,6,8"  # where the curve bends
 Choice = tuple[str, str | None, list[str], str]  # name, order, options that decide what is kept, keep format
@@ -71,7 +73,11 @@ def plan(tool: str, model: str, options: Sequence[str]) -> Row:
 
 
 def method_options(args: argparse.Namespace, method: str) -> list[str]:
-    return ["--method", method, *(["--calibration", os.path.abspath(args.calibration)] if method == "calibrated" else [])]
+    """Of a method as METHOD, or METHOD+ACTIVATIONS."""
+    method, _, activations = method.partition("+")
+    statistics = ["--calibration", os.path.abspath(args.calibration)] if method == "calibrated" or activations else []
+    more = ["--activations", activations, "--activation-scales", "channel"] if activations else []
+    return ["--method", method, *statistics, *more]
 
 
 def listed_scheme(name: str, method: str, model: str, report: Row, options: Sequence[str]) -> Row:
@@ -166,7 +172,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--choices", default=CHOICES, metavar="LIST", help=f"what a Conv may become with --bits ({CHOICES})")
     parser.add_argument("--method", type=listed(one_of(METHODS)), default=["absmax", "squant"], metavar="LIST",
                         help=f"of {', '.join(METHODS)} (absmax,squant)")
-    parser.add_argument("--calibration", metavar="FILE", help="statistics of calibrate.py, for `calibrated`")
+    parser.add_argument("--activations", type=listed(one_of(ACTIVATIONS)), default=["float"], metavar="LIST",
+                        help=f"of {', '.join(ACTIVATIONS)} (float)")
+    parser.add_argument("--calibration", metavar="FILE",
+                        help="statistics of calibrate.py, for `calibrated` and --activations")
     parser.add_argument("--block", type=listed(int), default=[0], metavar="LIST",
                         help="weights that share a scale; 0: those of an output channel (0)")
     parser.add_argument("--keep", type=listed(int), default=[], metavar="LIST",
@@ -185,8 +194,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("without SENS there is --model, and neither --keep nor --target")
     if any(n < 0 for n in args.keep + args.block):
         parser.error("--keep and --block: at least 0")
-    if "calibrated" in args.method and not args.calibration:
-        parser.error("--method calibrated needs --calibration")
+    if ("calibrated" in args.method or args.activations != ["float"]) and not args.calibration:
+        parser.error("--method calibrated and --activations need --calibration")
+    args.method = [m if a == "float" else f"{m}+{a}" for m in args.method for a in args.activations]
     return args
 
 

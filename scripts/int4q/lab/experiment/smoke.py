@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -74,14 +75,16 @@ def describe_output(name: str, array: Array, reference: Feeds | None) -> Row:
 
 
 def describe_convs(tool: str, path: str) -> Row:
-    """What int4q inspect says: Convs by storage, the names of those in 4 bits, problems."""
+    """What int4q inspect says: Convs by storage, the names of those in 4 bits, {bits: activations}, problems."""
     said = json.loads(call_int4q(tool, "inspect", path, "-q", "--json", "-", statuses=(0, 3)) or "{}")
     if not said:
         raise Error(f"{path}: int4q inspect cannot read it")
     totals = {key: n for key, n in said["totals"].items() if n and key != "float_bytes"}
     small = [c["node"] or c["weight"] for c in said["convs"] if c["storage"] in ("int4", "uint4", "packed-u8")]
+    activations = Counter(a["bits"] for a in said.get("activations", []))
+    counts = {str(bits): n for bits, n in sorted(activations.items())}
     return {"opset": said["model"]["opsets"], "ir_version": said["model"]["ir_version"], "convs": totals,
-            "four_bits": small, "problems": said["problems"]}
+            "four_bits": small, "activations": counts, "problems": said["problems"]}
 
 
 def check_model(path: str, tool: str, how: Run, reference: Feeds | None) -> tuple[Row, Feeds]:
@@ -122,4 +125,5 @@ def line_of(row: Row) -> str:
     against = f", {min(near):.1f} dB" if near else ", equal to the reference" if worst else ""
     if row.get("likeness") and near:
         against = f", {told(row['likeness'])}"
-    return f"{row['model']}: ok, {row['bytes']} bytes, {len(row['four_bits'])} Convs in 4 bits, {shapes}{against}"
+    inputs = "".join(f", {n} activations in {bits}" for bits, n in row["activations"].items())
+    return f"{row['model']}: ok, {row['bytes']} bytes, {len(row['four_bits'])} Convs in 4 bits{inputs}, {shapes}{against}"
