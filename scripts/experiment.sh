@@ -1,15 +1,30 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# experiment.sh MODEL CALIBRATION_IMAGES IMAGES ANNOTATIONS [OUT]: from a detector to a table of candidates and a page
-# with the Pareto front, in OUT (tmp/experiment). Sets up, builds int4q, and runs the scripts of docs/experiments.md one
-# after another with their defaults. Stopped or killed, it goes on where it was.
+# experiment.sh [options] MODEL CALIBRATION_IMAGES IMAGES ANNOTATIONS [OUT]: from a detector to a table of candidates
+# and a page with the Pareto front, in OUT (tmp/experiment). Sets up, builds int4q, and runs the scripts of
+# docs/experiments.md one after another. Stopped or killed, it goes on where it was.
+#   -n N           images to calibrate with (16)
+#   --limit N      images to evaluate with: the first N (all)
+#   --method LIST  of absmax, squant, calibrated (all)
+#   --family NAME  of the detector, where it is not recognized
+#   --workers N    processes (one a processor)
 set -eu -o pipefail
-case ${1-} in -h | --help)
-    sed -n '3,5s/^# //p' "$0"
-    exit 0
-    ;;
-esac
-[ $# -ge 4 ] || { sed -n '3,5s/^# //p' "$0" >&2; exit 2; }
+usage() { sed -n '3,10s/^# //p' "$0"; }
+methods=absmax,squant,calibrated number=() limit=() family=() workers=()
+while [[ ${1-} == -* ]]; do
+    [[ $1 != -h && $1 != --help ]] || { usage; exit 0; }
+    [ $# -ge 2 ] || { usage >&2; exit 2; }
+    case $1 in
+    -n) number=(-n "$2") ;;
+    --limit) limit=(--limit "$2") ;;
+    --method) methods=$2 ;;
+    --family) family=(--family "$2") ;;
+    --workers) workers=(--workers "$2") ;;
+    *) echo "experiment.sh: unknown option '$1'" >&2; exit 2 ;;
+    esac
+    shift 2
+done
+[ $# -ge 4 ] || { usage >&2; exit 2; }
 for path in "${@:1:4}"; do
     [ -e "$path" ] || { echo "experiment.sh: $path: no such file or directory" >&2; exit 1; }
 done
@@ -33,10 +48,10 @@ fi
 mkdir -p "$out"
 # What takes minutes should not end in a model that nobody knows, or in annotations of other pictures.
 "$python" "$root/scripts/eval_coco.py" "$model" --images "$images" --annotations "$annotations" --limit 1 --bootstrap 0 \
-    >/dev/null
-run sensitivity_sweep "$model" --images "$calibration" -o "$out/sens.json"
-run calibrate "$model" --images "$calibration" -o "$out/stats.safetensors"
-run int8_baseline "$model" --images "$calibration" -o "$out/int8"
-run make_schemes "$out/sens.json" --method absmax,squant,calibrated --calibration "$out/stats.safetensors" -o "$out/schemes"
+    "${family[@]}" >/dev/null
+run sensitivity_sweep "$model" --images "$calibration" "${number[@]}" "${family[@]}" "${workers[@]}" -o "$out/sens.json"
+run calibrate "$model" --images "$calibration" "${number[@]}" "${family[@]}" -o "$out/stats.safetensors"
+run int8_baseline "$model" --images "$calibration" "${number[@]}" "${family[@]}" -o "$out/int8"
+run make_schemes "$out/sens.json" --method "$methods" --calibration "$out/stats.safetensors" -o "$out/schemes"
 run run_schemes "$out/schemes/schemes.json" --images "$images" --annotations "$annotations" \
-    --models "$out"/int8/*.onnx -o "$out"
+    --models "$out"/int8/*.onnx "${limit[@]}" "${family[@]}" "${workers[@]}" -o "$out"

@@ -162,6 +162,13 @@ def test_families_that_are_none(tmp_path, capsys):
     assert families.find_family("letterbox").blind
 
 
+def test_a_family_that_does_not_fit(tmp_path):
+    scene(tmp_path, 20, ["a", "b"])
+    path = detector(tmp_path / "m.onnx", np.zeros((100, 9)), None, (1, 100, 9))
+    said = refused(tmp_path, path, "--images", tmp_path, "--family", "yolox")
+    assert "its outputs [1, 100, 9] are not those of the family yolox: " in said and "\n" not in said
+
+
 def test_any_head_is_calibrated(tmp_path, capsys):
     """Pictures are letterboxed; with --focus too, where all positions count the same."""
     scene(tmp_path, 10, ["a"])

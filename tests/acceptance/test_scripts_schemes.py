@@ -428,7 +428,10 @@ def test_experiment_errors(yolo):
     def refused(*args):
         return subprocess.run([os.path.join(SCRIPTS, "experiment.sh"), *map(str, args)], capture_output=True, text=True,
                               check=False)
-    assert refused().returncode == 2 and refused().stderr.startswith("experiment.sh MODEL CALIBRATION_IMAGES")
+    assert refused().returncode == 2 and refused().stderr.startswith("experiment.sh [options] MODEL CALIBRATION_IMAGES")
+    assert refused("--help").returncode == 0 and refused("--help").stdout == refused().stderr
+    assert refused("--limit").returncode == 2
+    assert refused("--metod", "x").stderr == "experiment.sh: unknown option '--metod'\n"
     done = refused(yolo / "n.onnx", yolo / "images", yolo / "images", yolo / "none.json")
     assert done.returncode == 1 and not done.stdout
     assert done.stderr == f"experiment.sh: {yolo / 'none.json'}: no such file or directory\n"

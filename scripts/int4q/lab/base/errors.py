@@ -14,7 +14,7 @@ class Error(Exception):
 
 
 def one_line(error: object) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(str(error).split())[:1000]
 
 
 def last_line(said: str, status: int) -> str:

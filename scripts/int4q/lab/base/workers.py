@@ -17,9 +17,14 @@ T = TypeVar("T")
 SETTINGS = {"distributed.scheduler.allowed-failures": 10, "distributed.admin.large-graph-warning-threshold": "2GB"}
 
 
+def processors() -> int:
+    """Those that this process may run on, which are fewer than there are in a container or under taskset."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def add_worker_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster (default: workers on this machine)")
-    parser.add_argument("-j", "--workers", type=int, default=os.cpu_count(), metavar="N",
+    parser.add_argument("-j", "--workers", type=int, default=processors(), metavar="N",
                         help="processes on this machine, of one thread each (one a processor)")
 
 

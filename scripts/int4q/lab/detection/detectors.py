@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from int4q.lab.base.errors import Error, warn
+from int4q.lab.base.errors import Error, one_line, warn
 from int4q.lab.base.types import Array
 from int4q.lab.detection.classes import Category, match_classes
 from int4q.lab.detection.families import FAMILIES, find_family, known_family
@@ -85,12 +85,22 @@ class Detector:
         feeds = {self.session.get_inputs()[0].name: values.astype(self.kind)}
         return run_session(self.path, self.session, feeds)
 
+    def decoded(self, outputs: Sequence[Array]) -> tuple[Array, Array]:
+        """Boxes and probabilities of all anchors, of a family that has them."""
+        assert self.family.decode
+        try:
+            return self.family.decode(outputs, self.size, self.facts)
+        except (ValueError, IndexError) as error:
+            shapes = ", ".join(str(list(o.shape)) for o in outputs)
+            raise Error(f"{self.path}: its outputs {shapes} are not those of the family {self.name}: "
+                        f"{one_line(error)}") from error
+
     def detections(self, outputs: Sequence[Array], placement: Placement) -> Detections:
         """(boxes in pixels of the picture, scores, classes)."""
         if self.family.blind:
             raise Error(f"{self.path}: the family {self.name} does not say what its outputs mean")
         if self.family.decode:
-            boxes, scores, classes = pick(*self.family.decode(outputs, self.size, self.facts), self.family)
+            boxes, scores, classes = pick(*self.decoded(outputs), self.family)
         else:
             rows = outputs[0][0].astype(np.float64)
             rows = rows[rows[:, 4] > self.family.floor]
@@ -100,13 +110,13 @@ class Detector:
     def probabilities(self, outputs: Sequence[Array]) -> Array | None:
         """float64 [anchors, classes], or None where the model does not tell."""
         if self.family.decode:
-            return self.family.decode(outputs, self.size, self.facts)[1]
+            return self.decoded(outputs)[1]
         return outputs[-1][0].T.astype(np.float64) if self.taps else None
 
     def all_boxes(self, outputs: Sequence[Array]) -> Array | None:
         """float64 [anchors, 4] in pixels of the input, or None where the model does not tell."""
         if self.family.decode:
-            return self.family.decode(outputs, self.size, self.facts)[0]
+            return self.decoded(outputs)[0]
         return outputs[-2][0].T.astype(np.float64) if len(self.taps) == 2 else None
 
     def category_ids(self, outputs: Sequence[Array], categories: Sequence[Category]) -> Array:
