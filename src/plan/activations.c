@@ -288,7 +288,7 @@ bool i4q_plan_activations_find(struct i4q_plan *plan, unsigned threads, struct i
     if (!i4q_statistics_have_spreads(plan->statistics)) {
         error->file = plan->statistics->path;
         return i4q_fail(error, I4Q_MODEL,
-                        "no histograms of activations: scripts/calibrate.py writes them since version 0.2");
+                        "no histograms of what Convs read: scripts/calibrate.py writes them, without --no-histograms");
     }
     return collect(plan, error) && look_up(plan, error) && find_ranges(plan, threads, error) &&
            i4q_keep_activations_read(plan, error);
