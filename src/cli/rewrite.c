@@ -37,6 +37,7 @@ static const char *const examples[] = {
     "int4q rewrite yolov10m.onnx --method calibrated --calibration stats.safetensors --topk sens.json",
     "int4q rewrite yolov10m.onnx --exclude 'model.23.*' --dry-run --json - | jq .totals",
     "int4q rewrite yolov10m.onnx --method squant --rank weights --keep-format int8 --target-size 9M",
+    "int4q rewrite yolov10m.onnx --method calibrated --calibration stats.safetensors --activations uint8",
     NULL,
 };
 

@@ -37,11 +37,12 @@ struct i4q_activation_options {
     struct i4q_view keep_json;
 };
 
-/* A value that Convs of the main graph read which might be quantized. */
+/* A value that Convs read whose weights may be stored anew. */
 struct i4q_plan_activation {
     struct i4q_value *value;
     size_t channels, rank;
     bool half;                      /* FLOAT16, else FLOAT */
+    bool is_in_main;                /* some Conv of the main graph reads it */
     bool is_depthwise;              /* all Convs that read it have an input a group */
     bool is_shared;                 /* a weight that meets it meets something else, too */
     struct i4q_histogram histogram; /* of the statistics */

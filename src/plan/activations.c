@@ -17,7 +17,7 @@ static const double MOST_HALF = 60000, MOST_FLOAT = 0x1p100;
 enum { WIDE_BITS = 8 };
 
 const struct i4q_activation_reason_row i4q_activation_reasons[I4Q_INPUT_REASONS] = {
-    [I4Q_INPUT_BODY] = {"body", "made inside a body or a function"},
+    [I4Q_INPUT_BODY] = {"body", "only Convs inside a body read it"},
     [I4Q_INPUT_IMAGE] = {"image", "an input of the model, with no Conv before it"},
     [I4Q_INPUT_ALREADY_QUANTIZED] = {"already-quantized", "it is quantized already"},
     [I4Q_INPUT_UNMEASURED] = {"unmeasured", "not in the statistics"},
@@ -63,12 +63,11 @@ static bool *find_behind(const struct i4q_plan *plan)
 
 /* ---- the values that Convs read */
 
-/* Whether the Conv's input is worth a look: one of the main graph, whose weight may be stored anew. */
-static bool is_candidate(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+/* Whether the Conv's input is worth a look: its weight may be stored anew. */
+static bool is_candidate(const struct i4q_plan_row *row)
 {
     bool stays = row->own && !i4q_reasons[row->own].kept && row->own != I4Q_REASON_IMPORTED;
-    return !stays && row->weight && row->weight->fact->op->is_conv &&
-           row->conv->node->scope == plan->facts->model->graph.scopes;
+    return !stays && row->weight && row->weight->fact->op->is_conv;
 }
 
 static size_t input_channels(const struct i4q_weight *weight)
@@ -88,7 +87,7 @@ static void describe(struct i4q_plan_activation *activation, struct i4q_value *v
     };
 }
 
-/* The activation that a Conv reads, which is new the first time. */
+/* The activation that a Conv reads, which is new the first time; NULL: nothing defines it. */
 static struct i4q_plan_activation *activation_of(struct i4q_plan *plan, const struct i4q_plan_row *row,
                                                  uint32_t *numbers)
 {
@@ -103,6 +102,16 @@ static struct i4q_plan_activation *activation_of(struct i4q_plan *plan, const st
     struct i4q_plan_activation *activation = &plan->activations[*number - 1];
     activation->is_depthwise &= row->weight->fact->tensor.dims[1] == 1;
     return activation;
+}
+
+/* Convs in bodies are told of, but go on reading floats. */
+static void read_input(struct i4q_plan *plan, struct i4q_plan_row *row, uint32_t *numbers)
+{
+    struct i4q_plan_activation *activation = activation_of(plan, row, numbers);
+    if (!activation || row->conv->node->scope != plan->facts->model->graph.scopes)
+        return;
+    activation->is_in_main = true;
+    row->input = activation;
 }
 
 /* Whether a weight can be multiplied: not one whose codes are given, and it has a factor for each element. */
@@ -144,8 +153,8 @@ static bool collect(struct i4q_plan *plan, struct i4q_error *error)
     if (!numbers || !plan->activations)
         return i4q_fail_memory(error);
     for (size_t i = 0; i < plan->n_rows; i++)
-        if (is_candidate(plan, &plan->rows[i]))
-            plan->rows[i].input = activation_of(plan, &plan->rows[i], numbers);
+        if (is_candidate(&plan->rows[i]))
+            read_input(plan, &plan->rows[i], numbers);
     meet(plan);
     return true;
 }
@@ -158,11 +167,10 @@ static bool is_quantized(const struct i4q_value *value)
     return node && (strcmp(i4q_text(node->op_type), "DequantizeLinear") == 0 || i4q_is_quant(node));
 }
 
-static enum i4q_activation_reason judge(const struct i4q_plan *plan,
-                                        const struct i4q_plan_activation *activation, const bool *behind)
+static enum i4q_activation_reason judge(const struct i4q_plan_activation *activation, const bool *behind)
 {
     const struct i4q_value *value = activation->value;
-    if (value->scope != plan->facts->model->graph.scopes)
+    if (!activation->is_in_main)
         return I4Q_INPUT_BODY;
     if (!behind[value->index])
         return I4Q_INPUT_IMAGE;
@@ -193,7 +201,7 @@ static bool look_up(struct i4q_plan *plan, struct i4q_error *error)
         return i4q_fail_memory(error);
     for (size_t i = 0; i < plan->n_activations; i++) {
         struct i4q_plan_activation *activation = &plan->activations[i];
-        activation->own = judge(plan, activation, behind);
+        activation->own = judge(activation, behind);
         if (!activation->own && !read_spread(plan, activation, error))
             return false;
         unmeasured += activation->own == I4Q_INPUT_UNMEASURED;
@@ -287,8 +295,9 @@ bool i4q_plan_activations_find(struct i4q_plan *plan, unsigned threads, struct i
         return true;
     if (!i4q_statistics_have_spreads(plan->statistics)) {
         error->file = plan->statistics->path;
-        return i4q_fail(error, I4Q_MODEL,
-                        "no histograms of what Convs read: scripts/calibrate.py writes them, without --no-histograms");
+        return i4q_fail(
+            error, I4Q_MODEL,
+            "no histograms of what Convs read: scripts/calibrate.py writes them, without --no-histograms");
     }
     return collect(plan, error) && look_up(plan, error) && find_ranges(plan, threads, error) &&
            i4q_keep_activations_read(plan, error);

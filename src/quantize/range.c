@@ -6,9 +6,7 @@
 #include "quantize/scale_search.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     BINS = 2048,        /* of all channels together */
@@ -33,49 +31,6 @@ const struct i4q_levels i4q_levels[] = {
 const char *i4q_levels_word(size_t index)
 {
     return index < sizeof i4q_levels / sizeof *i4q_levels ? i4q_levels[index].name : NULL;
-}
-
-/* ---- histograms */
-
-static float load(const void *numbers, size_t i)
-{
-    float number;
-    memcpy(&number, (const char *)numbers + i * sizeof number, sizeof number);
-    return number;
-}
-
-double i4q_histogram_low(const struct i4q_histogram *histogram, size_t channel)
-{
-    return (double)load(histogram->low, channel);
-}
-
-double i4q_histogram_high(const struct i4q_histogram *histogram, size_t channel)
-{
-    return (double)load(histogram->high, channel);
-}
-
-static double count_of(const struct i4q_histogram *histogram, size_t channel, size_t bin)
-{
-    uint32_t count;
-    memcpy(&count, (const char *)histogram->counts + (channel * histogram->bins + bin) * sizeof count,
-           sizeof count);
-    return (double)count;
-}
-
-bool i4q_histogram_counts(const struct i4q_histogram *histogram)
-{
-    for (size_t c = 0; c < histogram->channels; c++)
-        for (size_t i = 0; i < histogram->bins; i++)
-            if (count_of(histogram, c, i) > 0)
-                return true;
-    return false;
-}
-
-/* The middle of a bin. */
-static double value_of(const struct i4q_histogram *histogram, size_t channel, size_t bin)
-{
-    double low = i4q_histogram_low(histogram, channel), high = i4q_histogram_high(histogram, channel);
-    return low + ((double)bin + 0.5) * (high - low) / (double)histogram->bins;
 }
 
 /* ---- values that are quantized together */
@@ -116,9 +71,9 @@ static void gather_channel(struct spread *spread, const struct i4q_histogram *hi
     spread->high = fmax(high, 0);
     spread->n = 0;
     for (size_t i = 0; i < histogram->bins; i++)
-        if (count_of(histogram, channel, i) > 0) {
-            spread->value[spread->n] = value_of(histogram, channel, i);
-            spread->count[spread->n++] = count_of(histogram, channel, i);
+        if (i4q_histogram_count(histogram, channel, i) > 0) {
+            spread->value[spread->n] = i4q_histogram_value(histogram, channel, i);
+            spread->count[spread->n++] = i4q_histogram_count(histogram, channel, i);
         }
 }
 
@@ -138,9 +93,9 @@ static void gather_all(struct spread *spread, const struct i4q_histogram *histog
     double span = high - low;
     for (size_t c = 0; c < histogram->channels; c++)
         for (size_t i = 0; i < histogram->bins; i++) {
-            double place = divided(value_of(histogram, c, i), factors, c) - low;
+            double place = divided(i4q_histogram_value(histogram, c, i), factors, c) - low;
             size_t bin = span > 0 && place > 0 ? (size_t)(place / span * BINS) : 0;
-            spread->count[bin < BINS ? bin : BINS - 1] += count_of(histogram, c, i);
+            spread->count[bin < BINS ? bin : BINS - 1] += i4q_histogram_count(histogram, c, i);
         }
     spread->low = fmin(low, 0);
     spread->high = fmax(high, 0);
@@ -382,8 +337,9 @@ static double mean_of(const struct i4q_histogram *histogram, const float *factor
 {
     double count = 0, sum = 0;
     for (size_t i = 0; i < histogram->bins; i++) {
-        count += count_of(histogram, channel, i);
-        sum += count_of(histogram, channel, i) * divided(value_of(histogram, channel, i), factors, channel);
+        count += i4q_histogram_count(histogram, channel, i);
+        sum += i4q_histogram_count(histogram, channel, i) *
+               divided(i4q_histogram_value(histogram, channel, i), factors, channel);
     }
     return count > 0 ? sum / count : 0;
 }
@@ -399,8 +355,8 @@ static struct sums sum_channel(const struct i4q_histogram *histogram, const floa
     struct sums sums = {0};
     double mean = mean_of(histogram, factors, channel);
     for (size_t i = 0; i < histogram->bins; i++) {
-        double count = count_of(histogram, channel, i);
-        double value = divided(value_of(histogram, channel, i), factors, channel);
+        double count = i4q_histogram_count(histogram, channel, i);
+        double value = divided(i4q_histogram_value(histogram, channel, i), factors, channel);
         double error = decoded(range, value) - value;
         sums.count += count;
         sums.spread += count * ((value - mean) * (value - mean));

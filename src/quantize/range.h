@@ -9,24 +9,7 @@
 #ifndef INT4Q_QUANTIZE_RANGE_H
 #define INT4Q_QUANTIZE_RANGE_H
 
-#include "base/error.h"
-
-#include <stddef.h>
-
-/* How often the values of each channel fall into equal bins between its least and its greatest one.
- * Little-endian numbers of any alignment, borrowed. */
-struct i4q_histogram {
-    size_t channels, bins;
-    const void *low, *high; /* binary32 [channels], finite, low <= high */
-    const void *counts;     /* uint32 [channels, bins] */
-};
-
-/* The ends of a channel's bins, of all. */
-double i4q_histogram_low(const struct i4q_histogram *histogram, size_t channel);
-double i4q_histogram_high(const struct i4q_histogram *histogram, size_t channel);
-
-/* Whether it counts anything. */
-bool i4q_histogram_counts(const struct i4q_histogram *histogram);
+#include "quantize/histogram.h"
 
 enum i4q_range_rule {
     I4Q_RANGE_L24,        /* both ends searched for the least sum of |error|^2.4 */

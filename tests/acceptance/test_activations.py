@@ -382,7 +382,7 @@ def test_bodies_and_functions_keep_floats(tmp_path):
                            "--activation-scales", "channel")
     reads = {node.name: node.input[0] for graph in graphs(made.graph) for node in graph.node if node.op_type == "Conv"}
     assert reads["inside"] == "t" and reads["after"] == "r" and reads["point"].startswith("t_")
-    assert reasons(report) == {"x": "image", "t": None, "c": None, "u": None}
+    assert reasons(report) == {"x": "image", "t": None, "c": None, "u": None, "r": "body"}
     granularity = {a["tensor"]: a["granularity"] for a in report["activations"]}
     assert granularity["t"] == "per-tensor"  # `inside` reads t in float, with the weight of `point`
     assert granularity["u"] == "per-tensor"  # `after` has the weight of `behind`
