@@ -320,6 +320,7 @@ class Inspection(_Rows):
     problems: tuple[str, ...]
     requirements: tuple[Requirement, ...]
     differences: tuple[str, ...]
+    bits_per_weight: float | None = None
     activations: tuple[Activation, ...] = ()
     warnings: tuple[str, ...] = ()
     json: Json = field(default_factory=dict, repr=False)

@@ -193,11 +193,21 @@ size_t i4q_inspection_total(const struct i4q_inspection *inspection, const char 
     return total;
 }
 
+double i4q_inspection_bits(const struct i4q_inspection *inspection)
+{
+    return inspection->integers ? 8 * (double)inspection->integer_bytes / (double)inspection->integers : NAN;
+}
+
 static void count_row(struct inspector *inspector, const struct i4q_inspected *row)
 {
     bool *seen = &inspector->seen[row->conv->weight->index];
-    if (row->storage.is_float && !*seen)
-        inspector->result->float_bytes += row->storage.bytes;
+    struct i4q_inspection *result = inspector->result;
+    if (!*seen && row->storage.is_float) {
+        result->float_bytes += row->storage.bytes;
+    } else if (!*seen && row->storage.codes) {
+        result->integers += row->storage.count;
+        result->integer_bytes += row->storage.bytes;
+    }
     *seen = true;
 }
 

@@ -47,6 +47,7 @@ struct i4q_inspection {
     struct i4q_activation_pair *activations; /* that are quantized, in file order */
     size_t n_activations;
     size_t float_bytes;              /* of the weights that are stored as floats, each counted once */
+    size_t integers, integer_bytes;  /* elements of the others, and what is stored for them */
     int64_t opset;                   /* of ai.onnx */
     struct i4q_patterns problems;    /* sentences; a sound model has none */
     struct i4q_patterns differences; /* from the reference, other than in weights */
@@ -57,6 +58,9 @@ struct i4q_inspection {
  * are those of i4q_convs_find, and memory. `statistics`: histograms as well. */
 bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, bool statistics,
                  struct i4q_inspection *inspection, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Stored bits of a weight that is no float, scales and zero points included; NAN where there is none. */
+double i4q_inspection_bits(const struct i4q_inspection *inspection);
 
 /* How many Convs have a weight of that kind. */
 size_t i4q_inspection_total(const struct i4q_inspection *inspection, const char *kind);

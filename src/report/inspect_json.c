@@ -120,6 +120,7 @@ json_t *i4q_inspect_json(const struct i4q_inspect_report *report)
     i4q_json_put(&json, "activations",
                  i4q_activations_json(inspection->activations, inspection->n_activations));
     i4q_json_put(&json, "totals", totals_json(inspection));
+    i4q_json_put(&json, "bits_per_weight", i4q_json_real(i4q_inspection_bits(inspection)));
     i4q_json_put(&json, "problems", i4q_json_texts(inspection->problems.items, inspection->problems.count));
     i4q_json_put(&json, "requirements", requirements_json(report));
     i4q_json_put(&json, "differences",

@@ -196,6 +196,9 @@ void i4q_inspect_text(const struct i4q_inspect_report *report, FILE *stream)
     i4q_activation_totals(inspection->activations, inspection->n_activations, stream);
     if (!report->table)
         i4q_summary_worst(&summary, &report->look, stream);
+    if (inspection->integers)
+        fprintf(stream, "bits       %.4f a weight that is no float, with scales and zero points\n",
+                i4q_inspection_bits(inspection));
     fprintf(stream, "file       %zu bytes, opset %" PRId64 ", IR version %" PRId64 "\n", report->bytes,
             inspection->opset, inspection->model->proto->ir_version);
     for (size_t i = 0; i < inspection->problems.count; i++)

@@ -93,6 +93,8 @@ def mixed(original, folder, *args):
     found = json.loads(run_int4q("inspect", os.path.join(folder, "out.onnx"), "--json", "-").stdout)
     assert [c["storage"] for c in found["convs"]] == kinds
     assert [c["block"] for c in found["convs"]] == [c["block"] for c in report["convs"]]
+    if "float32" not in kinds:
+        assert found["bits_per_weight"] == pytest.approx(report["totals"]["bits_per_weight"])
     run_int4q("restore", os.path.join(folder, "out.onnx"), "-o", os.path.join(folder, "wide.onnx"), "-f", "-q")
     feeds = random_feeds(original)
     for optimize in (False, True):
