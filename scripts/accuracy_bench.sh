@@ -4,7 +4,7 @@
 # up, builds int4q, takes statistics on 16 calibration images (NUMBER=n: on n of them), rewrites the model in every way
 # of the list below and by the other tools that quantize to 4 bits (OTHERS=: not by these), evaluates them all beside the
 # float model, and leaves models and results.json in OUT (tmp/accuracy). ANNOTATIONS are those of COCO. What has quantized
-# activations is made with statistics of 3 draws of the images (DRAWS=n: of n; 0: not at all), and its means stand in a
+# activations, or a budget of BITS (3.5 4.2 4.5 5.2) stored bits a weight, is made with statistics of 3 draws of the images (DRAWS=n: of n; 0: not at all), and its means stand in a
 # table of their own, beside those of ONNX Runtime's static quantizer. Set INT4Q to take a program that is built already.
 set -eu -o pipefail
 [ $# -ge 4 ] || { sed -n '3,9s/^# //p' "$0" >&2; exit 2; }
@@ -52,6 +52,12 @@ w8a8                    --activations uint8 --format int8
 w8a8-channel            --activations uint8 --format int8 $channel
 "
 draws=${DRAWS:-3}
+for bits in ${BITS-3.5 4.2 4.5 5.2}; do
+    recipes+="squant-$bits-bits --method squant --format packed-u8 --bits $bits
+"
+    drawn+="$bits-bits --format packed-u8 --bits $bits
+"
+done
 
 if [ -z "${INT4Q-}" ]; then
     echo "building int4q"
