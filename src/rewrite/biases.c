@@ -13,6 +13,8 @@
 /* Many nodes may decode the same integers, but not turn a small model into one that fills the memory. */
 enum { FOLDED_RATIO = 8 };
 
+static const char MICROSOFT[] = "com.microsoft";
+
 /* One input of the DequantizeLinear: `count` is 0 where there is none. */
 struct vector {
     const struct i4q_dtype *type;
@@ -70,7 +72,7 @@ static Onnx__TensorProto *fold(struct i4q_model *model, const struct i4q_node *n
 {
     struct vector codes, scale, zero;
     bool is_dequantize = i4q_node_is(node->proto, "DequantizeLinear") ||
-                         i4q_node_is_of(node->proto, "com.microsoft", "DequantizeLinear");
+                         i4q_node_is_of(node->proto, MICROSOFT, "DequantizeLinear");
     if (!is_dequantize || !node->scope->graph || node->proto->n_output != 1 ||
         !open_vector(&model->arena, node, 0, &codes) || !open_vector(&model->arena, node, 1, &scale) ||
         !open_vector(&model->arena, node, 2, &zero))
@@ -124,5 +126,8 @@ bool i4q_fold_biases(struct i4q_model *model, size_t *count, struct i4q_error *e
     for (struct i4q_scope *scope = model->graph.scopes; scope && *count; scope = scope->next)
         if (scope->graph && !i4q_prune(model, scope->graph, &unread))
             return i4q_fail_memory(error);
-    return i4q_model_index(model, error);
+    if (!i4q_model_index(model, error))
+        return false;
+    i4q_prune_import(model, MICROSOFT);
+    return true;
 }

@@ -278,6 +278,23 @@ static bool kill_front(struct restorer *restorer, const struct i4q_activation_pa
     return is_read(restorer, pair->quantize) || kill(restorer, pair->quantize);
 }
 
+enum { OPSET_AXIS = 13 };
+
+/* What stays is of the standard domain at least, where that has it: readers of QONNX know no other's. */
+static bool standardize(struct restorer *restorer, const struct i4q_activation_pair *pair)
+{
+    const struct i4q_node *const nodes[] = {pair->quantize, pair->dequantize};
+    int64_t has = i4q_scope_opset(restorer->model, pair->dequantize->scope), needs = pair->codes->dequantize;
+    needs = needs < pair->scale.type->dequantize ? pair->scale.type->dequantize : needs;
+    needs = pair->channels && needs < OPSET_AXIS ? OPSET_AXIS : needs;
+    for (size_t i = 0; i < 2 && has >= needs; i++) {
+        if (!i4q_edit_open(restorer->model, &nodes[i]->proto->base))
+            return false;
+        nodes[i]->proto->domain = (char *)"";
+    }
+    return true;
+}
+
 static bool edit_pairs(struct restorer *restorer)
 {
     const struct i4q_activation_restoration *result = restorer->result;
@@ -286,6 +303,9 @@ static bool edit_pairs(struct restorer *restorer)
         if (restored->fate != I4Q_ACTIVATION_LEFT &&
             (!substitute(restorer, restored) || !redirect(restorer, restored->pair->result) ||
              !kill(restorer, restored->pair->dequantize)))
+            return false;
+        if (restored->fate == I4Q_ACTIVATION_LEFT && restorer->aim == I4Q_ACTIVATIONS_QUANT &&
+            !standardize(restorer, restored->pair))
             return false;
     }
     for (size_t i = 0; i < result->count; i++)

@@ -212,6 +212,22 @@ def test_activations_that_stay(tmp_path, name):
     assert f"activation 'x' has to stay as it is: {name.split()[0]}" in refused.stderr
 
 
+@pytest.mark.parametrize("opset, domain", [(13, ""), (9, "com.microsoft")])
+def test_what_stays_is_standard(tmp_path, opset, domain):
+    """qonnx knows no QuantizeLinear of com.microsoft; where the standard has it, it means the same."""
+    stored = quantized(zero=3)
+    stored.opset_import[0].version = opset
+    stored.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    for node in stored.graph.node:
+        if node.op_type != "Conv":
+            node.domain = "com.microsoft"
+    exported, _ = export(stored, tmp_path)
+    assert [(n.op_type, n.domain) for n in exported.graph.node if "Linear" in n.op_type] == [("QuantizeLinear", domain), ("DequantizeLinear", domain)]
+    assert any(o.domain == "com.microsoft" for o in exported.opset_import) == bool(domain)
+    if opset >= 11:  # Round
+        assert_same_numbers(stored, exported)
+
+
 @pytest.mark.parametrize("kind", [np.int8, np.int32])
 def test_biases(tmp_path, kind):
     """Numbers beyond 24 bits are rounded as ONNX Runtime rounds them."""
