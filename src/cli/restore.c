@@ -8,6 +8,7 @@
 #include "report/kinds.h"
 #include "report/restore_json.h"
 #include "report/text.h"
+#include "rewrite/biases.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,7 @@ struct run {
     struct i4q_restoration restoration;
     struct i4q_export exported;
     struct i4q_activation_restoration activations;
+    size_t n_biases; /* that were integers */
     struct i4q_layout layout;
     const char *subject; /* what an error is about */
     struct i4q_error *error;
@@ -121,7 +123,8 @@ static bool take_out(struct run *run, const struct i4q_kernels *kernels)
     enum i4q_activation_aim aim = qonnx ? I4Q_ACTIVATIONS_QUANT : I4Q_ACTIVATIONS_FLOAT;
     if ((activations && !i4q_restore_activations(&run->model, aim, &run->activations, run->error)) ||
         (weights && qonnx && !i4q_export(&run->model, kernels, &run->exported, run->error)) ||
-        (weights && !qonnx && !i4q_restore(&run->model, kernels, NULL, &run->restoration, run->error)))
+        (weights && !qonnx && !i4q_restore(&run->model, kernels, NULL, &run->restoration, run->error)) ||
+        (weights && !qonnx && !i4q_fold_biases(&run->model, &run->n_biases, run->error)))
         return false;
     if (a->strict && !check_strict(run))
         return false;

@@ -243,6 +243,22 @@ static bool parse_activations(const struct i4q_rewrite_arguments *a,
     return parse_keep(&a->keep_activations, activations, error);
 }
 
+/* What computes in 8 bits has activations of 8 bits, with one scale a tensor on both sides. */
+static bool check_fused(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options,
+                        struct i4q_error *error)
+{
+    const struct i4q_activation_options *activations = &options->activations;
+    if (!options->target.form || options->target.form->execution != I4Q_FUSES)
+        return true;
+    if (!activations->levels || activations->levels->bits != 8)
+        return i4q_fail(error, I4Q_USAGE, "--decode %s needs --activations uint8 or int8", a->decode.word);
+    if (activations->per_channel)
+        return i4q_fail(error, I4Q_USAGE, "--decode %s cannot be combined with --activation-scales %s",
+                        a->decode.word, a->activation_scales.word);
+    return !options->target.block ||
+           i4q_fail(error, I4Q_USAGE, "--decode %s cannot be combined with --block", a->decode.word);
+}
+
 /* ---- options that make no difference */
 
 static bool keeps_nothing(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
@@ -316,6 +332,7 @@ bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *a, struct i4q_
         .correct_bias = !a->no_bias_correction,
         .threads = i4q_cli_threads(&a->common)};
     if (!parse_target(a, &options->target, error) || !parse_activations(a, &options->activations, error) ||
+        !check_fused(a, options, error) ||
         (a->quantize && !parse_quantize(a->quantize, &options->ranking, error)))
         return false;
     if (i4q_rewrite_mixes(a))

@@ -126,7 +126,8 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "decode", "D", I4Q_OPTION_WORD, FIELD(decode),
      "how weights become floats: dq, one DequantizeLinear a weight; cast: Cast, Sub and Mul, which ONNX "
      "Runtime folds at load; nbits: Conv, bias and activation as one ConvNBits node, which libint4q_ort.so "
-     "computes from the codes and anything else by its function body (default: dq)",
+     "computes from the codes and anything else by its function body; fused, with --activations uint8: whole "
+     "stretches in 8 bits, which ONNX Runtime (1.23 and later) computes by QLinearConv (default: dq)",
      I4Q_FILE_NONE, i4q_form_word},
     {0, "dq-domain", "D", I4Q_OPTION_WORD, FIELD(dq_domain),
      "the domain of DequantizeLinear: ai.onnx, or com.microsoft, which leaves the opset alone and runs in "

@@ -14,7 +14,7 @@ static bool may_follow_decoder(const Onnx__NodeProto *node)
 {
     static const char *const ops[] = {"Identity",  "Reshape",  "Mul",    "Sub",       "Cast",
                                       "Concat",    "Div",      "Slice",  "Unsqueeze", "Squeeze",
-                                      "Transpose", "BitShift", "MatMul", "Mod"};
+                                      "Transpose", "BitShift", "MatMul", "Mod",       "DequantizeLinear"};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (i4q_node_is(node, ops[i]))
             return true;

@@ -11,8 +11,9 @@
 #include "forms/storage.h"
 #include "onnx/layers.h"
 
-/* When ONNX Runtime makes floats of the codes: on every run, once at load, or never where our library is. */
-enum i4q_execution { I4Q_DECODES_EVERY_RUN, I4Q_DECODES_ONCE, I4Q_COMPUTES };
+/* When ONNX Runtime makes floats of the codes: on every run, once at load, never where our library is, or
+ * never since it computes from the INT8 that it makes of them at load. */
+enum i4q_execution { I4Q_DECODES_EVERY_RUN, I4Q_DECODES_ONCE, I4Q_COMPUTES, I4Q_FUSES };
 
 struct i4q_form {
     const char *word;   /* as in --decode and in reports; NULL: not chosen by that */
@@ -53,6 +54,6 @@ struct i4q_form {
 };
 
 extern const struct i4q_form i4q_form_dq, i4q_form_dq_microsoft, i4q_form_cast, i4q_form_packed,
-    i4q_form_nbits, i4q_form_qonnx;
+    i4q_form_nbits, i4q_form_qonnx, i4q_form_fused;
 
 #endif

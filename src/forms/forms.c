@@ -7,8 +7,8 @@
 #include <string.h>
 
 const struct i4q_form *const i4q_forms[] = {
-    &i4q_form_dq,    &i4q_form_dq_microsoft, &i4q_form_cast, &i4q_form_packed,
-    &i4q_form_nbits, &i4q_form_qonnx,        NULL,
+    &i4q_form_dq,    &i4q_form_dq_microsoft, &i4q_form_cast,  &i4q_form_packed,
+    &i4q_form_nbits, &i4q_form_qonnx,        &i4q_form_fused, NULL,
 };
 
 static const char STANDARD[] = "ai.onnx";

@@ -2,6 +2,7 @@
 #include "plan/apply.h"
 
 #include "plan/activations.h"
+#include "plan/fused.h"
 #include "plan/notes.h"
 #include "plan/settle.h"
 #include "platform/terminal.h"
@@ -88,6 +89,7 @@ bool i4q_plan_quantize(struct i4q_plan *plan, const struct i4q_kernels *kernels,
         weight->fact->looked_through = true;
         weight->fact->finite = weight->job->finite;
     }
+    i4q_plan_fused_fit(plan);
     i4q_plan_conclude(plan);
     return (i4q_plan_activations_correct(plan) && i4q_plan_add_notes(plan)) || i4q_fail_memory(error);
 }

@@ -39,6 +39,23 @@ bool i4q_bias_is_constant(const struct i4q_plan *plan, const struct i4q_plan_row
     return value && !replaceable && fits(i4q_value_tensor(value), row->weight->fact);
 }
 
+float *i4q_bias_values(const struct i4q_plan *plan, const struct i4q_plan_row *row, struct i4q_arena *arena)
+{
+    const struct i4q_quantize_job *job = row->weight->job;
+    const struct i4q_value *value = bias_value(row);
+    struct i4q_error ignored = {0};
+    struct i4q_view payload;
+    float *values = i4q_arena_alloc(arena, job->channels, sizeof *values);
+    if (!values || (value && !i4q_tensor_payload(arena, i4q_value_tensor(value), &payload, &ignored)))
+        return NULL;
+    for (size_t i = 0; i < job->channels; i++) {
+        float old = value ? i4q_real_load(payload.data, job->half, i) : 0;
+        float corrected = (float)((double)old + (job->bias ? job->bias[i] : 0));
+        values[i] = isfinite(corrected) ? corrected : old;
+    }
+    return values;
+}
+
 /* A tensor `name` with the corrected values, where the type can hold them; those before count as 0 where
  * there is no `payload`. */
 static Onnx__TensorProto *corrected(struct i4q_model *model, const struct i4q_plan_weight *weight,
@@ -97,7 +114,7 @@ bool i4q_bias_apply(const struct i4q_plan *plan)
 {
     for (size_t i = 0; i < plan->n_rows; i++) {
         const struct i4q_plan_row *row = &plan->rows[i];
-        bool measured = row->weight && row->weight->recipe && row->weight->job->bias;
+        bool measured = row->weight && row->weight->recipe && row->weight->job->bias && !row->computes;
         if (measured && i4q_bias_is_constant(plan, row) && !correct(plan->facts->model, row))
             return false;
     }

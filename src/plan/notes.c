@@ -50,6 +50,22 @@ static bool note_forms(struct i4q_plan *plan)
     return about && note(plan, about, others, wanted->unheld);
 }
 
+/* Convs whose weights are stored anew, but that compute in float. */
+static bool note_fused(struct i4q_plan *plan)
+{
+    size_t others = 0;
+    if (!plan->fused)
+        return true;
+    for (size_t i = 0; i < plan->n_rows; i++) {
+        const struct i4q_plan_row *row = &plan->rows[i];
+        others += row->weight && row->weight->recipe && !row->computes;
+    }
+    return note(
+        plan, "--decode fused", others,
+        "Convs compute in float, with weights that are decoded at load: the statistics do not tell what they "
+        "read and give, or something of theirs has no 8-bit form");
+}
+
 /* What the statistics changed beside the codes, and what they could not help. */
 static bool note_calibration(struct i4q_plan *plan)
 {
@@ -75,5 +91,5 @@ static bool note_calibration(struct i4q_plan *plan)
 
 bool i4q_plan_add_notes(struct i4q_plan *plan)
 {
-    return note_blocks(plan) && note_forms(plan) && note_calibration(plan);
+    return note_blocks(plan) && note_forms(plan) && note_fused(plan) && note_calibration(plan);
 }

@@ -58,6 +58,7 @@ struct i4q_plan_row {
     const struct i4q_conv *conv;
     struct i4q_plan_weight *weight;    /* NULL unless the weight is stored (I4Q_SOURCE_STORED) */
     struct i4q_plan_activation *input; /* that it reads; NULL: none that could be quantized */
+    bool computes;                     /* in 8 bits, see fused.h */
     enum i4q_choice choice;            /* by the user's patterns */
     bool exact;                        /* an --include pattern is its very name */
     struct i4q_measurement measurement;
@@ -133,6 +134,7 @@ struct i4q_plan {
     struct i4q_activation_options activation_options;
     struct i4q_plan_activation *activations; /* in the order of the first Conv that reads each */
     size_t n_activations;
+    struct i4q_plan_fused *fused;  /* see fused.h; NULL: the form is another one */
     struct i4q_quantize_job *jobs; /* [n_weights] from the front of the weights that are to be quantized, from
                                       the back of those that come with their codes */
     size_t n_jobs, n_imports;

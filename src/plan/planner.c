@@ -2,6 +2,7 @@
 #include "plan/planner.h"
 
 #include "plan/activations.h"
+#include "plan/fused.h"
 #include "plan/means/propagate.h"
 #include "plan/near_pattern.h"
 #include "plan/quants.h"
@@ -292,7 +293,8 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
     judge_rows(&planner);
     rank_rows(plan);
     choose_rows(plan);
-    if (!i4q_plan_activations_find(plan, options->threads, error))
+    if (!i4q_plan_activations_find(plan, options->threads, error) ||
+        !i4q_plan_fused_find(plan, options->threads, error))
         return false;
     if (!i4q_plan_quants_find(plan, options->import_all))
         return i4q_fail_memory(error);

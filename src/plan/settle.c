@@ -2,6 +2,7 @@
 #include "plan/settle.h"
 
 #include "plan/activations.h"
+#include "plan/fused.h"
 #include "plan/jobs.h"
 
 static void collect_claims(struct i4q_plan *plan)
@@ -86,4 +87,5 @@ void i4q_plan_conclude(struct i4q_plan *plan)
         plan->n_quantized += !plan->rows[i].reason;
     }
     i4q_plan_activations_conclude(plan);
+    i4q_plan_fused_conclude(plan);
 }

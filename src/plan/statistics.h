@@ -33,8 +33,8 @@ bool i4q_statistics_read(struct i4q_statistics *statistics, struct i4q_view byte
 void i4q_statistics_close(struct i4q_statistics *statistics);
 
 /* The tensor "name|what" of this type and rank, of which it gives the dimensions; *data stays NULL where the
- * file has none. It borrows from the file. I4Q_MODEL: it has another type or rank, an empty dimension, or lies
- * outside the file. */
+ * file has none. It borrows from the file. I4Q_MODEL: it has another type or rank, an empty dimension, or
+ * lies outside the file. */
 bool i4q_statistics_tensor(const struct i4q_statistics *statistics, const char *name, const char *what,
                            const char *type, size_t rank, size_t *dims, const void **data,
                            struct i4q_error *error) I4Q_MUST_CHECK;

@@ -4,6 +4,8 @@
 #include "base/checked.h"
 #include "base/half.h"
 
+#include <math.h>
+
 size_t i4q_job_count(const struct i4q_quantize_job *job)
 {
     return job->outer * job->channels * job->inner;
@@ -81,4 +83,23 @@ double i4q_job_decoded(const struct i4q_quantize_job *job, size_t i)
     size_t index = i / job->inner * i4q_job_blocks(job) + i % job->inner / block;
     int code = i4q_format_load(job->format, job->codes, i) - i4q_job_zero_point(job, index);
     return (double)code * (double)i4q_real_load(job->scales, job->half, index);
+}
+
+/* In the place of another one. */
+static void replace_code(const struct i4q_quantize_job *job, size_t i, int code)
+{
+    unsigned bits = job->format->bits, shift = (unsigned)(i * bits % 8), mask = ((1u << bits) - 1) << shift;
+    uint8_t *byte = job->codes + i * bits / 8;
+    *byte = (uint8_t)((*byte & ~mask) | ((unsigned)code << shift & mask));
+}
+
+void i4q_job_rescale(const struct i4q_quantize_job *job, size_t channel, float scale)
+{
+    double ratio = (double)i4q_real_load(job->scales, job->half, channel) / (double)scale;
+    int zero = i4q_job_zero_point(job, channel);
+    for (size_t i = channel * job->inner; i < (channel + 1) * job->inner; i++) {
+        int code = i4q_format_load(job->format, job->codes, i);
+        replace_code(job, i, zero + (int)rint((code - zero) * ratio));
+    }
+    i4q_real_store(job->scales, job->half, channel, scale);
 }

@@ -89,6 +89,10 @@ struct i4q_grid i4q_job_fit_grid(const struct i4q_quantize_job *job, const struc
 void i4q_job_store_grid(const struct i4q_quantize_job *job, size_t index, const struct i4q_grid *grid);
 struct i4q_grid i4q_job_load_grid(const struct i4q_quantize_job *job, size_t index);
 
+/* Gives a channel (outer = 1, no blocks, codes of 1, 2, 4 or 8 bits) that was quantized another, larger
+ * scale, and what its codes stood for the nearest ones. */
+void i4q_job_rescale(const struct i4q_quantize_job *job, size_t channel, float scale);
+
 /* What the code of weight i stands for; outer = 1 only. */
 double i4q_job_decoded(const struct i4q_quantize_job *job, size_t i);
 

@@ -15,6 +15,7 @@ enum {
     LAST = 2,           /* the smallest of them, in hundredths */
     CHANNEL_STEPS = 40, /* for a channel */
     CHANNEL_BITS = 4,
+    MOST_BITS = 8,
     FEW_BITS = 4,        /* up to here every zero point is tried */
     FRACTIONS = 10,      /* of the least value, at which zero points of more bits are tried */
     FIRST_MAXIMUM = 128, /* of BINS, that the rule `unilateral` tries */
@@ -41,12 +42,15 @@ struct spread {
     double width;     /* of the bins that they are the middles of */
     double *value, *count;
     size_t n;
+    const struct i4q_range_choice *choice; /* where errors count behind something; NULL: as they are */
+    double *behind;                        /* and what the values are there */
 };
 
 static bool open_spread(struct spread *spread, size_t most)
 {
-    *spread = (struct spread){.value = calloc(2 * most, sizeof *spread->value)};
+    *spread = (struct spread){.value = calloc(3 * most, sizeof *spread->value)};
     spread->count = spread->value + most;
+    spread->behind = spread->count + most;
     return spread->value != NULL;
 }
 
@@ -103,6 +107,13 @@ static void gather_all(struct spread *spread, const struct i4q_histogram *histog
     drop_empty(spread, low, BINS);
 }
 
+static void look_behind(struct spread *spread, const struct i4q_range_choice *choice)
+{
+    spread->choice = choice->behind ? choice : NULL;
+    for (size_t i = 0; spread->choice && i < spread->n; i++)
+        spread->behind[i] = choice->behind(spread->value[i], choice->parameter);
+}
+
 /* ---- errors */
 
 /* To the next integer, of two as near to the even one; |x| < 2^51. */
@@ -125,12 +136,31 @@ static double decoded(const struct i4q_range *range, double value)
     return (code > high ? high : code) * scale;
 }
 
-static double tile_loss(const struct i4q_range *range, const double *value, const double *count, size_t n,
-                        bool is_square)
+/* What each code stands for behind what the values go through. */
+static void find_levels(const struct spread *spread, const struct i4q_range *range, double *levels)
 {
+    const struct i4q_range_choice *choice = spread->choice;
+    for (int code = 0; choice && code <= (int)top_of(range); code++)
+        levels[code] = choice->behind((double)(code - range->zero) * (double)range->scale, choice->parameter);
+}
+
+static double error_at(const struct spread *spread, const struct i4q_range *range, const double *levels,
+                       size_t i)
+{
+    double near = decoded(range, spread->value[i]);
+    return spread->choice
+               ? levels[(int)nearest(near / (double)range->scale) + range->zero] - spread->behind[i]
+               : near - spread->value[i];
+}
+
+/* Of n values from `start` on. */
+static double tile_loss(const struct spread *spread, const struct i4q_range *range, const double *levels,
+                        size_t start, size_t n, bool is_square)
+{
+    const double *count = spread->count + start;
     double powers[TILE], sum = 0;
     for (size_t i = 0; i < n; i++) {
-        double error = decoded(range, value[i]) - value[i];
+        double error = error_at(spread, range, levels, start + i);
         powers[i] = error * error;
     }
     for (size_t i = 0; !is_square && i < n; i++)
@@ -144,10 +174,10 @@ static double tile_loss(const struct i4q_range *range, const double *value, cons
 static double loss_of(const struct spread *spread, size_t first, const struct i4q_range *range,
                       bool is_square, double limit)
 {
-    double sum = 0;
+    double sum = 0, levels[1 << MOST_BITS];
+    find_levels(spread, range, levels);
     for (size_t i = first; i < spread->n && sum <= limit; i += TILE)
-        sum += tile_loss(range, spread->value + i, spread->count + i,
-                         spread->n - i < TILE ? spread->n - i : TILE, is_square);
+        sum += tile_loss(spread, range, levels, i, spread->n - i < TILE ? spread->n - i : TILE, is_square);
     return sum;
 }
 
@@ -290,6 +320,7 @@ bool i4q_range_find(const struct i4q_histogram *histogram, const float *factors,
     if (!open_spread(&spread, BINS))
         return false;
     gather_all(&spread, histogram, factors);
+    look_behind(&spread, choice);
     *range = (spread.n ? rules[choice->rule].find : take_all)(&spread, choice);
     close_spread(&spread);
     return true;

@@ -37,11 +37,17 @@ struct i4q_range {
     unsigned bits;
 };
 
+/* What values go through. */
+typedef double i4q_range_behind_fn(double value, double parameter);
+
 /* All that a choice depends on. */
 struct i4q_range_choice {
     enum i4q_range_rule rule;
     unsigned bits; /* 2 to 8 */
     bool half;     /* the scale is rounded to binary16 before it is tried */
+    /* What the values go through next, behind which errors count; NULL: as they are. */
+    i4q_range_behind_fn *behind;
+    double parameter;
 };
 
 /* The range of a tensor, of which channel c was divided by factors[c] before it is quantized (NULL: by 1).

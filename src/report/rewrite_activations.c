@@ -2,6 +2,7 @@
 #include "report/rewrite_activations.h"
 
 #include "base/json.h"
+#include "plan/fused.h"
 
 void i4q_report_activations_text(const struct i4q_plan *plan, FILE *stream)
 {
@@ -13,6 +14,13 @@ void i4q_report_activations_text(const struct i4q_plan *plan, FILE *stream)
     }
     if (!options->levels)
         return;
+    if (plan->fused) {
+        fprintf(stream,
+                "fused      %zu of %zu Convs compute in 8 bits; %zu tensors quantized to %s, range %s\n",
+                plan->fused->n_convs, plan->n_rows, plan->fused->n_values, options->levels->name,
+                i4q_range_word(options->rule));
+        return;
+    }
     fprintf(stream, "inputs     %zu of the %zu tensors that the Convs read quantized to %s", counts[0],
             plan->n_activations, options->levels->name);
     if (kept)
@@ -48,10 +56,28 @@ static json_t *activation_json(const struct i4q_plan *plan, const struct i4q_pla
     return json;
 }
 
+/* One that is quantized for all that read it. */
+static json_t *fused_json(const struct i4q_plan *plan, const struct i4q_value *value)
+{
+    const struct i4q_range *range = i4q_plan_fused_range(plan->fused, value);
+    json_t *json = json_object();
+    i4q_json_put(&json, "tensor", i4q_json_text(value->name));
+    i4q_json_put(&json, "bits", json_integer(range->bits));
+    i4q_json_put(&json, "scale", i4q_json_real((double)range->scale));
+    i4q_json_put(&json, "zero_point", json_integer(range->zero));
+    i4q_json_put(&json, "channels", json_null());
+    i4q_json_put(&json, "granularity", json_string("per-tensor"));
+    i4q_json_put(&json, "range", json_string(i4q_range_word(plan->activation_options.rule)));
+    i4q_json_put(&json, "reason", json_null());
+    return json;
+}
+
 json_t *i4q_report_activations_json(const struct i4q_plan *plan)
 {
     json_t *array = json_array();
-    for (size_t i = 0; i < plan->n_activations; i++)
+    for (size_t i = 0; plan->fused && i < plan->fused->n_values; i++)
+        i4q_json_add(&array, fused_json(plan, plan->fused->values[i]));
+    for (size_t i = 0; !plan->fused && i < plan->n_activations; i++)
         i4q_json_add(&array, activation_json(plan, &plan->activations[i]));
     return array;
 }

@@ -130,6 +130,10 @@ static const char *const HINTS[] = {
                      "these weights; without it,\n"
                      "           it runs the function body in the file, as slow as DequantizeLinear: see "
                      "docs/conv_nbits.md\n",
+    [I4Q_FUSES] =
+        "hint       ONNX Runtime (1.23 and later) makes INT8 of these weights at load, and computes Convs "
+        "between\n"
+        "           quantized activations from it: QLinearConv\n",
 };
 
 static const char HINT_MATMUL[] =

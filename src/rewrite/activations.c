@@ -2,6 +2,7 @@
 #include "rewrite/activations.h"
 
 #include "forms/activation.h"
+#include "rewrite/insert.h"
 
 #include <math.h>
 
@@ -103,28 +104,6 @@ static bool emit_all(const struct i4q_plan *plan, struct made *made, struct i4q_
     return true;
 }
 
-static bool insert_nodes(struct i4q_model *model, const struct i4q_table *behind)
-{
-    Onnx__GraphProto *graph = model->proto->graph;
-    struct i4q_list list = {0};
-    if (!i4q_edit_open(model, &graph->base))
-        return false;
-    for (size_t i = 0; i < graph->n_node; i++) {
-        Onnx__NodeProto *node = graph->node[i];
-        if (!i4q_list_add(&model->arena, &list, node))
-            return false;
-        for (size_t k = 0; k < node->n_output; k++) {
-            const struct i4q_list *nodes = i4q_table_get(behind, node->output[k]);
-            for (size_t j = 0; nodes && j < nodes->count; j++)
-                if (!i4q_list_add(&model->arena, &list, nodes->items[j]))
-                    return false;
-        }
-    }
-    graph->node = (Onnx__NodeProto **)list.items;
-    graph->n_node = list.count;
-    return true;
-}
-
 static bool redirect(const struct i4q_plan *plan, const struct made *made, struct i4q_table *ranges)
 {
     for (size_t i = 0; i < plan->n_rows; i++) {
@@ -147,6 +126,7 @@ bool i4q_activations_apply(const struct i4q_plan *plan, struct i4q_table *ranges
     struct made *made = i4q_arena_alloc(&model->arena, plan->n_activations, sizeof *made);
     struct i4q_table behind;
     i4q_table_init(&behind, &model->arena);
-    return made && (!plan->n_activations || (emit_all(plan, made, &behind) && insert_nodes(model, &behind) &&
-                                             redirect(plan, made, ranges)));
+    return made &&
+           (!plan->n_activations || (emit_all(plan, made, &behind) &&
+                                     i4q_insert_nodes(model, NULL, &behind) && redirect(plan, made, ranges)));
 }

@@ -6,6 +6,7 @@
 #include "onnx/prune.h"
 #include "plan/bias.h"
 #include "rewrite/activations.h"
+#include "rewrite/fused.h"
 #include "rewrite/quants.h"
 
 #include <inttypes.h>
@@ -214,7 +215,8 @@ static bool replace_weights(struct i4q_model *model, const struct i4q_plan *plan
     struct i4q_table ranges;
     struct rewriter rewriter = {.model = model, .plan = plan, .opset = opset, .ranges = &ranges};
     i4q_table_init(&ranges, &model->arena);
-    if (!i4q_activations_apply(plan, &ranges) || !sort_weights(&rewriter))
+    bool applied = plan->fused ? i4q_fused_apply(plan) : i4q_activations_apply(plan, &ranges);
+    if (!applied || !sort_weights(&rewriter))
         return false;
     for (struct i4q_scope *scope = model->graph.scopes; scope; scope = scope->next)
         if (rewriter.first[scope->index] != NONE &&

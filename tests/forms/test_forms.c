@@ -146,6 +146,8 @@ static void forms_are_known_again(void **state)
         round_trip(&i4q_form_dq_microsoft, formats[i], &range, 0);
         round_trip(&i4q_form_cast, formats[i], &absmax, 0);
         round_trip(&i4q_form_cast, formats[i], &range, 0);
+        round_trip(&i4q_form_fused, formats[i], &absmax, 0);
+        round_trip(&i4q_form_fused, formats[i], &range, 0);
         round_trip(&i4q_form_packed, packed[i], &absmax, 0);
         round_trip(&i4q_form_packed, packed[i], &range, 0);
     }

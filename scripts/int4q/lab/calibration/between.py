@@ -2,7 +2,7 @@
 """The values between Convs that no Conv reads: outputs of Convs before their activation, of sums and products.
 
 Where whole stretches of a graph compute in 8 bits (`int4q rewrite --decode fused`) these need ranges too. What only moves
-values (MaxPool, Concat, Split, Resize ...) has those of what it moves.
+values (MaxPool, Split, Resize ...) has those of what it moves.
 """
 import onnx
 
@@ -11,7 +11,7 @@ from int4q.lab.calibration.patches import Conv
 from int4q.lab.models.graph import constants, used_by
 
 MADE_BY = {"Conv", "Add", "Sub", "Mul", "Div", "Relu", "LeakyRelu", "PRelu", "Elu", "Clip", "HardSwish", "HardSigmoid", "Mish", "Gelu",
-           "Tanh", "Softplus", "AveragePool", "GlobalAveragePool", "BatchNormalization"}
+           "Tanh", "Softplus", "AveragePool", "GlobalAveragePool", "BatchNormalization", "Concat"}
 
 
 def values_between(graph: onnx.GraphProto) -> list[str]:

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * --decode fused: the stretches of the main graph that compute in 8 bits, and the range of each value there.
+ *
+ * ONNX Runtime computes an operator on 8-bit codes where all that it reads comes from a DequantizeLinear, and
+ * all that reads its result is a QuantizeLinear. So each value of a stretch gets such a pair, for all that
+ * read it:
+ *
+ * - a Conv computes where its weight is stored for that, its bias is constant and FLOAT, and what it reads
+ * and gives was measured (or has a range that follows); its bias becomes INT32 with the scale of what it
+ * reads times that of the weight, without which nothing is fused;
+ * - any other operator of the table in fused_ops.h where all that it reads is computed so, and what it gives
+ * leads to another Conv that computes. What leads to none, the tail of a detector, stays float; so does what
+ * operators that are not in the table, those of attention, read and give;
+ * - what only moves values (MaxPool, Split, Resize, Reshape ...) has the range of what it moves; sigmoids
+ * have 0 to 1;
+ * - ranges of values that an activation reads are those with the least error behind it;
+ * - a Conv in front of Relu gives no codes of its own: ONNX Runtime takes Relu into the QuantizeLinear behind
+ * it.
+ *
+ * A Conv that does not compute so has a weight that is decoded at load (`cast`).
+ */
+#ifndef INT4Q_PLAN_FUSED_H
+#define INT4Q_PLAN_FUSED_H
+
+#include "plan/plan.h"
+
+/* In the arena. */
+struct i4q_plan_fused {
+    /* By the index of a value. */
+    struct i4q_range *ranges;      /* that it has by itself; of others bits is 0 */
+    const struct i4q_value **same; /* whose range it has, of a value of a stretch */
+    bool *listed;                  /* among those below */
+
+    /* By the index of a node. */
+    const struct i4q_plan_row **rows; /* of Convs */
+    bool *computes;
+
+    const struct i4q_value **values; /* that get a pair, in the order of the graph */
+    size_t n_values, n_convs;        /* how many of these; Convs that compute */
+};
+
+/* Finds the ranges of a plan whose target is the form `fused`; of others plan->fused stays NULL. I4Q_MODEL:
+ * the statistics tell of no value that a Conv gives. */
+bool i4q_plan_fused_find(struct i4q_plan *plan, unsigned threads, struct i4q_error *error) I4Q_MUST_CHECK;
+
+/* Once there are codes: where INT32 does not hold a bias, since the weights of its channel are next to
+ * nothing, their scale becomes so large that it does. */
+void i4q_plan_fused_fit(struct i4q_plan *plan);
+
+/* Says what computes, with what is known of the weights by now, and gives weights of other Convs another
+ * form. */
+void i4q_plan_fused_conclude(struct i4q_plan *plan);
+
+/* The scale of a bias in INT32: of what the Conv reads times that of the weight, in binary32. */
+float i4q_fused_bias_scale(const struct i4q_quantize_job *job, size_t channel, const struct i4q_range *input);
+
+/* The range of a value that is quantized. */
+const struct i4q_range *i4q_plan_fused_range(const struct i4q_plan_fused *fused,
+                                             const struct i4q_value *value);
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Operators that ONNX Runtime computes on 8-bit codes. */
+#ifndef INT4Q_PLAN_FUSED_OPS_H
+#define INT4Q_PLAN_FUSED_OPS_H
+
+#include "onnx/graph.h"
+#include "quantize/range.h"
+
+/* Where the range of the result comes from. */
+enum i4q_fused_range {
+    I4Q_FUSED_MEASURED,
+    I4Q_FUSED_SAME, /* it is the range of the first operand: values are moved */
+    I4Q_FUSED_UNIT, /* 0 to 1 */
+};
+
+struct i4q_fused_op {
+    const char *op_type;
+    bool reads_all; /* all inputs are values; else the first alone */
+    enum i4q_fused_range range;
+};
+
+/* The row of a node's operator; NULL: none. */
+const struct i4q_fused_op *i4q_fused_op_find(const Onnx__NodeProto *node);
+
+/* How many of its inputs are values. */
+size_t i4q_fused_op_operands(const struct i4q_fused_op *op, const Onnx__NodeProto *node);
+
+/* What the readers of a value make of each number, when all of them together are an activation (SiLU,
+ * LeakyRelu); NULL: something else, or nothing known. */
+i4q_range_behind_fn *i4q_fused_behind(const struct i4q_value *value, double *parameter);
+
+#endif
