@@ -15,7 +15,7 @@ from int4q.lab.calibration.convs import Readers
 from int4q.lab.calibration.feeds import Feed
 from int4q.lab.calibration.taps import Taps
 
-BINS, WHOLE_BINS = 512, 2048  # of a channel, of a tensor
+BINS, WHOLE_BINS = 256, 2048  # of a channel, of a tensor
 MOST = 2 ** 32 - 1  # that a bin may count
 
 
