@@ -1,38 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forms/weights.h"
 
+#include "base/checked.h"
 #include "forms/convs.h"
 #include "platform/threads.h"
 
 #include <math.h>
 
+/* Many nodes may make weights of one tensor, but not turn a small model into one that fills the memory. */
+enum { IMPORTED_RATIO = 64, IMPORTED_ROOM = 16 << 20 };
+
+static bool take_room(struct i4q_weights *weights, const struct i4q_origin *origin, struct i4q_error *error)
+{
+    size_t model = i4q_model_bytes(weights->model), limit;
+    if (!i4q_mul_size(model, IMPORTED_RATIO, &limit) || !i4q_add_size(limit, IMPORTED_ROOM, &limit))
+        limit = SIZE_MAX;
+    if (i4q_add_size(weights->imported, origin->tensor.count, &weights->imported) &&
+        weights->imported <= limit)
+        return true;
+    return i4q_fail(error, I4Q_MODEL, "its integers take more than %d bytes for each of its %zu",
+                    IMPORTED_RATIO, model);
+}
+
 /* Adds the weight of a Conv that stands for integers already, if they can be stored. What else becomes known
  * of it is a fault of the origin, which the model's arena holds. */
-static void import(struct i4q_weights *weights, const struct i4q_conv *conv)
+static bool import(struct i4q_weights *weights, const struct i4q_conv *conv, struct i4q_error *error)
 {
     struct i4q_origin *origin = conv->origin;
+    if (origin->flaw)
+        return i4q_fail(error, I4Q_MODEL, "%s", origin->flaw);
     uint32_t *number = &weights->numbers[origin->value->index];
     struct i4q_storing storing;
+    if (!*number && !origin->fault && !take_room(weights, origin, error))
+        return false;
     enum i4q_fault fault = *number || origin->fault ? I4Q_FAULT_NONE : i4q_origin_choose(origin, &storing);
     bool stays = fault && origin->dialect == I4Q_DIALECT_INT8;
     origin->fault = origin->fault || stays ? origin->fault : fault;
     if (origin->fault || stays)
-        return;
+        return true;
     if (!*number) {
         i4q_weight_describe_origin(conv, &storing, &weights->items[weights->count++]);
         *number = (uint32_t)weights->count;
     }
     weights->numbers[conv->weight->index] = *number;
+    return true;
 }
 
 /* Adds the weight of a Conv, if it is the first that reads it. */
 static bool add(struct i4q_weights *weights, const struct i4q_conv *conv, struct i4q_error *error)
 {
     uint32_t *number = &weights->numbers[conv->weight->index];
-    if (weights->import && conv->origin && conv->origin->value->scope->graph) {
-        import(weights, conv);
-        return !conv->origin->flaw || i4q_fail(error, I4Q_MODEL, "%s", conv->origin->flaw);
-    }
+    if (weights->import && conv->origin && conv->origin->value->scope->graph)
+        return import(weights, conv, error);
     if (conv->source != I4Q_SOURCE_STORED || *number)
         return true;
     struct i4q_weight *weight = &weights->items[weights->count++];

@@ -15,6 +15,7 @@ struct i4q_weights {
     struct i4q_weight *items; /* in the order of the first Conv that reads each */
     size_t count;
     uint32_t *numbers; /* by the index of a value: 1 + that of its weight; 0: it is none */
+    size_t imported;   /* elements of the imported ones: many may come from one tensor */
     bool import;       /* those that stand for integers already are among the items */
 };
 

@@ -327,6 +327,22 @@ def test_malformed(tmp_path, change, complaint):
     assert complaint in run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--import", "weights", status=3).stderr
 
 
+def test_second_output(tmp_path):
+    """Of a node with another output nobody knows what it makes."""
+    model = quant_model(np.ones((4, 3, 3, 3)), 0.5)
+    model.graph.node[0].output[:] = ["other", "q"]
+    onnx.save(model, tmp_path / "in.onnx")
+    assert "'weight-computed'" in run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--import", "all", status=4).stderr
+
+
+def test_malformed_finn(tmp_path):
+    model = finn_model(np.ones((4, 3, 3, 3)), "INT4")
+    model.graph.initializer[0].dims[0] = 5
+    onnx.save(model, tmp_path / "in.onnx")
+    for option in ((), ("--import", "all")):
+        assert "'w'" in run_int4q("rewrite", tmp_path / "in.onnx", "-n", *option, status=3).stderr
+
+
 @pytest.mark.parametrize("listed, wanted", [((), None), (("w",), None), (("s",), "weight-is-input"),
                                             (("w", "s", "z", "b"), None)])
 def test_listed_inputs(tmp_path, listed, wanted):
