@@ -1,82 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--import: weights that stand for integers already, stored as these. Every value against the operators' definitions."""
+"""--import weights: what stands for integers already is stored as these. Every value against the definitions."""
 import itertools
-import json
-import os
 
 import numpy as np
 import onnx
 import pytest
+from exchange import QONNX, ROUNDINGS, assert_imported, conv, finn_model, hard_weights, qcdq, quant, quant_model, quant_node, stored
 from helpers import decoded_values, make_model, random_feeds, rewrite, run, run_int4q, shared_data, tensor, value
 from onnx import TensorProto, helper, numpy_helper
-
-QONNX = "qonnx.custom_op.general"
-ROUNDINGS = {
-    "ROUND": np.rint, "HALF_EVEN": np.rint, "CEIL": np.ceil, "FLOOR": np.floor,
-    "UP": lambda y: np.sign(y) * np.ceil(np.abs(y)), "DOWN": np.trunc,
-    "HALF_UP": lambda y: np.sign(y) * np.floor(np.abs(y) + np.float32(0.5)),
-    "HALF_DOWN": lambda y: np.sign(y) * np.ceil(np.abs(y) - np.float32(0.5)),
-}
-
-
-def quant(x, scale, zero, bits, signed=1, narrow=0, mode="ROUND"):
-    """The definition of Quant, in binary32."""
-    y = (x / scale + zero).astype(np.float32)
-    if bits == 1 and signed:
-        q = np.where(y >= 0, np.float32(1), np.float32(-1))
-    else:
-        low = -2 ** (bits - 1) + narrow if signed else 0
-        high = 2 ** (bits - 1) - 1 if signed else 2 ** bits - 1 - narrow
-        q = ROUNDINGS[mode](np.clip(y, np.float32(low), np.float32(high)))
-    return ((q - zero) * scale).astype(np.float32)
-
-
-def stored(name, array, kind=np.float32):
-    return numpy_helper.from_array(np.asarray(array, kind), name)
-
-
-def conv(weight, output="y", name="conv", source="x", **attributes):
-    return helper.make_node("Conv", [source, weight], [output], name=name, **attributes)
-
-
-def quant_node(name, op="Quant", domain=QONNX, inputs=("w", "s", "z", "b"), output="q", **attributes):
-    attributes = {} if op == "BipolarQuant" else {"signed": 1, "narrow": 1, "rounding_mode": "ROUND", **attributes}
-    return helper.make_node(op, list(inputs), [output], name=name, domain=domain, **attributes)
-
-
-def quant_model(weight, scale, zero=0.0, bits=4, extra=(), nodes=None, **attributes):
-    """x -> Conv behind one Quant of this weight."""
-    tensors = [stored("w", weight), stored("s", scale), stored("z", zero), stored("b", bits), *extra]
-    return make_model(nodes or [quant_node("quant", **attributes), conv("q")], tensors)
-
-
-def assert_imported(original, tmp_path, weights, *args, formats=None):
-    """Every weight {value: floats} comes back from the integers, and ONNX Runtime computes the same from both."""
-    result, report = rewrite(original, tmp_path, "--import", "weights", *args)
-    decoded = decoded_values(result.graph)
-    for name, wanted in weights.items():
-        np.testing.assert_array_equal(decoded[name], wanted)
-    if formats:
-        assert [c["storage"] for c in report["convs"]] == formats
-    assert not any(n.domain for n in result.graph.node)
-    feeds = random_feeds(original)
-    plain = onnx.ModelProto()
-    plain.CopyFrom(result)
-    for node in plain.graph.node:
-        if node.op_type == "DequantizeLinear" and node.output[0] in weights:
-            name = node.output[0]
-            node.CopyFrom(helper.make_node("Constant", [], [name], value=numpy_helper.from_array(weights[name], name)))
-    for want, got in zip(run(plain, feeds), run(result, feeds)):
-        np.testing.assert_array_equal(got, want)
-    return result, report
-
-
-def hard_weights(rng, shape, scale, bits):
-    """Ties, values far outside, both zeros, and any others."""
-    steps = rng.integers(-2 ** bits, 2 ** bits, shape) / 2 + rng.choice([0, 0, 0.3], shape)
-    steps.reshape(-1)[:6] = [-0.0, 0.0, -80, 300, 0.5, -0.5]
-    return (steps.astype(np.float32) * scale).astype(np.float32)
-
 
 SCALES = ((), (1,), (4, 1, 1, 1), (1, 3, 1, 1))
 
@@ -119,25 +50,6 @@ def test_domains(tmp_path, domain, op):
     assert row["source_bits"] == (1 if op == "BipolarQuant" else 4) and row["reason"] is None
     assert [n.op_type for n in result.graph.node] == ["DequantizeLinear", "Conv"]
     assert row["sqnr_db"] is None and row["max_error"] == 0
-
-
-def qcdq(codes, scale, zero, clip=None, floats=None, axis=0, kind=np.int8):
-    """(QuantizeLinear,) (Clip,) DequantizeLinear in front of a Conv; with floats they are quantized first."""
-    tensors = [stored("s", scale), stored("z", zero, kind)]
-    nodes, at = [], "w"
-    if floats is None:
-        tensors += [stored("w", codes, kind)]
-    else:
-        tensors += [stored("w", floats)]
-        nodes += [helper.make_node("QuantizeLinear", ["w", "s", "z"], ["c"], axis=axis)]
-        at = "c"
-    if clip:
-        tensors += [stored(f"bound{i}", bound, kind) for i, bound in enumerate(clip) if bound is not None]
-        bounds = [f"bound{i}" if bound is not None else "" for i, bound in enumerate(clip)]
-        nodes += [helper.make_node("Clip", [at, *bounds], ["k"])]
-        at = "k"
-    nodes += [helper.make_node("DequantizeLinear", [at, "s", "z"], ["q"], axis=axis), conv("q")]
-    return make_model(nodes, tensors)
 
 
 @pytest.mark.parametrize("clip", [None, (-7, 7), (-8, 7), (None, 5), (-3, None)])
@@ -188,13 +100,6 @@ def test_shifted_bytes(tmp_path):
     wanted = (codes - zero.reshape(-1, 1, 1, 1)).astype(np.float32) * scale.reshape(-1, 1, 1, 1)
     model = qcdq(codes, scale, zero, (0, 15), kind=np.uint8)
     assert_imported(model, tmp_path, {"q": wanted}, formats=["uint4"])
-
-
-def finn_model(weight, datatype, **attributes):
-    model = make_model([conv("w", **attributes)], [stored("w", weight)])
-    annotation = model.graph.quantization_annotation.add(tensor_name="w")
-    annotation.quant_parameter_tensor_names.add(key="finn_datatype", value=datatype)
-    return model
 
 
 @pytest.mark.parametrize("datatype, low, high, wanted", [("INT4", -8, 8, "int4"), ("UINT4", 0, 16, "uint4"),
@@ -396,182 +301,3 @@ def test_files_of_other_tools(tmp_path, name):
         feeds = random_feeds(result)
         for want, got in zip(run(onnx.load(path), feeds), run(result, feeds)):
             np.testing.assert_array_equal(got, want)
-
-
-def inspected(path, *args, status=0):
-    done = run_int4q("inspect", path, "--json", "-", *args, status=status)
-    return json.loads(done.stdout)
-
-
-@pytest.mark.parametrize("make, storage, source, bits, fake", [
-    (lambda: quant_model(np.ones((4, 3, 3, 3)), 0.5, bits=3), "float32", "quant", 3, 1),
-    (lambda: finn_model(np.ones((4, 3, 3, 3)), "INT2"), "float32", "finn", 2, 1),
-    (lambda: qcdq(np.ones((4, 3, 3, 3)), np.float32(1), 0, (-7, 7)), "int8", "qcdq", 4, 0),
-    (lambda: qcdq(None, np.float32(1), 0, floats=np.ones((4, 3, 3, 3))), "float32", "qdq", 8, 1),
-    (lambda: qcdq(np.ones((4, 3, 3, 3)), np.float32(1), 0), "int8", None, None, 0)])
-def test_inspect(tmp_path, make, storage, source, bits, fake):
-    """Says what the integers come from; floats that stand for some are fake, and none once they are imported."""
-    model = make()
-    onnx.save(model, tmp_path / "model.onnx")
-    found = inspected(tmp_path / "model.onnx", "--require", f"fake=={fake}", "--require", f"float=={0}")
-    row = found["convs"][0]
-    assert (row["storage"], row["source"], row["source_bits"]) == (storage, source, bits)
-    assert row["exact"] is (True if source else None) and found["totals"]["fake"] == fake
-    assert row["shape"] == [4, 3, 3, 3]
-    run_int4q("rewrite", tmp_path / "model.onnx", "--import", "weights", "-o", tmp_path / "out.onnx")
-    after = inspected(tmp_path / "out.onnx", "--require", "fake==0", "--require", "int4==1",
-                      "--reference", tmp_path / "model.onnx")
-    assert after["convs"][0]["source"] is None
-    assert [d for d in after["differences"] if "opset" not in d and "ir_version" not in d] == []
-    assert after["convs"][0]["max_error"] == 0
-
-
-def test_inspect_malformed(tmp_path):
-    model = quant_model(np.ones((4, 3, 3, 3)), 0.5)
-    model.graph.node[0].input.pop()
-    onnx.save(model, tmp_path / "model.onnx")
-    assert "has 3 inputs" in run_int4q("inspect", tmp_path / "model.onnx", status=3).stderr
-
-
-@pytest.mark.parametrize("listed", [False, True])
-def test_restore(tmp_path, listed):
-    """Floats of exactly what the nodes compute, the sign of 0 included; what only made them goes."""
-    weight = hard_weights(np.random.default_rng(5), (4, 3, 3, 3), np.float32(0.3), 4)
-    model = quant_model(weight, np.full((4, 1, 1, 1), 0.3))
-    model.opset_import.append(helper.make_opsetid(QONNX, 1))
-    if listed:
-        model.graph.input.append(value("w", 4, 3, 3, 3))
-    onnx.save(model, tmp_path / "in.onnx")
-    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx")
-    result = onnx.load(tmp_path / "out.onnx")
-    assert [t.name for t in result.graph.initializer] == ["q"] and [n.op_type for n in result.graph.node] == ["Conv"]
-    assert [o.domain for o in result.opset_import] == [""] and [i.name for i in result.graph.input] == ["x"]
-    wanted = quant(weight, np.float32(0.3), np.float32(0), 4, 1, 1)
-    assert numpy_helper.to_array(result.graph.initializer[0]).tobytes() == wanted.tobytes()
-    assert np.signbit(wanted[wanted == 0]).any()
-
-
-@pytest.mark.parametrize("floats", [False, True])
-def test_restore_clip(tmp_path, floats):
-    codes = np.random.default_rng(6).integers(-20, 20, (4, 3, 3, 3))
-    scale = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
-    column = scale.reshape(-1, 1, 1, 1)
-    onnx.save(qcdq(codes, scale, np.zeros(4), (-7, 7), codes * column if floats else None), tmp_path / "in.onnx")
-    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx")
-    result = onnx.load(tmp_path / "out.onnx")
-    assert [n.op_type for n in result.graph.node] == ["Conv"]
-    np.testing.assert_array_equal(numpy_helper.to_array(result.graph.initializer[0]),
-                                  np.clip(codes, -7, 7).astype(np.float32) * column)
-
-
-# ---- --import all
-
-
-def activation_model(scale=0.25, zero=0.0, bits=4, op="Quant", inputs=("x", "s", "z", "b"), **attributes):
-    tensors = [stored("s", scale)] + ([] if op == "BipolarQuant" else [stored("z", zero), stored("b", bits)])
-    inputs = inputs[:2] if op == "BipolarQuant" else inputs
-    model = make_model([quant_node("quant", op, inputs=inputs, output="y", **attributes)], tensors,
-                       inputs=[value("x", 1, 3, 6, 6)])
-    model.opset_import.append(helper.make_opsetid(QONNX, 1))
-    return model
-
-
-def hard_activations(scale):
-    """Ties, infinities, both zeros, and any others."""
-    x = np.random.default_rng(7).integers(-600, 600, (1, 3, 6, 6)).astype(np.float32) / 2 * np.float32(scale)
-    x.reshape(-1)[:6] = [np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40]
-    return x
-
-
-@pytest.mark.parametrize("bits", range(1, 9))
-@pytest.mark.parametrize("signed, narrow", itertools.product((0, 1), (0, 1)))
-@pytest.mark.parametrize("shape", [(), (1,), (1, 3, 1, 1), (3, 1, 1)])
-def test_activations(tmp_path, bits, signed, narrow, shape):
-    """QuantizeLinear, Clip where the type has other bounds, DequantizeLinear: the same numbers, of ties too."""
-    scale = np.random.default_rng(8).choice([0.25, 0.5, 2.0], shape).astype(np.float32)
-    model = activation_model(scale, bits=bits, signed=signed, narrow=narrow)
-    if bits == 1 and signed:
-        onnx.save(model, tmp_path / "in.onnx")
-        run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--import", "all", status=4)
-        return
-    result, report = rewrite(model, tmp_path, "--import", "all")
-    full = bits == 8 and not narrow
-    assert [n.op_type for n in result.graph.node] == ["QuantizeLinear"] + ["Clip"] * (not full) + ["DequantizeLinear"]
-    assert [o.domain for o in result.opset_import] == [""]
-    assert report["quants"] == {"linear": 1, "sign": 0, "folded": 0, "left": []}
-    x = hard_activations(0.25)
-    np.testing.assert_array_equal(run(result, {"x": x})[0], quant(x, scale, np.float32(0), bits, signed, narrow))
-
-
-def test_bipolar_activations(tmp_path):
-    result, _ = rewrite(activation_model([[[0.5]], [[1.0]], [[2.0]]], op="BipolarQuant"), tmp_path, "--import", "all")
-    assert [n.op_type for n in result.graph.node] == ["GreaterOrEqual", "Where"]
-    x = hard_activations(1)
-    step = np.array([0.5, 1, 2], np.float32).reshape(3, 1, 1)
-    np.testing.assert_array_equal(run(result, {"x": x})[0], np.where(x >= 0, step, -step))
-
-
-@pytest.mark.parametrize("case, reason", [
-    ({"zero": 1}, "zero-point"), ({"rounding_mode": "FLOOR"}, "rounding"), ({"bits": 9}, "bit-width"),
-    ({"scale": np.ones((1, 3, 6, 1))}, "scale-shape"), ({"scale": 0}, "scale-value"), ({"op": "FloatQuant"}, "float-quant")])
-def test_activations_that_stay(tmp_path, case, reason):
-    """Told with the reason, and that ONNX Runtime cannot run the file."""
-    model = activation_model(**case)
-    nodes = [quant_node("weight", inputs=("w", "t", "z", "c"), output="q"), conv("q", "v", source="y")]
-    model.graph.node.extend(nodes)
-    model.graph.initializer.extend([stored("w", np.ones((4, 3, 3, 3))), stored("t", 1), stored("c", 4)])
-    del model.graph.output[:]
-    model.graph.output.append(helper.make_tensor_value_info("v", TensorProto.FLOAT, None))
-    if "zero" in case:
-        model.graph.node[1].input[2] = "nil"
-        model.graph.initializer.append(stored("nil", 0))
-    onnx.save(model, tmp_path / "in.onnx")
-    done = run_int4q("rewrite", tmp_path / "in.onnx", "--import", "all", "-o", tmp_path / "out.onnx",
-                     "--json", tmp_path / "r.json")
-    assert "--strict: node 'quant'" in run_int4q("rewrite", tmp_path / "in.onnx", "--import", "all", "--strict", "-n",
-                                                 status=3).stderr
-    op = case.get("op", "Quant")
-    assert f"left       1 {op} ({reason}): ONNX Runtime cannot run this file" in done.stdout
-    told = json.loads((tmp_path / "r.json").read_text())["quants"]
-    assert told["left"] == [{"node": "quant", "op": op, "reason": reason}]
-    assert QONNX in [o.domain for o in onnx.load(tmp_path / "out.onnx").opset_import]
-
-
-@pytest.mark.parametrize("bits", [4, 8, 16, 24, 32])
-def test_biases(tmp_path, bits):
-    """Constants that are no weights become floats, whatever their width."""
-    rng = np.random.default_rng(bits)
-    bias, scale = rng.standard_normal(4).astype(np.float32), rng.uniform(1e-4, 1e-3, 4).astype(np.float32)
-    weight = rng.standard_normal((4, 3, 3, 3)).astype(np.float32)
-    nodes = [quant_node("quant"), quant_node("bias", inputs=("v", "t", "z", "c"), output="vq", narrow=0),
-             helper.make_node("Conv", ["x", "q", "vq"], ["y"], name="conv")]
-    model = quant_model(weight, 0.1, extra=[stored("v", bias), stored("t", scale), stored("c", bits)], nodes=nodes)
-    result, report = rewrite(model, tmp_path, "--import", "all")
-    assert report["quants"] == {"linear": 0, "sign": 0, "folded": 1, "left": []}
-    found = next(numpy_helper.to_array(t) for t in result.graph.initializer if t.name == "vq")
-    np.testing.assert_array_equal(found, quant(bias, scale, np.float32(0), bits))
-    assert {t.name for t in result.graph.initializer} == {"q_quantized", "q_scale", "q_zero_point", "vq"}
-    run(result, random_feeds(model))
-
-
-def test_all_keeps_what_the_user_excludes(tmp_path):
-    nodes = [quant_node("quant"), conv("q")]
-    onnx.save(quant_model(np.ones((4, 3, 3, 3)), 0.5, nodes=nodes), tmp_path / "in.onnx")
-    done = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--import", "all", "--exclude", "conv", status=4)
-    assert "left       1 Quant" in done.stdout
-
-
-@pytest.mark.parametrize("name", ["qonnx_espcn_nn_quant", "zoo_TFC_1W1A", "zoo_TFC_2W2A", "b010_lpyolo_4w4a.qonnx",
-                                  "b013_lpyolo_4w4a.qonnx", "b010_act_shift4.qonnx", "b010_w4_bias8.qonnx"])
-def test_files_run_afterwards(tmp_path, name):
-    """Nothing of QONNX is left, ONNX Runtime runs the result, and PyTorch's output is near where there is one."""
-    path = shared_data("exchange", f"{name}.onnx")
-    result, report = rewrite(onnx.load(path), tmp_path, "--import", "all")
-    assert report["quants"]["left"] == [] and not [n for n in result.graph.node if n.domain]
-    beside = path.replace(".qonnx.onnx", ".npz").replace(".onnx", ".npz")
-    if os.path.exists(beside):
-        with np.load(beside) as arrays:
-            got = run(result, {result.graph.input[0].name: arrays["x"]})[0]
-            assert np.abs(got - arrays["y"]).max() <= 1e-6 + np.abs(arrays["y"]).max() / 8
-    else:
-        run(result, random_feeds(result))

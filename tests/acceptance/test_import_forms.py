@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights that stand for integers already: what inspect and restore make of them, wherever they are in the model."""
+import json
+
+import numpy as np
+import onnx
+import pytest
+from exchange import QONNX, assert_imported, conv, finn_model, hard_weights, qcdq, quant, quant_model, quant_node, stored
+from helpers import decoded_values, graphs, make_model, random_feeds, rewrite, run, run_int4q, tensor, value
+from onnx import TensorProto, helper, numpy_helper
+
+
+def inspected(path, *args, status=0):
+    done = run_int4q("inspect", path, "--json", "-", *args, status=status)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("make, storage, source, bits, fake", [
+    (lambda: quant_model(np.ones((4, 3, 3, 3)), 0.5, bits=3), "float32", "quant", 3, 1),
+    (lambda: finn_model(np.ones((4, 3, 3, 3)), "INT2"), "float32", "finn", 2, 1),
+    (lambda: qcdq(np.ones((4, 3, 3, 3)), np.float32(1), 0, (-7, 7)), "int8", "qcdq", 4, 0),
+    (lambda: qcdq(None, np.float32(1), 0, floats=np.ones((4, 3, 3, 3))), "float32", "qdq", 8, 1),
+    (lambda: qcdq(np.ones((4, 3, 3, 3)), np.float32(1), 0), "int8", None, None, 0)])
+def test_inspect(tmp_path, make, storage, source, bits, fake):
+    """Says what the integers come from; floats that stand for some are fake, and none once they are imported."""
+    model = make()
+    onnx.save(model, tmp_path / "model.onnx")
+    found = inspected(tmp_path / "model.onnx", "--require", f"fake=={fake}", "--require", f"float=={0}")
+    row = found["convs"][0]
+    assert (row["storage"], row["source"], row["source_bits"]) == (storage, source, bits)
+    assert row["exact"] is (True if source else None) and found["totals"]["fake"] == fake
+    assert row["shape"] == [4, 3, 3, 3]
+    run_int4q("rewrite", tmp_path / "model.onnx", "--import", "weights", "-o", tmp_path / "out.onnx")
+    after = inspected(tmp_path / "out.onnx", "--require", "fake==0", "--require", "int4==1",
+                      "--reference", tmp_path / "model.onnx")
+    assert after["convs"][0]["source"] is None
+    assert [d for d in after["differences"] if "opset" not in d and "ir_version" not in d] == []
+    assert after["convs"][0]["max_error"] == 0
+
+
+def test_inspect_malformed(tmp_path):
+    model = quant_model(np.ones((4, 3, 3, 3)), 0.5)
+    model.graph.node[0].input.pop()
+    onnx.save(model, tmp_path / "model.onnx")
+    assert "has 3 inputs" in run_int4q("inspect", tmp_path / "model.onnx", status=3).stderr
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_restore(tmp_path, listed):
+    """Floats of exactly what the nodes compute, the sign of 0 included; what only made them goes."""
+    weight = hard_weights(np.random.default_rng(5), (4, 3, 3, 3), np.float32(0.3), 4)
+    model = quant_model(weight, np.full((4, 1, 1, 1), 0.3))
+    model.opset_import.append(helper.make_opsetid(QONNX, 1))
+    if listed:
+        model.graph.input.append(value("w", 4, 3, 3, 3))
+    onnx.save(model, tmp_path / "in.onnx")
+    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx")
+    result = onnx.load(tmp_path / "out.onnx")
+    assert [t.name for t in result.graph.initializer] == ["q"] and [n.op_type for n in result.graph.node] == ["Conv"]
+    assert [o.domain for o in result.opset_import] == [""] and [i.name for i in result.graph.input] == ["x"]
+    wanted = quant(weight, np.float32(0.3), np.float32(0), 4, 1, 1)
+    assert numpy_helper.to_array(result.graph.initializer[0]).tobytes() == wanted.tobytes()
+    assert np.signbit(wanted[wanted == 0]).any()
+
+
+@pytest.mark.parametrize("floats", [False, True])
+def test_restore_clip(tmp_path, floats):
+    codes = np.random.default_rng(6).integers(-20, 20, (4, 3, 3, 3))
+    scale = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    column = scale.reshape(-1, 1, 1, 1)
+    onnx.save(qcdq(codes, scale, np.zeros(4), (-7, 7), codes * column if floats else None), tmp_path / "in.onnx")
+    run_int4q("restore", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx")
+    result = onnx.load(tmp_path / "out.onnx")
+    assert [n.op_type for n in result.graph.node] == ["Conv"]
+    np.testing.assert_array_equal(numpy_helper.to_array(result.graph.initializer[0]),
+                                  np.clip(codes, -7, 7).astype(np.float32) * column)
+
+
+# ---- where they stand
+
+
+def test_channels_last(tmp_path):
+    """The codes are stored; the Conv stays one of qonnx, which is told."""
+    weight = tensor("w", 4, 3, 3, 3)  # [O, kh, kw, I]
+    nodes = [quant_node("quant"), helper.make_node("Conv", ["x", "q"], ["y"], name="conv", domain="qonnx.custom_op.channels_last")]
+    model = quant_model(numpy_helper.to_array(weight), np.full((4, 1, 1, 1), 0.1), nodes=nodes)
+    model.opset_import.append(helper.make_opsetid("qonnx.custom_op.channels_last", 1))
+    onnx.save(model, tmp_path / "in.onnx")
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "--import", "all", "-o", tmp_path / "out.onnx")
+    assert "left       1 Conv: ONNX Runtime cannot run this file" in done.stdout
+    result = onnx.load(tmp_path / "out.onnx")
+    assert [n.op_type for n in result.graph.node] == ["DequantizeLinear", "Conv"]
+    np.testing.assert_array_equal(decoded_values(result.graph)["q"],
+                                  quant(numpy_helper.to_array(weight), np.float32(0.1), np.float32(0), 4, 1, 1))
+
+
+def test_in_a_body(tmp_path):
+    """A weight of a body is stored inside it; one that a body captures in the graph that has it."""
+    array = numpy_helper.to_array(tensor("w", 4, 3, 3, 3))
+    body = helper.make_graph([quant_node("inner", inputs=("v", "s", "z", "b"), output="p"), conv("p", "i", "in"),
+                              conv("q", "j", "captured"), helper.make_node("Add", ["i", "j"], ["k"])],
+                             "body", [], [helper.make_tensor_value_info("k", TensorProto.FLOAT, None)],
+                             [stored("v", array)])
+    nodes = [quant_node("quant"), helper.make_node("If", ["yes"], ["y"], then_branch=body, else_branch=body)]
+    body_else = nodes[1].attribute[1].g
+    for node in body_else.node:
+        node.name += "-else"
+    model = quant_model(array, np.full((4, 1, 1, 1), 0.1), extra=[numpy_helper.from_array(np.array(True), "yes")], nodes=nodes)
+    result, report = rewrite(model, tmp_path, "--import", "all")
+    assert [c["storage"] for c in report["convs"]] == ["int4"] * 4
+    wanted = quant(array, np.float32(0.1), np.float32(0), 4, 1, 1)
+    for graph in graphs(result.graph):
+        (name, found), = decoded_values(graph).items()
+        assert name == ("q" if graph.name == "graph" else "p")
+        np.testing.assert_array_equal(found, wanted)
+    run(result, random_feeds(model))
+
+
+def test_external_data(tmp_path):
+    array = numpy_helper.to_array(tensor("w", 64, 3, 3, 3))
+    onnx.save(quant_model(array, 0.1), tmp_path / "in.onnx", save_as_external_data=True, location="in.data", size_threshold=0)
+    run_int4q("rewrite", tmp_path / "in.onnx", "--import", "weights", "-o", tmp_path / "out.onnx")
+    np.testing.assert_array_equal(decoded_values(onnx.load(tmp_path / "out.onnx").graph)["q"],
+                                  quant(array, np.float32(0.1), np.float32(0), 4, 1, 1))
+
+
+@pytest.mark.parametrize("scale", [7.9e-13, 1e-40, 1e30])
+def test_far_scales(tmp_path, scale):
+    steps = np.random.default_rng(9).integers(-9, 9, (4, 3, 3, 3))
+    weight = (steps * np.float32(scale)).astype(np.float32)
+    assert_imported(quant_model(weight, scale), tmp_path,
+                    {"q": quant(weight, np.float32(scale), np.float32(0), 4, 1, 1)}, formats=["int4"])
+
+
+@pytest.mark.parametrize("options", [(), ("--method", "squant"), ("--keep-format", "int8", "--min-weights", "100")])
+def test_there_and_back(tmp_path, options):
+    """What is written as QONNX comes back with the same codes and scales."""
+    nodes = [conv("w", "a", "first", pads=[1, 1, 1, 1]), conv("v", "y", "second", source="a")]
+    model = make_model(nodes, [tensor("w", 3, 3, 3, 3), tensor("v", 5, 3, 3, 3)])
+    there, _ = rewrite(model, tmp_path, "--format", "qonnx", *options)
+    back, report = rewrite(there, tmp_path, "--import", "all")
+    assert report["quants"]["left"] == [] and report["totals"]["imported"] == 2
+    onnx.save(there, tmp_path / "there.onnx")
+    run_int4q("restore", tmp_path / "there.onnx", "-o", tmp_path / "floats.onnx")
+    floats = {t.name: numpy_helper.to_array(t) for t in onnx.load(tmp_path / "floats.onnx").graph.initializer}
+    found = decoded_values(back.graph)
+    assert sorted(found) == ["v", "w"]
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, floats[name])
+    scales = {t.name: numpy_helper.to_array(t) for t in there.graph.initializer if t.name.endswith("_scale")}
+    for name, scale in scales.items():
+        again = next(t for t in back.graph.initializer if t.name.startswith(name))  # the name was in use
+        np.testing.assert_array_equal(numpy_helper.to_array(again).reshape(-1), scale.reshape(-1))
+
+
+def test_integers_come_back(tmp_path):
+    """int4q's own INT4, to QONNX and back: the same codes."""
+    model = make_model([conv("w")], [tensor("w", 4, 3, 3, 3)])
+    direct, _ = rewrite(model, tmp_path)
+    onnx.save(direct, tmp_path / "direct.onnx")
+    run_int4q("restore", tmp_path / "direct.onnx", "--as", "qonnx", "-o", tmp_path / "there.onnx")
+    back, _ = rewrite(onnx.load(tmp_path / "there.onnx"), tmp_path, "--import", "all")
+    for name in ("w_quantized", "w_scale"):
+        one, other = (next(t for t in m.graph.initializer if t.name.startswith(name)) for m in (direct, back))
+        assert (one.data_type, list(one.dims), one.raw_data) == (other.data_type, list(other.dims), other.raw_data)
