@@ -25,9 +25,12 @@ static bool export_all(struct i4q_model *model, struct exported *exported)
     return ok;
 }
 
-/* Whether it is one of those made here: others may have any inputs. */
-static bool is_ours(const struct exported *exported, const char *output)
+/* Whether it is one of those made here, of the main graph: others may have any inputs. */
+static bool is_ours(const struct exported *exported, const struct i4q_node *node)
 {
+    const char *output = node->proto->n_output == 1 ? node->proto->output[0] : "";
+    if (node->scope->parent || !i4q_node_is_of(node->proto, i4q_qonnx_domain, "Quant"))
+        return false;
     for (size_t i = 0; i < exported->weights.n_weights; i++) {
         const struct i4q_exported *weight = exported->weights.weights[i];
         if (!weight->reason && strcmp(weight->weight.weight, output) == 0)
@@ -52,8 +55,7 @@ static void check_result(const struct exported *exported, struct i4q_model *writ
 {
     struct exported again;
     for (const struct i4q_node *node = written->graph.nodes; node; node = node->next)
-        if (i4q_node_is_of(node->proto, i4q_qonnx_domain, "Quant") && node->proto->n_output == 1 &&
-            is_ours(exported, node->proto->output[0]))
+        if (is_ours(exported, node))
             check_quant(node);
     if (!export_all(written, &again))
         return;
