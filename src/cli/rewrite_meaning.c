@@ -280,7 +280,8 @@ static bool needs_no_statistics(const struct i4q_rewrite_arguments *a, const str
 static bool keeps_what_has_8_bits(const struct i4q_rewrite_arguments *a,
                                   const struct i4q_plan_options *options)
 {
-    return a->keep_activations.count && options->activations.levels->bits == 8;
+    return a->keep_activations.count && options->activations.levels->bits == 8 &&
+           options->target.form->execution != I4Q_FUSES;
 }
 
 static bool has_no_patterns(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)

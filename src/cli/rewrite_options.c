@@ -169,7 +169,9 @@ const struct i4q_option i4q_rewrite_options[] = {
     {0, "keep-activations", "N|FILE", I4Q_OPTION_LIST, FIELD(keep_activations),
      "at fewer bits, how many tensors get 8, the most sensitive ones by an estimate; or, in place of it, a "
      "file "
-     "of measurements in the shapes of --topk, which names tensors (default: its k, or all that it names)",
+     "of measurements in the shapes of --topk, which names tensors (default: its k, or all that it names); "
+     "with "
+     "--decode fused, what stays float",
      I4Q_FILE_INPUT},
     I4Q_COMMON_OPTIONS,
     {.name = NULL},

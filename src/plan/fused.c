@@ -10,9 +10,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { BITS = 8 };
+enum { BITS = 8, MOST_DEPTH = 16 };
 
-static const double MOST = 0x1p100, MOST_BIAS = 0x1p30, BEYOND = 1.001;
+static const double MOST = 0x1p100, MOST_BIAS = 0x1p30, BEYOND = 1.001, MOST_LOST = 0.1;
 
 static const struct i4q_value *operand(const struct i4q_node *node, size_t input)
 {
@@ -71,15 +71,23 @@ static bool add_results(struct i4q_plan *plan, const struct i4q_node *node, stru
     return add_search(plan, value, plan->activation_options.rule, searches, error);
 }
 
+/* Whether nobody says what stays float. */
+static bool is_left_to_us(const struct i4q_plan *plan)
+{
+    return !plan->activation_options.has_keep && !plan->activation_options.keep_path;
+}
+
 /* Those of what Convs read are there; a picture has 8 bits by itself. */
 static bool add_inputs(struct i4q_plan *plan, struct searches *searches, struct i4q_error *error)
 {
     for (size_t i = 0; i < plan->n_activations; i++) {
         const struct i4q_plan_activation *activation = &plan->activations[i];
-        if (!activation->own && !activation->half)
+        if (!activation->own && !activation->half) {
             plan->fused->ranges[activation->value->index] = activation->narrow;
-        else if (activation->own == I4Q_INPUT_IMAGE && !activation->half &&
-                 !add_search(plan, activation->value, I4Q_RANGE_MINMAX, searches, error))
+            plan->fused->lossy[i] = is_left_to_us(plan) && i4q_range_share(&activation->histogram, NULL,
+                                                                           &activation->narrow) > MOST_LOST;
+        } else if (activation->own == I4Q_INPUT_IMAGE && !activation->half &&
+                   !add_search(plan, activation->value, I4Q_RANGE_MINMAX, searches, error))
             return false;
     }
     return true;
@@ -135,6 +143,8 @@ bool i4q_plan_fused_find(struct i4q_plan *plan, unsigned threads, struct i4q_err
         !(fused->listed = i4q_arena_alloc(arena, graph->n_values, sizeof *fused->listed)) ||
         !(fused->values = i4q_arena_alloc(arena, graph->n_values, sizeof *fused->values)) ||
         !(fused->rows = i4q_arena_alloc(arena, graph->n_nodes, sizeof *fused->rows)) ||
+        !(fused->lossy = i4q_arena_alloc(arena, plan->n_activations, sizeof *fused->lossy)) ||
+        !(fused->stays = i4q_arena_alloc(arena, graph->n_nodes, sizeof *fused->stays)) ||
         !(fused->computes = i4q_arena_alloc(arena, graph->n_nodes, sizeof *fused->computes)))
         return i4q_fail_memory(error);
     plan->fused = fused;
@@ -212,6 +222,32 @@ static bool has_fitting_bias(const struct i4q_plan *plan, const struct i4q_plan_
     return bias;
 }
 
+/* What makes a value that is kept float: its activation, and the Conv before that, reach as far. */
+static void keep_makers(struct i4q_plan_fused *fused, const struct i4q_value *value, int depth)
+{
+    const struct i4q_node *node = value ? value->producer : NULL;
+    const struct i4q_fused_op *op = node ? i4q_fused_op_find(node->proto) : NULL;
+    if (!op || fused->stays[node->index] || depth == MOST_DEPTH)
+        return;
+    fused->stays[node->index] = true;
+    for (size_t i = 0; op->reaches_as_far && i < i4q_fused_op_operands(op, node->proto); i++)
+        keep_makers(fused, operand(node, i), depth + 1);
+}
+
+static void keep_values(const struct i4q_plan *plan)
+{
+    struct i4q_plan_fused *fused = plan->fused;
+    for (size_t i = 0; i < plan->n_activations; i++) {
+        const struct i4q_value *value = plan->activations[i].value;
+        if (!plan->activations[i].is_kept && !fused->lossy[i])
+            continue;
+        fused->n_kept++;
+        keep_makers(fused, value, 0);
+        for (const struct i4q_use *use = value->uses; use; use = use->next)
+            fused->stays[use->node->index] |= i4q_node_is(use->node->proto, "Conv");
+    }
+}
+
 static bool conv_can(const struct i4q_plan *plan, const struct i4q_node *node)
 {
     const struct i4q_plan_row *row = plan->fused->rows[node->index];
@@ -254,7 +290,7 @@ static bool can_compute(const struct i4q_plan *plan, const struct i4q_node *node
 {
     struct i4q_plan_fused *fused = plan->fused;
     const struct i4q_fused_op *op = i4q_fused_op_find(node->proto);
-    if (!op || node->scope != plan->facts->model->graph.scopes)
+    if (!op || node->scope != plan->facts->model->graph.scopes || fused->stays[node->index])
         return false;
     bool is_conv = i4q_node_is(node->proto, "Conv");
     return (is_conv ? conv_can(plan, node) : operands_are_computed(fused, op, node)) &&
@@ -321,7 +357,9 @@ void i4q_plan_fused_conclude(struct i4q_plan *plan)
     memset(fused->same, 0, graph->n_values * sizeof *fused->same);
     memset(fused->listed, 0, graph->n_values * sizeof *fused->listed);
     memset(fused->computes, 0, graph->n_nodes * sizeof *fused->computes);
-    fused->n_convs = fused->n_values = 0;
+    memset(fused->stays, 0, graph->n_nodes * sizeof *fused->stays);
+    fused->n_convs = fused->n_values = fused->n_kept = 0;
+    keep_values(plan);
     for (size_t i = 0; i < graph->n_nodes; i++)
         fused->computes[graph->sorted[i]->index] = can_compute(plan, graph->sorted[i]);
     for (size_t i = graph->n_nodes; i-- > 0;) {

@@ -15,6 +15,9 @@
  * - what only moves values (MaxPool, Split, Resize, Reshape ...) has the range of what it moves; sigmoids
  * have 0 to 1;
  * - ranges of values that an activation reads are those with the least error behind it;
+ * - a value in which channels lose more than a tenth of themselves on the average, or what --keep-activations
+ * names in place of these, stays float, with the Convs that read it, and what makes it back to the Conv that
+ * its reach is from;
  * - a Conv in front of Relu gives no codes of its own: ONNX Runtime takes Relu into the QuantizeLinear behind
  * it.
  *
@@ -27,6 +30,8 @@
 
 /* In the arena. */
 struct i4q_plan_fused {
+    bool *lossy; /* by the index of an activation: it stays float where nobody says what shall */
+
     /* By the index of a value. */
     struct i4q_range *ranges;      /* that it has by itself; of others bits is 0 */
     const struct i4q_value **same; /* whose range it has, of a value of a stretch */
@@ -35,9 +40,11 @@ struct i4q_plan_fused {
     /* By the index of a node. */
     const struct i4q_plan_row **rows; /* of Convs */
     bool *computes;
+    bool *stays; /* around a value that is kept float */
 
     const struct i4q_value **values; /* that get a pair, in the order of the graph */
     size_t n_values, n_convs;        /* how many of these; Convs that compute */
+    size_t n_kept;                   /* values that stay float for what they would lose */
 };
 
 /* Finds the ranges of a plan whose target is the form `fused`; of others plan->fused stays NULL. I4Q_MODEL:

@@ -4,14 +4,14 @@
 #include "base/elementary.h"
 
 static const struct i4q_fused_op ops[] = {
-    {"Conv", false, I4Q_FUSED_MEASURED},  {"Add", true, I4Q_FUSED_MEASURED},
-    {"Mul", true, I4Q_FUSED_MEASURED},    {"Concat", true, I4Q_FUSED_MEASURED},
-    {"Relu", false, I4Q_FUSED_MEASURED},  {"LeakyRelu", false, I4Q_FUSED_MEASURED},
-    {"Sigmoid", false, I4Q_FUSED_UNIT},   {"MaxPool", false, I4Q_FUSED_SAME},
-    {"Resize", false, I4Q_FUSED_SAME},    {"Split", false, I4Q_FUSED_SAME},
-    {"Slice", false, I4Q_FUSED_SAME},     {"Reshape", false, I4Q_FUSED_SAME},
-    {"Transpose", false, I4Q_FUSED_SAME}, {"Flatten", false, I4Q_FUSED_SAME},
-    {"Squeeze", false, I4Q_FUSED_SAME},   {"Unsqueeze", false, I4Q_FUSED_SAME},
+    {"Conv", false, I4Q_FUSED_MEASURED, false},  {"Add", true, I4Q_FUSED_MEASURED, false},
+    {"Concat", true, I4Q_FUSED_MEASURED, false}, {"Mul", true, I4Q_FUSED_MEASURED, true},
+    {"Relu", false, I4Q_FUSED_MEASURED, true},   {"LeakyRelu", false, I4Q_FUSED_MEASURED, true},
+    {"Sigmoid", false, I4Q_FUSED_UNIT, true},    {"MaxPool", false, I4Q_FUSED_SAME, true},
+    {"Resize", false, I4Q_FUSED_SAME, true},     {"Split", false, I4Q_FUSED_SAME, true},
+    {"Slice", false, I4Q_FUSED_SAME, true},      {"Reshape", false, I4Q_FUSED_SAME, true},
+    {"Transpose", false, I4Q_FUSED_SAME, true},  {"Flatten", false, I4Q_FUSED_SAME, true},
+    {"Squeeze", false, I4Q_FUSED_SAME, true},    {"Unsqueeze", false, I4Q_FUSED_SAME, true},
 };
 
 const struct i4q_fused_op *i4q_fused_op_find(const Onnx__NodeProto *node)

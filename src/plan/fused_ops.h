@@ -17,6 +17,7 @@ struct i4q_fused_op {
     const char *op_type;
     bool reads_all; /* all inputs are values; else the first alone */
     enum i4q_fused_range range;
+    bool reaches_as_far; /* as the Conv before it does: an activation, or what moves values */
 };
 
 /* The row of a node's operator; NULL: none. */

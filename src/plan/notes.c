@@ -60,10 +60,10 @@ static bool note_fused(struct i4q_plan *plan)
         const struct i4q_plan_row *row = &plan->rows[i];
         others += row->weight && row->weight->recipe && !row->computes;
     }
-    return note(
-        plan, "--decode fused", others,
-        "Convs compute in float, with weights that are decoded at load: the statistics do not tell what they "
-        "read and give, or something of theirs has no 8-bit form");
+    return note(plan, "--decode fused", others,
+                "Convs compute in float, with weights that are decoded at load: what they read or give would "
+                "lose too "
+                "much, is not in the statistics, or is an output of the model");
 }
 
 /* What the statistics changed beside the codes, and what they could not help. */

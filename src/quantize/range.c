@@ -404,14 +404,22 @@ double i4q_range_shift(const struct i4q_histogram *histogram, const float *facto
     return sums.count > 0 ? sums.shift / sums.count : 0;
 }
 
-double i4q_range_loss(const struct i4q_histogram *histogram, const float *factors,
-                      const struct i4q_range *range)
+double i4q_range_share(const struct i4q_histogram *histogram, const float *factors,
+                       const struct i4q_range *range)
 {
-    double ratios = 0, values = 0;
+    double ratios = 0;
     for (size_t c = 0; c < histogram->channels; c++) {
         struct sums sums = sum_channel(histogram, factors, c, range);
         ratios += sums.spread > 0 ? fmin(sums.noise / sums.spread, 1) : 0;
-        values += sums.count;
     }
-    return sqrt(values / (double)histogram->channels) * (ratios / (double)histogram->channels);
+    return ratios / (double)histogram->channels;
+}
+
+double i4q_range_loss(const struct i4q_histogram *histogram, const float *factors,
+                      const struct i4q_range *range)
+{
+    double values = 0;
+    for (size_t c = 0; c < histogram->channels; c++)
+        values += sum_channel(histogram, factors, c, range).count;
+    return sqrt(values / (double)histogram->channels) * i4q_range_share(histogram, factors, range);
 }

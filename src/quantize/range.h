@@ -60,8 +60,13 @@ bool i4q_range_find(const struct i4q_histogram *histogram, const float *factors,
  * meet the channels are multiplied by it. Channels of zeros have 1. False when memory runs out. */
 bool i4q_range_factors(const struct i4q_histogram *histogram, unsigned roots, float *factors) I4Q_MUST_CHECK;
 
-/* How much the range is likely to cost a detector, in no unit: the mean over the channels of
- * min(sum e^2 / sum (x - E[x])^2, 1), times the root of how many values a channel has. */
+/* What share of itself a channel loses to the range: the mean over the channels of
+ * min(sum e^2 / sum (x - E[x])^2, 1). */
+double i4q_range_share(const struct i4q_histogram *histogram, const float *factors,
+                       const struct i4q_range *range);
+
+/* How much the range is likely to cost a detector, in no unit: that share times the root of how many values a
+ * channel has. */
 double i4q_range_loss(const struct i4q_histogram *histogram, const float *factors,
                       const struct i4q_range *range);
 

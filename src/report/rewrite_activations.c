@@ -19,6 +19,10 @@ void i4q_report_activations_text(const struct i4q_plan *plan, FILE *stream)
                 "fused      %zu of %zu Convs compute in 8 bits; %zu tensors quantized to %s, range %s\n",
                 plan->fused->n_convs, plan->n_rows, plan->fused->n_values, options->levels->name,
                 i4q_range_word(options->rule));
+        if (plan->fused->n_kept)
+            fprintf(stream,
+                    "           %zu tensors stay float for what they would lose, with what is around them\n",
+                    plan->fused->n_kept);
         return;
     }
     fprintf(stream, "inputs     %zu of the %zu tensors that the Convs read quantized to %s", counts[0],

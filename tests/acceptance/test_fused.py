@@ -63,11 +63,12 @@ def measured(folder, model, arrays):
     return folder / "stats"
 
 
-def fuse(folder, model, *args, arrays=None, status=0):
+def fuse(folder, model, *args, arrays=None, status=0, keep=("--keep-activations", "0")):
     """(model, report), or the line on standard error."""
     stats = measured(folder, model, arrays or pictures())
+    args = [*(args or ("--method", "calibrated")), *keep]
     done = run_int4q("rewrite", folder / "in.onnx", "-f", "-q", "-o", folder / "out.onnx", "--json", folder / "report.json",
-                     "--calibration", stats, *(args or ("--method", "calibrated")), *OPTIONS, status=status)
+                     "--calibration", stats, *args, *OPTIONS, status=status)
     if status:
         return done.stderr
     made = onnx.load(folder / "out.onnx")
@@ -280,3 +281,42 @@ def test_half_precision_stays_float(tmp_path):
     stats = measured(tmp_path, model, [a.astype(np.float16) for a in pictures(2, (1, 3, 6, 6))])
     done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "y.onnx", "--method", "squant", "--calibration", stats, *OPTIONS)
     assert "0 of 2 Convs compute in 8 bits; 0 tensors" in done.stdout and "2 Convs compute in float" in done.stdout
+
+
+# ---- what loses too much
+
+
+def lopsided():
+    """One channel of h0 reaches a thousand times as far as the others, which have no levels then."""
+    model = detector()
+    for stored in model.graph.initializer:
+        if stored.name in ("w0", "b0"):
+            array = numpy_helper.to_array(stored).copy()
+            array[1] = np.abs(array[1]) * 3000
+            stored.CopyFrom(numpy_helper.from_array(array, stored.name))
+    return model
+
+
+def in_float(made):
+    """Weights that are decoded at load."""
+    return {n.output[0] for n in made.graph.node if n.op_type == "Mul" and n.output[0].startswith("w")}
+
+
+def test_tensors_that_lose_too_much(tmp_path):
+    """They stay float, with the Conv that makes them and those that read them, unless the user says what stays."""
+    made, report = fuse(tmp_path, lopsided(), keep=())
+    assert {"w0", "w1"} <= in_float(made) and "w2" not in in_float(made) and not {"a0", "h0", "h0_gate"} & set(pairs(made)) and {"q", "a2"} <= set(pairs(made))
+    assert any("Convs compute in float" in n for n in report["notes"])
+    made, _ = fuse(tmp_path, lopsided())
+    assert not in_float(made) and "h0" in pairs(made)
+
+
+def test_tensors_that_the_user_keeps(tmp_path):
+    """By a file; with what only moves values goes what it moves. What leads to none that computes is float as well."""
+    (tmp_path / "keep.json").write_text('{"sum": 5, "q": 4, "h0": 1}')
+    file = ("--keep-activations", str(tmp_path / "keep.json"))
+    made, report = fuse(tmp_path, detector(), keep=(*file, "--keep-activations", "1"))
+    assert in_float(made) == {"w3"} and not {"sum", "cat"} & set(pairs(made)) and "q" in pairs(made)
+    made, report = fuse(tmp_path, detector(), keep=(*file, "--keep-activations", "2"))
+    assert in_float(made) == {"w1", "w2", "w3"} and not {"h1", "q", "a1"} & set(pairs(made))
+    assert not any("keep-activations" in n for n in report["notes"])

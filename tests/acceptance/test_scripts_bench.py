@@ -103,7 +103,7 @@ def bench_rows(folder, model, *args):
 
 def test_bench_runtime(tmp_path, capsys):
     model = runtime_model(tmp_path)
-    forms = ["float", "W8A8", "float, no arena", "int4, disable_quant_qdq", "int4, optimized and saved by ONNX Runtime"]
+    forms = ["float", "W8A8", "fused", "float, no arena", "int4, disable_quant_qdq", "int4, optimized and saved by ONNX Runtime"]
     found = bench_rows(tmp_path, model, "--only", ";".join(forms), "--threads", "1,2", "--also", model)
     assert [(row["name"], row["threads"]) for row in found] == [(name, n) for n in (1, 2) for name in [*forms, "m.onnx"]]
     rows = {row["name"]: row for row in found}

@@ -442,3 +442,18 @@ def test_trained(tmp_path, name, family, wanted):
                   shared_data("coco-mini", "instances_val2017.json"), "--limit", "30", "--bootstrap", "0", "--json",
                   str(tmp_path / "report.json"))
     assert rows[0]["family"] == family and rows[0]["mAP"] == pytest.approx(wanted, abs=0.3)
+
+
+def test_pairs_hide_no_activation():
+    """A SiLU is one though what it reads and gives is quantized, so the scores are still taken for logits."""
+    from int4q.lab.detection.recognition import plain_sigmoids
+    from int4q.lab.models.graph import without_pairs
+
+    def pair(source):
+        return [helper.make_node("QuantizeLinear", [source, "s", "z"], [f"{source}_q"]),
+                helper.make_node("DequantizeLinear", [f"{source}_q", "s", "z"], [f"{source}_d"])]
+    nodes = [*pair("a"), helper.make_node("Sigmoid", ["a_d"], ["g"]), *pair("g"), helper.make_node("Mul", ["a_d", "g_d"], ["h"]),
+             *pair("h"), helper.make_node("Sigmoid", ["h_d"], ["y"])]
+    graph = helper.make_graph(nodes, "graph", [], [])
+    assert plain_sigmoids(graph) == ["g", "y"] and plain_sigmoids(without_pairs(graph)) == ["y"]
+    assert [list(n.input) for n in without_pairs(graph).node if n.op_type == "Mul"] == [["a", "g"]]

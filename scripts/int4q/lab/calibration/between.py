@@ -4,10 +4,16 @@
 Where whole stretches of a graph compute in 8 bits (`int4q rewrite --decode fused`) these need ranges too. What only moves
 values (MaxPool, Split, Resize ...) has those of what it moves.
 """
+from collections.abc import Sequence
+
 import onnx
 
+from int4q.lab.base.types import Feeds
+from int4q.lab.calibration import histograms
 from int4q.lab.calibration.convs import Readers
+from int4q.lab.calibration.feeds import Feed
 from int4q.lab.calibration.patches import Conv
+from int4q.lab.calibration.taps import Taps
 from int4q.lab.models.graph import constants, used_by
 
 MADE_BY = {"Conv", "Add", "Sub", "Mul", "Div", "Relu", "LeakyRelu", "PRelu", "Elu", "Clip", "HardSwish", "HardSigmoid", "Mish", "Gelu",
@@ -34,3 +40,12 @@ def values_between(graph: onnx.GraphProto) -> list[str]:
 def lookers(names: list[str]) -> list[Readers]:
     """What Taps takes for values that are looked at, but that no Conv reads."""
     return [(Conv(name, (), (), (), (), "NOTSET", 1), []) for name in names]
+
+
+def measure(path: str, model: onnx.ModelProto, convs: Sequence[Readers], taps: Taps, feeds: Sequence[Feed], threads: int = 1) -> Feeds:
+    """{key: array} of the histograms of what these Convs read, and of the values between."""
+    found = histograms.measure(convs, taps, feeds)
+    others = lookers(values_between(model.graph))
+    if others:
+        found.update(histograms.measure(others, Taps(path, model, others, feeds[0](), threads), feeds, are_whole=True))
+    return found

@@ -9,7 +9,8 @@ of processors, which is the steadier one on a machine that has other work.  Load
 memory: processes of their own, which take turns too; medians of the time to load, of the resident set behind a run and
 at its peak, less that of a process that has only imported ONNX Runtime.  `no arena` is the session option
 enable_cpu_mem_arena=False: memory goes back to the system after each run.  W8A8 is ONNX Runtime's static quantizer, with
-attention and what comes behind the last Convs in float; its ranges are those of noise, for its speed only.  Without
+attention and what comes behind the last Convs in float; its ranges are those of noise, for its speed only, and so are those
+of `fused`, which computes in 8 bits from 4-bit weights.  Without
 --model they are a YOLOv10n and a YOLOv10m with synthetic weights, without --only the forms that compute in different
 ways; all forms are listed below.
 """
@@ -33,7 +34,7 @@ from int4q.lab.base.files import write_json
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.tool import call_int4q
 from int4q.lab.base.types import Feeds, Row
-from int4q.lab.experiment.static8 import make_static8
+from int4q.lab.experiment.static8 import make_static8, measure_noise
 from int4q.lab.models.operators import add_operators_option, find_library, register, use_library
 from int4q.lab.models.session import load_model
 from int4q.lab.models.yolov10 import Yolov10, make_model
@@ -49,6 +50,7 @@ class Form(NamedTuple):
     session: tuple[str, ...] = ()           # attributes and configuration entries
     saved: bool = False                     # optimized and saved by ONNX Runtime
     static8: bool = False                   # by ONNX Runtime's quantizer
+    calibrated: bool = False                # with statistics of noise
     library: bool = False                   # with that of ConvNBits
 
 
@@ -56,6 +58,7 @@ NBITS = ("--decode", "nbits")
 FORMS = {
     FLOAT: Form(),
     "W8A8": Form(static8=True),
+    "fused": Form(("--activations", "uint8", "--decode", "fused", "--keep-activations", "0"), calibrated=True),
     "ConvNBits": Form(NBITS, library=True),
     "ConvNBits, no library": Form(NBITS),
     "float, no arena": Form(session=(NO_ARENA,)),
@@ -73,7 +76,7 @@ FORMS = {
     "int8, disable_quant_qdq": Form(("--format", "int8"), (NO_QDQ,)),
     "int4, optimized and saved by ONNX Runtime": Form((), saved=True),
 }
-USUAL = [FLOAT, "W8A8", "ConvNBits", "ConvNBits, no library"]
+USUAL = [FLOAT, "W8A8", "fused", "ConvNBits", "ConvNBits, no library"]
 SIZES = ("n", "m")  # of the YOLOv10 that is measured without --model
 
 
@@ -161,7 +164,8 @@ def make_form(args: argparse.Namespace, source: str, path: str, form: Form) -> s
         return path
     if form.rewrite is None:
         return source
-    call_int4q(args.int4q, "rewrite", "-q", "-f", source, "-o", path, *form.rewrite)
+    more = ("--calibration", measure_noise(source, path + ".statistics")) if form.calibrated else ()
+    call_int4q(args.int4q, "rewrite", "-q", "-f", source, "-o", path, *form.rewrite, *more)
     if form.saved:
         open_session(path, 1, Form(session=(NO_QDQ,)), path + ".saved")
         os.replace(path + ".saved", path)

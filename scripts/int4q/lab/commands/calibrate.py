@@ -45,8 +45,7 @@ from int4q.lab.base.errors import user_errors
 from int4q.lab.base.files import file_sha256
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.tool import add_tool_option, find_int4q
-from int4q.lab.calibration import histograms, measurement, sequential
-from int4q.lab.calibration.between import lookers, values_between
+from int4q.lab.calibration import between, measurement, sequential
 from int4q.lab.calibration.convs import conv_nodes, find_convs, weight_sums
 from int4q.lab.calibration.feeds import array_feeds, picture_feeds, picture_focus
 from int4q.lab.calibration.moments import save
@@ -104,11 +103,7 @@ def calibrate(args: argparse.Namespace) -> None:
                                                find_int4q(args.int4q), shlex.split(args.rewrite))
         else:
             found, images = measurement.measure(convs, taps, feeds, look, args.mean_only)
-        spread = {} if args.no_histograms else histograms.measure(convs, taps, feeds)
-        others = [] if args.no_histograms else lookers(values_between(model.graph))
-        if others:
-            taps = Taps(args.model, model, others, feeds[0](), args.threads)
-            spread.update(histograms.measure(others, taps, feeds, are_whole=True))
+        spread = {} if args.no_histograms else between.measure(args.model, model, convs, taps, feeds, args.threads)
         weights = len(found)
         more = {"model": os.path.basename(args.model), "weights_crc32": json.dumps(weight_sums(args.model, model, convs)),
                 "focus": str(args.focus if look else 0), "sequential": str(args.sequential).lower()}

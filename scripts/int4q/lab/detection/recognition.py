@@ -11,6 +11,7 @@ from int4q.lab.base.types import Size
 from int4q.lab.detection.family import Facts
 from int4q.lab.detection.heads import cells
 from int4q.lab.detection.metadata import input_side
+from int4q.lab.models.graph import without_pairs
 from int4q.lab.models.session import dims, inputs_of, open_session, with_outputs
 
 SIDE = 640   # of a picture where neither the model nor the user says
@@ -67,6 +68,7 @@ def multiplied(graph: onnx.GraphProto, sigmoid: onnx.NodeProto) -> bool:
 
 def taps_of(graph: onnx.GraphProto) -> list[str]:
     """[boxes, probabilities] of all anchors inside a model that ends in detections; without boxes, or none, if unknown."""
+    graph = without_pairs(graph)
     found = plain_sigmoids(graph)[-1:]
     beside = [n.input[0] for n in graph.node if n.op_type == "Concat" and len(n.input) == 2 and n.input[1] in found]
     return beside[:1] + found
@@ -74,7 +76,7 @@ def taps_of(graph: onnx.GraphProto) -> list[str]:
 
 def graph_facts(model: onnx.ModelProto, size: Size) -> Facts:
     """What the decoding must know, and only the graph tells."""
-    graph = model.graph
+    graph = without_pairs(model.graph)
     makers = {name: n for n in graph.node for name in n.output}
     stored = {t.name: t for t in graph.initializer}
     return {"raw": not plain_sigmoids(graph),                     # scores are logits

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX Runtime's static W8A8 of any model, to measure its speed: ranges are those of noise, so its results mean nothing."""
+"""Ranges of noise for any model, and ONNX Runtime's static W8A8 with them: to measure speed, as results mean nothing."""
 import os
 import tempfile
+from functools import partial
 
 import numpy as np
 import onnx
 import onnxruntime
 
+from int4q.lab.base.files import file_sha256
 from int4q.lab.base.types import Feeds
+from int4q.lab.calibration import between
+from int4q.lab.calibration.convs import find_convs
+from int4q.lab.calibration.moments import save
+from int4q.lab.calibration.taps import Taps
 from int4q.lab.models.session import copy_model, dims, inputs_of, load_model
 
 ATTENTION = ("MatMul", "Softmax")  # faster in float, and more exact
@@ -26,16 +32,30 @@ def float_nodes(graph: onnx.GraphProto) -> list[str]:
     return left
 
 
+def noise(model: onnx.ModelProto, seed: int) -> Feeds:
+    random = np.random.default_rng(seed)
+    return {i.name: random.random([d or 1 for d in dims(i)]).astype(np.float32) for i in inputs_of(model.graph)}
+
+
 class Noise:
     """What the quantizer reads ranges from: some inputs of noise."""
 
     def __init__(self, model: onnx.ModelProto, count: int = 2) -> None:
-        self.left, self.random = count, np.random.default_rng(0)
-        self.shapes = {i.name: [d or 1 for d in dims(i)] for i in inputs_of(model.graph)}
+        self.model, self.left = model, count
 
     def get_next(self) -> Feeds | None:
         self.left -= 1
-        return {n: self.random.random(s).astype(np.float32) for n, s in self.shapes.items()} if self.left >= 0 else None
+        return noise(self.model, self.left) if self.left >= 0 else None
+
+
+def measure_noise(source: str, target: str) -> str:
+    """Writes statistics with the histograms of two inputs of noise; returns their path."""
+    model = load_model(source)
+    feeds = [partial(noise, model, seed) for seed in range(2)]
+    convs = find_convs(source, model)
+    spread = between.measure(source, model, convs, Taps(source, model, convs, feeds[0]()), feeds)
+    save(target, {}, spread, len(feeds), file_sha256(source), {})
+    return target
 
 
 def make_static8(source: str, target: str) -> None:

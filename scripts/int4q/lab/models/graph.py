@@ -40,6 +40,23 @@ def stored(graph: onnx.GraphProto, names: Collection[str] | None = None) -> dict
             if t.data_type and (names is None or name in names)}
 
 
+def without_pairs(graph: onnx.GraphProto) -> onnx.GraphProto:
+    """The nodes as they would be if nothing were quantized on the way: who reads what a DequantizeLinear makes of a
+    QuantizeLinear reads what that reads."""
+    makers, plain = {name: n for n in graph.node for name in n.output}, onnx.GraphProto()
+    plain.CopyFrom(graph)
+    sources: dict[str, str] = {}
+    for node in graph.node:
+        maker = makers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        while maker is not None and maker.op_type in ("Clip", "Max", "Min"):
+            maker = makers.get(maker.input[0])
+        if maker is not None and maker.op_type == "QuantizeLinear":
+            sources[node.output[0]] = sources.get(maker.input[0], maker.input[0])
+    for node in plain.node:
+        node.input[:] = [sources.get(name, name) for name in node.input]
+    return plain
+
+
 def weight_name(name: str, makers: dict[str, onnx.NodeProto]) -> str:
     """The value behind Identity nodes."""
     while name in makers and makers[name].op_type == "Identity" and not makers[name].domain:
