@@ -20,6 +20,7 @@ no_python=1 more_packages=()
 cross=$root/build/cross
 prefix=$cross/$target
 libraries=(protobuf-c jansson cmocka)
+define=-D_UINTPTR_T_DEFINED # the header of cmocka would define that type itself, and not as musl does
 install_requirements "$cross/venv" requirements-cross.txt
 zig=$("$cross/venv/bin/python" -c 'import os, ziglang; print(os.path.join(os.path.dirname(ziglang.__file__), "zig"))')
 
@@ -53,12 +54,11 @@ write_tool() { # write_tool NAME COMMAND ...: one that CMake can call
 }
 
 write_toolchain() {
-    # zig knows -pie only, not the -static-pie of CMakeLists.txt; what CMake tries to link first is to be made for it. The
-    # header of cmocka would define a type itself, and not as musl does.
+    # zig knows -pie only, not the -static-pie of CMakeLists.txt; what CMake tries to link first is to be made for it.
     local system=Linux flags='' link=''
     case $target in
         *macos*) system=Darwin ;;
-        *musl*) flags='-fPIE -D_UINTPTR_T_DEFINED' link=-pie ;;
+        *musl*) flags="-fPIE $define" link=-pie ;;
     esac
     mkdir -p "$prefix/bin"
     write_tool cc cc -target "$target"
@@ -83,7 +83,8 @@ build_library() { # build_library DIRECTORY [cmake options]
     local tree=$prefix/build-${1%%/*}
     cmake -S "$cross/source/$1" -B "$tree" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$prefix/toolchain.cmake" \
         -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR=lib \
-        -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DCMAKE_POLICY_VERSION_MINIMUM=3.5 "${@:2}"
+        -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DCMAKE_POLICY_VERSION_MINIMUM=3.5 \
+        "-DCMAKE_C_FLAGS=$define" -DCMAKE_EXE_LINKER_FLAGS= "${@:2}"
     cmake --build "$tree" --target install
 }
 
