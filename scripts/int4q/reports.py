@@ -286,6 +286,7 @@ class Report(_Rows, _Written):
     inputs_dropped: int
     notes: tuple[str, ...]
     budget: Budget | None = None
+    quants: dict[str, Any] | None = None
     activations: tuple[QuantizedActivation, ...] = ()
     warnings: tuple[str, ...] = ()
     json: Json = field(default_factory=dict, repr=False)

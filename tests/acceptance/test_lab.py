@@ -10,6 +10,7 @@ import pytest
 from helpers import ROOT
 
 from int4q.lab import main as lab
+from int4q.lab.base import progress
 
 LAB = os.path.join(ROOT, "scripts", "int4q-lab")
 
@@ -48,6 +49,24 @@ def test_missing_packages(tmp_path):
         said = done.stderr.splitlines()
         assert done.returncode == 1 and len(said) == 1 and ": the Python package " in said[0] and ".venv/bin/activate" in said[0]
     assert subprocess.run([sys.executable, "-S", LAB, "--help"], check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_progress_without_a_terminal(monkeypatch, capsys):
+    """A line now and then, each of its own; nothing of what is over before the first is due."""
+    list(progress.progress(range(3), "model", desc="check"))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "SECONDS", 1e-9)
+    list(progress.progress(range(3), "model", desc="check"))
+    said = capsys.readouterr().err
+    assert re.search(r"^check 3 of 3 models, 00:00 so far", said, re.MULTILINE) and "\r" not in said
+
+
+def test_processors():
+    """As many as the process may use, not as the machine has."""
+    ask = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from int4q.lab.base.workers import processors; print(processors())"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True,
+                          env={**os.environ, "PYTHONPATH": os.path.join(ROOT, "scripts")})
+    assert done.stdout == "1\n"
 
 
 @pytest.fixture(name="project", scope="module")

@@ -59,7 +59,7 @@ def quantized_activation(folder):
 @pytest.mark.parametrize("options", [
     [], ["--method", "squant", "--block", "4"], ["--format", "int8"], ["--format", "packed3"], ["--decode", "nbits"],
     ["--rank", "weights", "--keep", "1", "--keep-format", "int8"], ["--exclude", "*cv1*"],
-    ["--topk", "sens.json", "--keep", "1"], ["--topk", "names.json"], ["--dry-run"], ["--bits", "8"], ["--target-size", "2000", "--choices", "4,8"], ["--op-types", "Conv,Gemm,MatMul"]],
+    ["--topk", "sens.json", "--keep", "1"], ["--topk", "names.json"], ["--dry-run"], ["--import", "all", "--format", "int4"], ["--bits", "8"], ["--target-size", "2000", "--choices", "4,8"], ["--op-types", "Conv,Gemm,MatMul"]],
     ids=" ".join)
 def test_rewrite_schema(tmp_path, monkeypatch, options):
     monkeypatch.chdir(tmp_path)

@@ -19,6 +19,7 @@ from helpers import INT4Q, ROOT, run_int4q, yolo_scene
 from PIL import Image, ImageDraw
 
 from int4q.lab.commands import calibrate, eval_coco, inspect_page, make_schemes, run_schemes, smoke_run
+from int4q.lab.commands import experiment as experiment_command
 from int4q.lab.experiment.pieces import Pieces
 from int4q.lab.pages import charts, drawing, front, plots, report_page
 
@@ -435,6 +436,38 @@ def test_experiment_errors(yolo):
     done = refused(yolo / "n.onnx", yolo / "images", yolo / "images", yolo / "none.json")
     assert done.returncode == 1 and not done.stdout
     assert done.stderr == f"experiment.sh: {yolo / 'none.json'}: no such file or directory\n"
+
+
+def test_experiment_steps(yolo, tmp_path, monkeypatch, capsys):
+    """The commands that it says, with the options that were given; what the third made goes into the last."""
+    calls, paths = [], [str(yolo / n) for n in ("n.onnx", "images", "images", "truth.json")]
+
+    def run(command, **_):
+        calls.append(command[3:])
+        if command[3] == "int8-baseline":
+            (tmp_path / "int8").mkdir()
+            (tmp_path / "int8" / "w8.onnx").touch()
+        return subprocess.CompletedProcess(command, int(command[3] == "run-schemes" and "--limit" in command))
+    monkeypatch.setattr(experiment_command.subprocess, "run", run)
+    experiment_command.main([*paths, "-o", str(tmp_path), "-n", "3", "--bits", "4,5", "--family", "yolov10", "-j", "1", *TOOL])
+    assert [c[0] for c in calls] == ["eval-coco", "sensitivity-sweep", "calibrate", "int8-baseline", "make-schemes", "run-schemes"]
+    assert all("yolov10" in c for c in calls if c[0] != "make-schemes") and calls[4][-4:-2] == ["--bits", "4,5"]
+    assert [c[0] for c in calls if "-n" in c] == ["sensitivity-sweep", "calibrate", "int8-baseline"]
+    assert calls[5][-2:] == ["--models", str(tmp_path / "int8" / "w8.onnx")] and "--bootstrap" not in calls[5]
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step")]
+    assert said[0].startswith("step 1 of 5: int4q-lab sensitivity-sweep ") and len(said) == 5
+    with pytest.raises(SystemExit, match="run-schemes ended with status 1"):
+        experiment_command.main([*paths, str(tmp_path), "--limit", "1", "--no-int8", *TOOL])
+    assert "--models" not in calls[-1] and "int8-baseline" not in [c[0] for c in calls[6:]]
+
+
+def test_experiment(yolo, tmp_path):
+    """All of it, on two pictures: a page, and the answer as the last but one line but the table."""
+    done = subprocess.run([sys.executable, os.path.join(SCRIPTS, "experiment.py"), *(yolo / n for n in ("n.onnx", "images", "images", "truth.json")),
+                           tmp_path, "-n", "1", "--limit", "2", "--bits", "8", "--method", "squant", "--no-int8", "--bootstrap", "0",
+                           "-j", "1", *TOOL], capture_output=True, text=True, check=True)
+    assert "step 4 of 4: int4q-lab run-schemes" in done.stdout and "smallest within 1 mAP: " in done.stdout
+    assert (tmp_path / "report.html").stat().st_size > 1e5
 
 
 @pytest.mark.parametrize("name", ["sensitivity_sweep", "make_schemes", "run_schemes", "smoke_run", "inspect_page"])

@@ -18,8 +18,9 @@ SETTINGS = {"distributed.scheduler.allowed-failures": 10, "distributed.admin.lar
 
 
 def processors() -> int:
-    """Those that this process may run on, which are fewer than there are in a container or under taskset."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Those that this process may use: by its affinity, and by the limits of a container."""
+    from dask.system import cpu_count
+    return int(cpu_count())
 
 
 def add_worker_options(parser: argparse.ArgumentParser) -> None:

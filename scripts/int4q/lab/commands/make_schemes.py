@@ -5,8 +5,9 @@
     int4q-lab run-schemes tmp/schemes/schemes.json --images val2017 --annotations instances_val2017.json
 
 For each method and each budget of --bits, each Conv gets the one of --choices that is predicted to pay most.
-With --keep or --target in place of that, and a file of sensitivities: nothing kept; the K most sensitive Convs kept (--keep) as
-float and as INT8 (--keep-format); and as many kept as fit into a size (--target).  --order byte ranks Convs by what they lose a byte saved, instead of by what they lose.
+With --keep or --target in place of that, and a file of sensitivities: nothing kept; the K most sensitive Convs kept
+(--keep) as float and as INT8 (--keep-format); and as many kept as fit into a size (--target).  --order byte ranks Convs by
+what they lose a byte saved, instead of by what they lose.
 --block 0,32 tries all that with a scale per output channel, and with one for each 32 weights; --activations float,uint8
 with activations left alone, and in 8 bits with a scale a channel (its methods are called as calibrated+uint8).
 Each scheme is a file NAME.json in the third shape of `int4q rewrite --topk` and a command in schemes.json, which also
@@ -116,7 +117,7 @@ def make_scheme(args: argparse.Namespace, tool: str, model: str, method: str, bl
 
 
 def find_model(args: argparse.Namespace, measured: Row) -> str:
-    model = args.model or measured.get("path")
+    model: str | None = args.model or measured.get("path")
     if not model or not os.path.exists(model):
         raise Error(f"{model or args.sensitivities}: no model there; name it with --model")
     if measured.get("sha256") and measured["sha256"] != file_sha256(model):

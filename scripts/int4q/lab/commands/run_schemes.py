@@ -29,7 +29,7 @@ from int4q.lab.base.progress import progress
 from int4q.lab.base.tables import shown, write_csv
 from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_version, versions
 from int4q.lab.base.types import Row
-from int4q.lab.base.workers import add_worker_options
+from int4q.lab.base.workers import add_worker_options, processors
 from int4q.lab.detection.bootstrap import bootstrap
 from int4q.lab.detection.coco import Image, categories_of, choose_images, match, read_annotations
 from int4q.lab.detection.detectors import add_family_options, family_help
@@ -106,7 +106,7 @@ def origin(args: argparse.Namespace, tool: str, plan: Row, images: Sequence[Imag
     calibrations = sorted({s["options"][s["options"].index("--calibration") + 1] for s in plan["schemes"]
                            if "--calibration" in s["options"]})
     return [*found, *(("calibration", path) for path in calibrations),
-            ("host", f"{platform.node()}, {platform.machine()}, {os.cpu_count()} processors"), *versions(tool).items()]
+            ("host", f"{platform.node()}, {platform.machine()}, {processors()} processors"), *versions(tool).items()]
 
 
 def facts(checked: Row) -> Row:
