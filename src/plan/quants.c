@@ -117,7 +117,8 @@ static bool decide(struct finder *finder, struct i4q_plan_quant *quant)
 {
     const struct i4q_node *node = quant->node;
     const Onnx__NodeProto *proto = node->proto;
-    const struct i4q_value *made = proto->n_output == 1 ? i4q_scope_resolve(node->scope, proto->output[0]) : NULL;
+    const struct i4q_value *made =
+        proto->n_output == 1 ? i4q_scope_resolve(node->scope, proto->output[0]) : NULL;
     if (!finder->all || !i4q_is_quant(proto) || !made || finder->is_weight[made->index])
         return true;
     quant->reason = I4Q_REASON_FUNCTION;

@@ -5,7 +5,19 @@ import itertools
 import numpy as np
 import onnx
 import pytest
-from exchange import QONNX, ROUNDINGS, assert_imported, conv, finn_model, hard_weights, qcdq, quant, quant_model, quant_node, stored
+from exchange import (
+    QONNX,
+    ROUNDINGS,
+    assert_imported,
+    conv,
+    finn_model,
+    hard_weights,
+    qcdq,
+    quant,
+    quant_model,
+    quant_node,
+    stored,
+)
 from helpers import decoded_values, make_model, random_feeds, rewrite, run, run_int4q, shared_data, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 

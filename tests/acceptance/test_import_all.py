@@ -11,7 +11,6 @@ from exchange import QONNX, conv, quant, quant_model, quant_node, stored
 from helpers import make_model, random_feeds, rewrite, run, run_int4q, shared_data, value
 from onnx import TensorProto, helper, numpy_helper
 
-
 # ---- --import all
 
 

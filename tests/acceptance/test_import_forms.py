@@ -163,3 +163,13 @@ def test_integers_come_back(tmp_path):
     for name in ("w_quantized", "w_scale"):
         one, other = (next(t for t in m.graph.initializer if t.name.startswith(name)) for m in (direct, back))
         assert (one.data_type, list(one.dims), one.raw_data) == (other.data_type, list(other.dims), other.raw_data)
+
+
+def test_many_weights_of_one_tensor(tmp_path):
+    """Each Quant has integers of its own: a small model does not fill the memory."""
+    nodes = []
+    for i in range(700):
+        nodes += [quant_node(f"quant{i}", output=f"q{i}"), conv(f"q{i}", f"y{i}", f"conv{i}")]
+    model = quant_model(np.ones((256, 256, 1, 1)), 0.5, nodes=nodes)
+    onnx.save(model, tmp_path / "in.onnx")
+    assert "64 bytes for each" in run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--import", "weights", status=3).stderr
