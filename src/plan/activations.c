@@ -67,7 +67,8 @@ static bool *find_behind(const struct i4q_plan *plan)
 static bool is_candidate(const struct i4q_plan_row *row)
 {
     bool stays = row->own && !i4q_reasons[row->own].kept && row->own != I4Q_REASON_IMPORTED;
-    return !stays && row->weight && row->weight->fact->op->is_conv;
+    const struct i4q_weight *weight = row->weight ? row->weight->fact : NULL;
+    return !stays && weight && weight->op->is_conv && weight->tensor.rank >= weight->op->least_rank;
 }
 
 static size_t input_channels(const struct i4q_weight *weight)
@@ -332,25 +333,30 @@ static void correct(struct i4q_quantize_job *job, const double *shift)
     }
 }
 
-static bool correct_readers(struct i4q_plan *plan, const struct i4q_plan_activation *activation)
+/* `shift` is room for a number a channel. */
+static void correct_readers(struct i4q_plan *plan, const struct i4q_plan_activation *activation,
+                            double *shift)
 {
-    double *shift = calloc(activation->channels, sizeof *shift);
-    for (size_t c = 0; shift && c < activation->channels; c++)
+    for (size_t c = 0; c < activation->channels; c++)
         shift[c] = i4q_range_shift(&activation->histogram, activation->factors, c,
                                    i4q_plan_activation_range(activation));
-    for (size_t i = 0; shift && i < plan->n_weights; i++) {
+    for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];
         if (weight->recipe && weight->job->bias && i4q_plan_activation_met(weight) == activation)
             correct(weight->job, shift);
     }
-    free(shift);
-    return shift;
 }
 
 bool i4q_plan_activations_correct(struct i4q_plan *plan)
 {
-    for (size_t i = 0; plan->activation_options.correct && i < plan->n_activations; i++)
-        if (!plan->activations[i].reason && !correct_readers(plan, &plan->activations[i]))
-            return false;
-    return true;
+    size_t most = 1;
+    for (size_t i = 0; i < plan->n_activations; i++)
+        most = plan->activations[i].channels > most ? plan->activations[i].channels : most;
+    double *shift = plan->activation_options.correct ? calloc(most, sizeof *shift) : NULL;
+    for (size_t i = 0; shift && i < plan->n_activations; i++)
+        if (!plan->activations[i].reason)
+            correct_readers(plan, &plan->activations[i], shift);
+    bool ok = shift || !plan->activation_options.correct;
+    free(shift);
+    return ok;
 }

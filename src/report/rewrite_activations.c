@@ -4,6 +4,8 @@
 #include "base/json.h"
 #include "plan/fused.h"
 
+enum { WIDE_BITS = 8 };
+
 void i4q_report_activations_text(const struct i4q_plan *plan, FILE *stream)
 {
     const struct i4q_activation_options *options = &plan->activation_options;
@@ -36,6 +38,10 @@ void i4q_report_activations_text(const struct i4q_plan *plan, FILE *stream)
             "           8 bits with a scale a tensor are the operators' own input_scale; depthwise ones find "
             "theirs on each run\n",
             stream);
+    if (options->levels->bits < WIDE_BITS && counts[0] > kept && !options->per_channel)
+        fputs("           --activation-scales channel keeps more of a detector at so few bits, "
+              "--keep-activations still more\n",
+              stream);
     for (enum i4q_activation_reason r = 1; r < I4Q_INPUT_REASONS; r++)
         if (counts[r])
             fprintf(stream, "           %zu %s: %s\n", counts[r], i4q_activation_reasons[r].word,

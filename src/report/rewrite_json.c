@@ -99,6 +99,10 @@ static json_t *options_json(const struct i4q_plan *plan)
     i4q_json_put(&json, "dq_domain", json_string(target->form->domain ? target->form->domain : "ai.onnx"));
     i4q_json_put(&json, "block", i4q_json_size(target->block));
     i4q_json_put(&json, "keep_format", json_string(plan->kept.format ? plan->kept.format->name : "float"));
+    const struct i4q_activation_options *inputs = &plan->activation_options;
+    i4q_json_put(&json, "activations", inputs->levels ? json_string(inputs->levels->name) : json_null());
+    i4q_json_put(&json, "activation_scales",
+                 inputs->levels ? json_string(inputs->per_channel ? "channel" : "tensor") : json_null());
     return json;
 }
 

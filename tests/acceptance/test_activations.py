@@ -168,6 +168,7 @@ def test_each_tensor_is_quantized_once_before_its_convs(tmp_path, levels):
     assert reads == {"first": "x", "depthwise": found["t"][2].output[0], "point": found["t"][2].output[0],
                      "last": found["c"][2].output[0]}
     assert [a["reason"] for a in report["activations"]] == ["image", None, None]
+    assert report["options"]["activations"] == levels and report["options"]["activation_scales"] == "tensor"
     assert next(n for n in made.graph.node if n.op_type == "Mul").output[0] == "t" == made.graph.output[1].name
     assert all(t.shape == s.shape for t, s in zip(run(made, random_feeds(model)), run(model, random_feeds(model))))
 
@@ -415,6 +416,26 @@ def test_values_that_are_quantized_already(tmp_path):
         node.input[:] = [read if name == "t" and node.name == "depthwise" else name for name in node.input]
     made, report = rewritten(tmp_path, first, "--activations", "uint8", "--include", "depthwise", "--include", "last")
     assert reasons(report) == {read: "already-quantized", "c": None}
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 8), (6, 8, 1, 1)])
+def test_imported_weights(tmp_path, shape):
+    """Their Convs read rounded values, too; they cannot take factors. Shapes that no Conv has are looked at, not read."""
+    model = detector()
+    model.graph.initializer.extend([tensor("i", *shape), *(numpy_helper.from_array(np.float32(v), n) for v, n in (
+        (0.25, "scale"), (0, "zero"), (4, "width")))])
+    model.graph.node.insert(0, helper.make_node("Quant", ["i", "scale", "zero", "width"], ["iq"], domain="qonnx.custom_op.general",
+                                                signed=1, narrow=0, rounding_mode="ROUND"))
+    model.graph.node[6].input[1] = "iq"  # of `last`
+    model.opset_import.append(helper.make_opsetid("qonnx.custom_op.general", 1))
+    onnx.save(model, tmp_path / "m.onnx")
+    path = statistics(tmp_path, {name: spread(lopsided(name)) for name in "tc"})
+    done = run_int4q("rewrite", tmp_path / "m.onnx", "-o", tmp_path / "o.onnx", "--calibration", path, "--import", "weights", "--format",
+                     "int4", "--activations", "uint4", "--activation-scales", "channel", "--json", tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_text())
+    granularity = {a["tensor"]: a["granularity"] for a in report["activations"]}
+    assert granularity["t"] == "per-channel" and not done.stderr.count("error")
+    assert granularity.get("c") == ("per-tensor" if len(shape) == 4 else None)
 
 
 def test_floats_read_floats(tmp_path):
