@@ -152,6 +152,7 @@ package() {
     installed build/check/root
 }
 installed() { # installed ROOT: all that int4q consists of, and it runs
+    set -- "$(realpath "$1")"
     "$1/usr/bin/int4q" rewrite -n tests/data/good-detector.onnx
     local file
     for file in man/man1/int4q{,-rewrite,-inspect,-restore}.1 bash-completion/completions/int4q \
@@ -167,7 +168,7 @@ installed() { # installed ROOT: all that int4q consists of, and it runs
     # The commands in Python, and the program from Python, with an environment's packages and Python's own.
     (cd / && "$python" "$1/usr/bin/int4q-lab" calibrate --help) | grep '^usage: int4q-lab calibrate'
     [ "$(cd / && env -u INT4Q PYTHONPATH="$1/usr/share/int4q" /usr/bin/python3 -c 'import int4q; print(int4q.find_program())')" = \
-        "$(realpath "$1")/usr/bin/int4q" ]
+        "$1/usr/bin/int4q" ]
 }
 wheel() { scripts/wheel.sh; }
 symbols() { # of the library: others than ours would be in the way of programs that link it
