@@ -12,7 +12,7 @@ all weights stay float; --rewrite names the statistics then, and 4 bits are take
         -o inputs.json
     int4q rewrite yolov10n.onnx --calibration stats.safetensors --activations uint4 --keep-activations inputs.json
 
-(a tenth of them keep 8 bits: "k" in the file says how many).
+(a tenth of them at most keep 8 bits: "k" in the file says how many).
 
 For each, a mean over the images, against the float model:
 
@@ -111,7 +111,7 @@ def describe(args: argparse.Namespace, tool: str, report: Row, paths: Sequence[s
     rows = [{"layer": c.layer, "num_bits": c.bits, "sensitivity": found[c.layer][COLUMN[args.metric]],
              **{key: v for key, v in found[c.layer].items() if key not in ("layer", "seconds")}, **c.about}
             for c in candidates]
-    keep = {"k": -(-len(rows) // 10)} if args.what == "activations" else {}
+    keep = {"k": max(1, len(rows) // 10)} if args.what == "activations" else {}
     return {**keep, "scheme": {"what": args.what, "rewrite": args.rewrite, "options": report["options"],
                        "metric": METRICS[args.metric], "direction": "higher is worse"},
             "model": {"path": os.path.abspath(args.model), "sha256": file_sha256(args.model), "layers": len(rows)},
