@@ -150,7 +150,7 @@ def test_ranges(tmp_path):
     assert found["p"] == found["q"] == found["h1"] and found["small"] == found["large"] == found["cat"]
     assert found["h0_gate"] == found["h1_gate"] == (np.float32(1) / np.float32(255), 0)
     assert found["h3"][1] == 0, "what Relu gives begins at 0"
-    low, high = min(0, min(a.min() for a in pictures())), max(a.max() for a in pictures())
+    low, high = min(0, *(a.min() for a in pictures())), max(a.max() for a in pictures())
     assert found["x"] == (np.float32((np.float64(high) - low) / 255), 0)
     told = {a["tensor"]: (np.float32(a["scale"]), a["zero_point"]) for a in report["activations"]}
     assert told == {k: (np.float32(s), z) for k, (s, z) in found.items()}

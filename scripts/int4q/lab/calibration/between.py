@@ -16,7 +16,8 @@ from int4q.lab.calibration.patches import Conv
 from int4q.lab.calibration.taps import Taps
 from int4q.lab.models.graph import constants, used_by
 
-MADE_BY = {"Conv", "Add", "Sub", "Mul", "Div", "Relu", "LeakyRelu", "PRelu", "Elu", "Clip", "HardSwish", "HardSigmoid", "Mish", "Gelu",
+MADE_BY = {"Conv", "Add", "Sub", "Mul", "Div", "Relu", "LeakyRelu", "PRelu", "Elu", "Clip", "HardSwish",
+           "HardSigmoid", "Mish", "Gelu",
            "Tanh", "Softplus", "AveragePool", "GlobalAveragePool", "BatchNormalization", "Concat"}
 
 
@@ -42,7 +43,8 @@ def lookers(names: list[str]) -> list[Readers]:
     return [(Conv(name, (), (), (), (), "NOTSET", 1), []) for name in names]
 
 
-def measure(path: str, model: onnx.ModelProto, convs: Sequence[Readers], taps: Taps, feeds: Sequence[Feed], threads: int = 1) -> Feeds:
+def measure(path: str, model: onnx.ModelProto, convs: Sequence[Readers], taps: Taps, feeds: Sequence[Feed],
+            threads: int = 1) -> Feeds:
     """{key: array} of the histograms of what these Convs read, and of the values between."""
     found = histograms.measure(convs, taps, feeds)
     others = lookers(values_between(model.graph))

@@ -166,7 +166,8 @@ def make_schemes(args: argparse.Namespace) -> list[Row]:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__)
-    parser.add_argument("sensitivities", metavar="SENS", nargs="?", help="JSON of sensitivity_sweep.py, for --keep and --target")
+    parser.add_argument("sensitivities", metavar="SENS", nargs="?",
+                        help="JSON of sensitivity_sweep.py, for --keep and --target")
     parser.add_argument("--model", help="default: the one that SENS names")
     parser.add_argument("--bits", type=listed(str), metavar="LIST",
                         help=f"budgets, stored bits a weight ({','.join(BUDGETS)}; none with --keep or --target)")
