@@ -15,8 +15,14 @@ bool i4q_rewrite_mixes(const struct i4q_rewrite_arguments *a)
 
 /* ---- words */
 
-/* What bits mean depends on the target: of its kind where there is one, else in bytes. */
-static const struct i4q_format *format_of_bits(const struct i4q_format *target, const char *word)
+/* Whether codes of all widths stand as streams of bytes: 4 bits too, then. */
+static bool streams(const struct i4q_recipe *target)
+{
+    return target->format->packed || (target->form && target->form->execution == I4Q_COMPUTES);
+}
+
+/* Bits mean the target's format where it has as many, streams where ONNX has no type, and else the first. */
+static const struct i4q_format *format_of_bits(const struct i4q_recipe *target, const char *word)
 {
     char digits[WORD];
     for (const struct i4q_format *format = i4q_formats; format->name; format++) {
@@ -24,14 +30,14 @@ static const struct i4q_format *format_of_bits(const struct i4q_format *target, 
         if (format->floats || strcmp(digits, word) != 0)
             continue;
         const struct i4q_format *packed = i4q_format_packed(format->bits);
-        return target->bits == format->bits                      ? target
-               : packed && (target->packed || format->bits != 4) ? packed
-                                                                 : format;
+        if (!streams(target) && target->format->bits == format->bits)
+            return target->format;
+        return packed && (streams(target) || format->bits != 4) ? packed : format;
     }
     return NULL;
 }
 
-static bool find_format(const struct i4q_format *target, const char *word, const struct i4q_format **format,
+static bool find_format(const struct i4q_recipe *target, const char *word, const struct i4q_format **format,
                         struct i4q_error *error)
 {
     *format = i4q_format_find(word);
@@ -83,7 +89,7 @@ static bool parse_choice(const struct i4q_rewrite_arguments *a, const struct i4q
     if (block)
         *block++ = '\0';
     *choice = (struct i4q_recipe){.form = target->form, .method = target->method, .narrow = target->narrow};
-    if (!find_format(target->format, word, &choice->format, error) ||
+    if (!find_format(target, word, &choice->format, error) ||
         (block && !find_block(word, block, &choice->block, error)))
         return false;
     if (choice->format && !a->scale.word && !a->asymmetric)
@@ -95,8 +101,7 @@ static bool parse_choice(const struct i4q_rewrite_arguments *a, const struct i4q
 
 static const char *usual_choices(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target)
 {
-    bool any_width = target->format->packed || target->form->execution == I4Q_COMPUTES;
-    return any_width ? "3,4,5,6,8" : a->dq_domain.index ? "4,8" : "4,4:32,8";
+    return streams(target) ? "3,4,5,6,8" : a->dq_domain.index ? "4,8" : "4,4:32,8";
 }
 
 bool i4q_rewrite_choices(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target,
