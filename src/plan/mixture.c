@@ -145,7 +145,8 @@ static bool price_rest(const struct i4q_mixture *mixture, struct i4q_plan *plan,
 static bool add_rests(const struct i4q_mixture *mixture, struct i4q_plan *plan,
                       const struct i4q_budget *budget, struct i4q_offer *offers, struct i4q_error *error)
 {
-    size_t items = mixture->allocation.items, n = mixture->n_recipes, rests[I4Q_OFFERS], least = SIZE_MAX;
+    size_t items = mixture->allocation.items, n = mixture->n_recipes, least = SIZE_MAX;
+    size_t rests[I4Q_OFFERS] = {0};
     for (size_t r = 0; r < n; r++) {
         if (!price_rest(mixture, plan, budget, (uint8_t)r, &rests[r], error))
             return false;
