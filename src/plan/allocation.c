@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_CELLS = 1 << 25 };
+enum { MOST_CELLS = 1 << 23 };
 
 static const struct i4q_offer *offers_of(const struct i4q_allocation *allocation, size_t item)
 {

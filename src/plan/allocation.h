@@ -31,7 +31,7 @@ struct i4q_allocation {
     uint8_t *taken; /* [items][rungs + 1] of item i where items 0 to i have r units */
 };
 
-/* Solves it for the table [items][offers], which is borrowed; offers >= 1. Takes at most 32 MiB of the
+/* Solves it for the table [items][offers], which is borrowed; offers >= 1. Takes at most 8 MiB of the
  * arena, however many items there are, and as many bytes as items beyond. I4Q_FAILED: no memory. */
 bool i4q_allocate(const struct i4q_offer *table, size_t items, size_t offers, struct i4q_arena *arena,
                   struct i4q_allocation *allocation, struct i4q_error *error) I4Q_MUST_CHECK;
