@@ -37,25 +37,25 @@ calibrated-19-percent   --method calibrated --rank stats --keep-format int8 --ta
 int8                    --format int8
 "
 
-# the same for what stands beside each other as means over draws, behind --method calibrated --calibration
+# the same for what stands beside each other as means over draws, with the statistics of each
 channel="--activation-scales channel"
 drawn="
-w4
-w4a8                    --activations uint8
-w4a8-channel            --activations uint8 $channel
-w4a6-channel            --activations uint6 $channel
-w4a4                    --activations uint4
-w4a4-channel            --activations uint4 $channel
-w4a4-channel-tenth      --activations uint4 $channel --keep-activations $sensitive
-w4a4-channel-8          --activations uint4 $channel --keep-activations $sensitive --keep-activations 8
-w8a8                    --activations uint8 --format int8
-w8a8-channel            --activations uint8 --format int8 $channel
+w4                      --method calibrated
+w4a8                    --method calibrated --activations uint8
+w4a8-channel            --method calibrated --activations uint8 $channel
+w4a6-channel            --method calibrated --activations uint6 $channel
+w4a4                    --method calibrated --activations uint4
+w4a4-channel            --method calibrated --activations uint4 $channel
+w4a4-channel-tenth      --method calibrated --activations uint4 $channel --keep-activations $sensitive
+w4a4-channel-8          --method calibrated --activations uint4 $channel --keep-activations 8
+w8a8                    --format int8 --activations uint8
+w8a8-channel            --format int8 --activations uint8 $channel
 "
 draws=${DRAWS:-3}
 for bits in ${BITS-3.5 4.2 4.5 5.2}; do
     recipes+="squant-$bits-bits --method squant --format packed-u8 --bits $bits
 "
-    drawn+="$bits-bits --format packed-u8 --bits $bits
+    drawn+="$bits-bits --method calibrated --format packed-u8 --bits $bits
 "
 done
 
@@ -86,7 +86,7 @@ fi
 for ((draw = 0; draw < draws; draw++)); do
     calibrated=$out/stats-$draw.safetensors
     "$python" "$root/scripts/calibrate.py" "${pictures[@]}" --seed "$draw" -o "$calibrated"
-    rewrite "$drawn" "-draw$draw" --method calibrated --calibration "$calibrated"
+    rewrite "$drawn" "-draw$draw" --calibration "$calibrated"
     "$python" "$root/scripts/int8_baseline.py" "${pictures[@]}" --seed "$draw" --kind ort -o "$out/int8-$draw"
     cp "$out/int8-$draw/ort-w8a8.onnx" "$out/ort-w8a8-draw$draw.onnx"
     models+=("$out/ort-w8a8-draw$draw.onnx")
