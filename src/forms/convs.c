@@ -77,7 +77,9 @@ static void look_behind_moves(struct i4q_conv *conv)
 bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decoded, struct i4q_conv **convs,
                     size_t *count, struct i4q_error *error)
 {
+    struct i4q_table copies;
     size_t kept = 0;
+    i4q_table_init(&copies, &model->arena);
     if (!i4q_layers_find(model, ops | ops_if_decoded, convs, count, error))
         return false;
     for (size_t i = 0; i < *count; i++) {
@@ -86,7 +88,7 @@ bool i4q_convs_find(struct i4q_model *model, unsigned ops, unsigned ops_if_decod
         if (conv->decoder)
             conv->source = I4Q_SOURCE_DECODED;
         look_behind_moves(conv);
-        if (!i4q_origin_find(&model->arena, conv, &conv->origin, error))
+        if (!i4q_origin_find(&model->arena, &copies, conv, &conv->origin, error))
             return false;
         if (i4q_ops_have(ops, conv->op) || decodes_stored(conv) || conv->origin)
             (*convs)[kept++] = *conv;

@@ -34,6 +34,31 @@ struct i4q_value *i4q_finder_value(const struct i4q_node *node, size_t input)
     return value ? i4q_value_behind_identities(value) : NULL;
 }
 
+/* Many Convs may read one tensor, whose small integers are copied out of the wide ones that they are stored
+ * as: once. */
+static bool open_numbers(struct i4q_finder *finder, const Onnx__TensorProto *proto,
+                         struct i4q_numbers *numbers, struct i4q_error *error)
+{
+    if (!finder->copies || !proto->n_int32_data)
+        return i4q_numbers_open(finder->arena, proto, numbers, error);
+    const char *key = i4q_arena_format(finder->arena, "%p", (const void *)proto);
+    void **slot = key ? i4q_table_at(finder->copies, key) : NULL;
+    if (!slot)
+        return i4q_fail_memory(error);
+    if (*slot) {
+        *numbers = *(const struct i4q_numbers *)*slot;
+        return true;
+    }
+    struct i4q_numbers *copy = i4q_arena_alloc(finder->arena, 1, sizeof *copy);
+    if (!copy)
+        return i4q_fail_memory(error);
+    if (!i4q_numbers_open(finder->arena, proto, numbers, error))
+        return false;
+    *copy = *numbers;
+    *slot = copy;
+    return true;
+}
+
 const Onnx__TensorProto *i4q_finder_open(struct i4q_finder *finder, const struct i4q_value *value,
                                          struct i4q_tensor *tensor, struct i4q_numbers *numbers)
 {
@@ -41,8 +66,7 @@ const Onnx__TensorProto *i4q_finder_open(struct i4q_finder *finder, const struct
     const Onnx__TensorProto *proto = value ? i4q_value_tensor(value) : NULL;
     if (!proto)
         return NULL;
-    if (!i4q_tensor_describe(proto, tensor, &found) ||
-        !i4q_numbers_open(finder->arena, proto, numbers, &found)) {
+    if (!i4q_tensor_describe(proto, tensor, &found) || !open_numbers(finder, proto, numbers, &found)) {
         finder->failed |= found.code != I4Q_MODEL;
         i4q_finder_flaw(finder, found.message);
         return NULL;

@@ -3,11 +3,14 @@
 #ifndef INT4Q_FORMS_FINDER_H
 #define INT4Q_FORMS_FINDER_H
 
+#include "base/table.h"
 #include "forms/origin.h"
 
 /* One that is being described. */
 struct i4q_finder {
     struct i4q_arena *arena;
+    struct i4q_table *copies; /* of numbers that do not lie as they are read: the tensor's address -> struct
+                                 i4q_numbers; NULL: each reader has its own */
     const struct i4q_node *node; /* that makes the value; NULL: it is stored */
     struct i4q_origin *origin;
     bool is_activation; /* the elements are computed, and only the parameters are wanted */

@@ -189,12 +189,13 @@ static bool describe(struct i4q_finder *finder, const struct i4q_value *value)
     return true;
 }
 
-bool i4q_origin_find(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_origin **origin,
-                     struct i4q_error *error)
+bool i4q_origin_find(struct i4q_arena *arena, struct i4q_table *copies, const struct i4q_conv *conv,
+                     struct i4q_origin **origin, struct i4q_error *error)
 {
     struct i4q_value *value = i4q_value_behind_moves(conv->weight);
     struct i4q_origin found = {.value = value, .low = -INFINITY, .high = INFINITY};
-    struct i4q_finder finder = {.arena = arena, .node = value ? value->producer : NULL, .origin = &found};
+    struct i4q_finder finder = {
+        .arena = arena, .copies = copies, .node = value ? value->producer : NULL, .origin = &found};
     *origin = NULL;
     if (conv->op->integer || !value || !describe(&finder, value))
         return !finder.failed || i4q_fail_memory(error);

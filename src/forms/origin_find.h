@@ -3,6 +3,7 @@
 #ifndef INT4Q_FORMS_ORIGIN_FIND_H
 #define INT4Q_FORMS_ORIGIN_FIND_H
 
+#include "base/table.h"
 #include "forms/origin.h"
 #include "onnx/layers.h"
 
@@ -10,9 +11,10 @@
  * Unsqueeze. NULL where nothing defines it. */
 struct i4q_value *i4q_value_behind_moves(struct i4q_value *value);
 
-/* Finds the origin of a Conv's weight; *origin is NULL where it has none. It is in the arena. False only when
+/* Finds the origin of a Conv's weight; *origin is NULL where it has none. It is in the arena, and may share
+ * what it reads with other origins of the same `copies`, a table that was empty at first. False only when
  * memory runs out. */
-bool i4q_origin_find(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_origin **origin,
-                     struct i4q_error *error) I4Q_MUST_CHECK;
+bool i4q_origin_find(struct i4q_arena *arena, struct i4q_table *copies, const struct i4q_conv *conv,
+                     struct i4q_origin **origin, struct i4q_error *error) I4Q_MUST_CHECK;
 
 #endif
