@@ -27,7 +27,7 @@ struct i4q_storage {
     /* What is stored for it; NULL where there is no such thing. Codes of a float weight are the weight
      * itself. */
     const Onnx__TensorProto *codes, *scale, *zero_point;
-    bool widened; /* scales are cast to FLOAT, whatever they are stored as */
+    bool widened;                     /* scales are cast to FLOAT, whatever they are stored as */
     const Onnx__TensorProto *unsound; /* one of them that was left out, since it has no possible shape */
     size_t bytes;                     /* payloads of codes, scale and zero point together */
 
