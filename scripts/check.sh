@@ -94,7 +94,7 @@ valgrind() {
             "build/check/gcc_debug/tests/test_ort_$test"
     done
 }
-runtimes() { # ConvNBits in ONNX Runtimes from the oldest that it is for; that of .venv is in scripts/test.sh
+runtimes() { # ConvNBits and stretches of 8 bits in ONNX Runtimes from the oldest that it is for; that of .venv is in scripts/test.sh
     tree gcc_release -DCMAKE_BUILD_TYPE=Release
     local version folder
     for version in 1.19.2 1.20.1 1.22.1 1.24.4 1.28.0; do
@@ -103,7 +103,7 @@ runtimes() { # ConvNBits in ONNX Runtimes from the oldest that it is for; that o
             "$python" -m pip install -q --disable-pip-version-check --no-deps --target "$folder" "onnxruntime==$version"
         PYTHONPATH=$folder INT4Q=$root/build/check/gcc_release/int4q \
             INT4Q_OPS_LIBRARY=$root/build/check/gcc_release/libint4q_ort.so \
-            "$python" -m pytest -q -p no:cacheprovider tests/acceptance/test_conv_nbits.py
+            "$python" -m pytest -q -p no:cacheprovider tests/acceptance/test_conv_nbits.py tests/acceptance/test_fused.py
     done
 }
 qonnx() { # what is written for them, in qonnx and hls4ml

@@ -12,7 +12,7 @@ from helpers import make_model, run, shared_data, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 from safetensors import safe_open
 
-from int4q.lab.calibration import between, convs, moments, patches, taps
+from int4q.lab.calibration import between, convs, histograms, moments, patches, taps
 from int4q.lab.commands import calibrate
 from int4q.lab.detection import attention
 from int4q.lab.models import session
@@ -395,5 +395,5 @@ def test_values_between_convs(tmp_path):
         wide = flat.astype(np.float64)
         parts = np.minimum(((wide - low[0]) / (np.float64(high[0]) - low[0]) * 2048).astype(int), 2047)
         np.testing.assert_array_equal(counts[0], np.bincount(parts, minlength=2048))
-    assert found["x|hist"].shape == (3, 512) and found["g|hist"].shape == (2, 512)
+    assert found["x|hist"].shape == (3, histograms.BINS) and found["g|hist"].shape == (2, histograms.BINS)
     assert not {"b|hist", "d|hist", "y|hist"} & set(found)

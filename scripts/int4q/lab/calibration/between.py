@@ -16,9 +16,8 @@ from int4q.lab.calibration.patches import Conv
 from int4q.lab.calibration.taps import Taps
 from int4q.lab.models.graph import constants, used_by
 
-MADE_BY = {"Conv", "Add", "Sub", "Mul", "Div", "Relu", "LeakyRelu", "PRelu", "Elu", "Clip", "HardSwish",
-           "HardSigmoid", "Mish", "Gelu",
-           "Tanh", "Softplus", "AveragePool", "GlobalAveragePool", "BatchNormalization", "Concat"}
+MADE_BY = {"Conv", "Add", "Sub", "Mul", "Div", "Relu", "LeakyRelu", "PRelu", "Elu", "Clip", "HardSwish", "HardSigmoid",
+           "Mish", "Gelu", "Tanh", "Softplus", "AveragePool", "GlobalAveragePool", "BatchNormalization", "Concat"}
 
 
 def values_between(graph: onnx.GraphProto) -> list[str]:
