@@ -50,6 +50,9 @@ bool i4q_activations_find(struct i4q_model *model, struct i4q_activation_pair **
 /* Element `channel` of numbers that may be but one for all; 0 of a zero point that is absent. */
 double i4q_activation_number(const struct i4q_numbers *numbers, size_t channel);
 
+/* Whether some node quantizes what is no constant, in this way or as QONNX and FINN have it. */
+bool i4q_has_quantized_activations(const struct i4q_graph *graph);
+
 /* Whether the pair but rounds and clips: scales and zero points are the same on both sides. */
 bool i4q_activation_is_plain(const struct i4q_activation_pair *pair);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/export_report.h"
 
-#include "forms/activations.h"
+#include "forms/activation_read.h"
 #include "report/kinds.h"
 
 void i4q_report_exported(const struct i4q_export *exported, FILE *stream)
