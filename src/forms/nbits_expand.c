@@ -15,6 +15,7 @@ static const char *const suffixes[] = {"_quantized", "_packed"};
 /* One node on its way. */
 struct expansion {
     struct i4q_model *model;
+    struct i4q_table *spreads;
     struct i4q_table weights; /* of the graph: name of the codes -> that of what they decode to */
     struct i4q_list front;    /* Onnx__NodeProto: the decoders of the graph */
     struct i4q_list nodes;    /* all others */
@@ -100,6 +101,17 @@ static Onnx__TensorProto *unpack(struct expansion *e, const struct i4q_format *f
                  : NULL;
 }
 
+static void note_spread(struct expansion *e, const struct i4q_format *format, const Onnx__TensorProto *tensor)
+{
+    struct i4q_nbits_spread *spread = i4q_arena_alloc(&e->model->arena, 1, sizeof *spread);
+    void **slot = spread ? i4q_table_at(e->spreads, tensor->name) : NULL;
+    e->failed |= !slot;
+    if (slot) {
+        *spread = (struct i4q_nbits_spread){tensor, format};
+        *slot = spread;
+    }
+}
+
 /* Puts elements of their own in the place of a stream of codes; false where it is none of this graph's. */
 static bool spread_codes(struct expansion *e, const struct i4q_node *node, Onnx__GraphProto *graph)
 {
@@ -111,8 +123,10 @@ static bool spread_codes(struct expansion *e, const struct i4q_node *node, Onnx_
     while (i < graph->n_initializer && graph->initializer[i] != stream)
         i++;
     Onnx__TensorProto *made = i < graph->n_initializer ? unpack(e, format, stream) : NULL;
-    if (made)
+    if (made) {
         graph->initializer[i] = made;
+        note_spread(e, format, made);
+    }
     return made;
 }
 
@@ -218,10 +232,10 @@ static void expand_node(struct expansion *e)
 
 /* ---- the model */
 
-static bool expand_graph(struct i4q_model *model, const struct i4q_scope *scope)
+static bool expand_graph(struct i4q_model *model, const struct i4q_scope *scope, struct i4q_table *spreads)
 {
     Onnx__GraphProto *graph = scope->graph;
-    struct expansion e = {.model = model};
+    struct expansion e = {.model = model, .spreads = spreads};
     i4q_table_init(&e.weights, &model->arena);
     for (size_t i = 0; i < graph->n_node && !e.failed; i++) {
         const struct i4q_node node = {.proto = graph->node[i], .scope = (struct i4q_scope *)scope};
@@ -259,12 +273,12 @@ static bool has_nodes(const struct i4q_model *model)
     return node != NULL;
 }
 
-bool i4q_nbits_expand(struct i4q_model *model, struct i4q_error *error)
+bool i4q_nbits_expand(struct i4q_model *model, struct i4q_table *spreads, struct i4q_error *error)
 {
     if (!has_nodes(model))
         return true;
     for (struct i4q_scope *scope = model->graph.scopes; scope; scope = scope->next)
-        if (scope->graph && !expand_graph(model, scope))
+        if (scope->graph && !expand_graph(model, scope, spreads))
             return i4q_fail_memory(error);
     if (!i4q_model_index(model, error))
         return false;

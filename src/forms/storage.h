@@ -18,6 +18,7 @@ struct i4q_storage {
     bool is_float;    /* one of the float kinds */
     unsigned packed_bits; /* of the codes that the elements of `codes`, bytes, are a stream of; 0: they are
                              codes */
+    unsigned spread_bits; /* of the codes, where the file has them in fewer bits than `codes` has; else 0 */
     bool is_dequantize;   /* decoded by DequantizeLinear, whose rules the shapes must follow */
 
     /* The weight as the Conv sees it; dims NULL and count 0 when the file does not tell. */

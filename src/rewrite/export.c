@@ -122,7 +122,9 @@ static bool find_range(const struct exporter *exporter, const struct source *sou
 static unsigned stored_bits(const struct source *source)
 {
     const struct i4q_origin *origin = source->stored->origin;
-    return origin ? i4q_origin_width(origin) : source->stored->codes.bits;
+    if (origin)
+        return i4q_origin_width(origin);
+    return source->storage->spread_bits ? source->storage->spread_bits : source->stored->codes.bits;
 }
 
 /* As many bits as are stored, with a sign where there is one, or if it takes no more. */

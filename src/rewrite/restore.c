@@ -32,6 +32,7 @@ struct restorer {
     const struct i4q_kernels *kernels;
     const struct i4q_restore_choice *choice; /* NULL: all */
     struct i4q_arena scratch;                /* for one weight */
+    struct i4q_table spreads;                /* see nbits_expand.h */
     size_t bytes;                            /* of all floats so far */
     struct i4q_restoration *result;
     struct fate **fates; /* by the index of the value; NULL: nothing becomes of it */
@@ -113,12 +114,24 @@ static Onnx__TensorProto *make_floats(struct restorer *restorer, const struct i4
     return tensor;
 }
 
+/* Codes that were a stream, as the file has them. */
+static void recall_stream(const struct restorer *restorer, struct i4q_storage *storage)
+{
+    const char *name = storage->codes ? i4q_text(storage->codes->name) : "";
+    const struct i4q_nbits_spread *spread = i4q_table_get(&restorer->spreads, name);
+    if (spread && spread->tensor == storage->codes) {
+        storage->name = spread->format->name;
+        storage->spread_bits = spread->format->bits;
+    }
+}
+
 /* The initializer that the weight becomes; NULL with no error: it cannot be read. */
 static Onnx__TensorProto *decode(struct restorer *restorer, const struct i4q_conv *conv,
                                  struct i4q_storage *storage)
 {
     struct i4q_stored stored = {0};
     i4q_storage_describe(&restorer->model->arena, conv, storage);
+    recall_stream(restorer, storage);
     bool integers = storage->origin ? storage->origin->dialect != I4Q_DIALECT_FINN : !storage->is_float;
     bool sound = integers && i4q_stored_open(&restorer->scratch, storage, &stored, restorer->error) &&
                  i4q_stored_check(storage, &stored, restorer->error);
@@ -277,7 +290,9 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
         .model = model, .kernels = kernels, .choice = choice, .result = restoration, .error = error};
     i4q_arena_init(&restorer.scratch, model->arena.limit);
     *restoration = (struct i4q_restoration){0};
-    if (!i4q_nbits_expand(model, error) || !i4q_convs_find(model, 0, i4q_ops_all(), &convs, &count, error))
+    i4q_table_init(&restorer.spreads, &model->arena);
+    if (!i4q_nbits_expand(model, &restorer.spreads, error) ||
+        !i4q_convs_find(model, 0, i4q_ops_all(), &convs, &count, error))
         return false;
     restoration->weights = i4q_arena_alloc(&model->arena, count, sizeof *restoration->weights);
     restorer.fates = i4q_arena_alloc(&model->arena, model->graph.n_values, sizeof *restorer.fates);
