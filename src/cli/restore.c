@@ -9,6 +9,7 @@
 #include "report/restore_json.h"
 #include "report/text.h"
 #include "rewrite/biases.h"
+#include "rewrite/divide.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,7 +87,8 @@ struct run {
     struct i4q_restoration restoration;
     struct i4q_export exported;
     struct i4q_activation_restoration activations;
-    size_t n_biases; /* that were integers */
+    size_t n_biases;  /* that were integers */
+    size_t n_divided; /* activations, in front of QuantizeLinear */
     struct i4q_layout layout;
     const char *subject; /* what an error is about */
     struct i4q_error *error;
@@ -124,7 +126,8 @@ static bool take_out(struct run *run, const struct i4q_kernels *kernels)
     if ((activations && !i4q_restore_activations(&run->model, aim, &run->activations, run->error)) ||
         (weights && qonnx && !i4q_export(&run->model, kernels, &run->exported, run->error)) ||
         (weights && !qonnx && !i4q_restore(&run->model, kernels, NULL, &run->restoration, run->error)) ||
-        (weights && !qonnx && !i4q_fold_biases(&run->model, &run->n_biases, run->error)))
+        (weights && !qonnx && !i4q_fold_biases(&run->model, &run->n_biases, run->error)) ||
+        (weights && !qonnx && !i4q_divide_activations(&run->model, &run->n_divided, run->error)))
         return false;
     if (a->strict && !check_strict(run))
         return false;
@@ -206,6 +209,9 @@ static void print_totals(const struct run *run, FILE *stream)
         fprintf(stream, "weights    %zu restored: %s\n", restoration->n_weights,
                 i4q_kinds_text(&kinds, true, text));
     i4q_report_export_totals(&run->exported, stream);
+    if (run->n_divided)
+        fprintf(stream, "activations %zu with a Mul in place of a scale a channel in QuantizeLinear\n",
+                run->n_divided);
     if (!run->activations.count)
         return;
     if (run->arguments->as.index == AS_QONNX)

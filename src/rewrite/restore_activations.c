@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rewrite/restore_activations.h"
 
-#include "base/half.h"
 #include "forms/qonnx.h"
 #include "onnx/edit.h"
 #include "onnx/prune.h"
+#include "rewrite/factor.h"
 
 #include <string.h>
 
@@ -21,40 +21,6 @@ struct restorer {
 
 /* ---- what becomes of a pair */
 
-static size_t rank_of_type(const struct i4q_value *value)
-{
-    const Onnx__TypeProto *type = value->type;
-    bool known = type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && type->tensor_type->shape;
-    return known ? type->tensor_type->shape->n_dim : 0;
-}
-
-/* Dimensions of the tensor: as declared, or by the window of a Conv that reads it. 0: not known. */
-static size_t find_rank(const struct i4q_activation_pair *pair)
-{
-    size_t rank = rank_of_type(pair->tensor);
-    rank = rank ? rank : rank_of_type(pair->result);
-    for (const struct i4q_use *use = pair->result->uses; use && !rank; use = use->next) {
-        const Onnx__AttributeProto *window = i4q_node_attribute(use->node->proto, "kernel_shape");
-        if (i4q_node_is(use->node->proto, "Conv") && use->input == 0 && window && window->n_ints)
-            rank = window->n_ints + 2;
-    }
-    return rank;
-}
-
-static bool has_same_zeros(const struct i4q_activation_pair *pair)
-{
-    struct i4q_activation_pair zeros = *pair;
-    zeros.decoded_scale = zeros.scale;
-    return i4q_activation_is_plain(&zeros);
-}
-
-/* The axis as an index, or the rank when it is none. */
-static size_t find_axis(const struct i4q_activation_pair *pair, size_t rank)
-{
-    int64_t axis = pair->axis < 0 ? pair->axis + (int64_t)rank : pair->axis;
-    return axis < 0 || axis > (int64_t)rank ? rank : (size_t)axis;
-}
-
 /* Why the pair must stay; NULL: it need not. */
 static const char *find_reason(const struct i4q_activation_pair *pair)
 {
@@ -63,15 +29,16 @@ static const char *find_reason(const struct i4q_activation_pair *pair)
         return "its type changes";
     if (i4q_activation_is_plain(pair))
         return NULL;
-    if (!has_same_zeros(pair))
+    if (!i4q_factor_has_same_zeros(pair))
         return "its zero points differ";
     bool single = pair->scale.type->type == I4Q_TYPE(FLOAT),
          half = pair->scale.type->type == I4Q_TYPE(FLOAT16);
     if (!pair->dequantize->scope->graph || !(single || half))
         return "its scales differ";
-    size_t rank = find_rank(pair);
-    return pair->channels && find_axis(pair, rank) == rank ? "its scales differ, and its rank is not known"
-                                                           : NULL;
+    size_t rank = i4q_factor_rank(pair);
+    return pair->channels && i4q_factor_axis(pair, rank) == rank
+               ? "its scales differ, and its rank is not known"
+               : NULL;
 }
 
 /* ---- as a Quant, whose zero point is 0 */
@@ -94,7 +61,7 @@ static bool find_grid(const struct i4q_activation_pair *pair, struct i4q_quant_g
 static const char *find_quant_reason(const struct i4q_activation_pair *pair)
 {
     struct i4q_quant_grid grid;
-    size_t rank = find_rank(pair);
+    size_t rank = i4q_factor_rank(pair);
     if (!i4q_activation_is_plain(pair))
         return "scale";
     if (pair->scale.type != pair->decoded_scale.type || pair->scale.type->type != I4Q_TYPE(FLOAT) ||
@@ -102,7 +69,7 @@ static const char *find_quant_reason(const struct i4q_activation_pair *pair)
         return "dtype";
     if (!pair->dequantize->scope->graph)
         return "function";
-    if (pair->channels && find_axis(pair, rank) == rank)
+    if (pair->channels && i4q_factor_axis(pair, rank) == rank)
         return "rank";
     return find_grid(pair, &grid) ? NULL : "zero-point";
 }
@@ -149,37 +116,13 @@ static const char *name_of(const struct restorer *restorer, const struct i4q_val
     return value->name;
 }
 
-/* The factor along the axis, of the scale's type; a name, NULL when memory runs out. */
-static const char *add_factor(struct restorer *restorer, const struct i4q_activation_pair *pair)
-{
-    struct i4q_model *model = restorer->model;
-    bool half = pair->scale.type->type == I4Q_TYPE(FLOAT16);
-    size_t n = pair->channels ? pair->channels : 1, rank = pair->channels ? find_rank(pair) : 0;
-    int64_t *dims = i4q_arena_alloc(&model->arena, rank, sizeof *dims);
-    const char *base = i4q_arena_format(&model->arena, "%s_factor", pair->result->name);
-    const char *name = base ? i4q_graph_new_name(&model->graph, base) : NULL;
-    if (!dims || !name)
-        return NULL;
-    for (size_t i = 0; i < rank; i++)
-        dims[i] = i == find_axis(pair, rank) ? (int64_t)n : 1;
-    Onnx__TensorProto *tensor =
-        i4q_edit_blank_tensor(model, name, pair->scale.type->type, dims, rank, n * i4q_real_size(half));
-    if (!tensor || !i4q_edit_add_initializer(model, pair->dequantize->scope, tensor))
-        return NULL;
-    for (size_t i = 0; i < n; i++)
-        i4q_real_store(
-            tensor->raw_data.data, half, i,
-            (float)(i4q_activation_number(&pair->decoded_scale, i) / i4q_activation_number(&pair->scale, i)));
-    return name;
-}
-
 /* The shape of the scales of Quant: [1, ..., channels, 1, ...] */
 static const int64_t *make_column(struct restorer *restorer, const struct i4q_activation_pair *pair,
                                   size_t rank)
 {
     int64_t *dims = i4q_arena_alloc(&restorer->model->arena, rank, sizeof *dims);
     for (size_t i = 0; dims && i < rank; i++)
-        dims[i] = i == find_axis(pair, rank) ? (int64_t)pair->channels : 1;
+        dims[i] = i == i4q_factor_axis(pair, rank) ? (int64_t)pair->channels : 1;
     return dims;
 }
 
@@ -199,7 +142,7 @@ static bool put_quant(struct restorer *restorer, const struct i4q_activation_pai
     const struct i4q_weight value = {.value = (struct i4q_value *)pair->result, .proto = &plain};
     struct i4q_emission emission = {.model = model, .weight = &value, .shared = &shared};
     struct i4q_quant_grid grid;
-    size_t rank = find_rank(pair);
+    size_t rank = i4q_factor_rank(pair);
     if (!find_grid(pair, &grid))
         return false;
     grid.scales = take_scales(restorer, pair, grid.count);
@@ -226,7 +169,7 @@ static bool substitute(struct restorer *restorer, const struct i4q_restored_acti
         return put_quant(restorer, pair);
     if (!is_factor && !pair->result->is_output)
         return true;
-    if (is_factor && !(inputs[1] = add_factor(restorer, pair)))
+    if (is_factor && !(inputs[1] = i4q_factor_add(restorer->model, pair)))
         return false;
     Onnx__NodeProto *node =
         i4q_edit_node(restorer->model, is_factor ? "Mul" : "Identity", pair->dequantize->proto->name, inputs,

@@ -263,6 +263,26 @@ def test_scales_of_channels_go_into_the_weights(tmp_path, levels):
         np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max())
 
 
+@pytest.mark.parametrize("form", [[], ["--decode", "cast"], ["--format", "int8"], ["--format", "packed3"]], ids=" ".join)
+def test_restored_weights_run_between_scales_a_channel(tmp_path, form):
+    """A Conv with float weights is joined with the QuantizeLinear behind it, which must have one scale then."""
+    model = detector()
+    path = statistics(tmp_path, {name: spread(lopsided(name)) for name in "tc"})
+    made, _ = rewrite(model, tmp_path, "--calibration", path, "--activations", "uint4", "--activation-scales", "channel", *form)
+    run_int4q("restore", tmp_path / "out.onnx", "-o", tmp_path / "r.onnx")
+    restored, feeds = onnx.load(tmp_path / "r.onnx"), random_feeds(model)
+    onnx.checker.check_model(restored, full_check=True)
+    values = {t.name: numpy_helper.to_array(t) for t in restored.graph.initializer}
+    quantizers = [node for node in restored.graph.node if node.op_type == "QuantizeLinear"]
+    assert sorted(values[node.input[1]].shape for node in quantizers) == [(), (8,)]  # what Mul makes keeps its own
+    assert set(values) <= {name for node in restored.graph.node for name in node.input}
+    wanted = run(made, feeds)
+    for got, want in zip(run_simulated(restored, feeds), wanted, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-4 * np.abs(want).max())
+    for got, want in zip(run(restored, feeds, optimize=True), wanted, strict=True):  # weights in 8 bits of its own
+        np.testing.assert_allclose(got, want, atol=0.1 * np.abs(want).max())
+
+
 def test_depthwise_convs_take_factors_wholly(tmp_path):
     model = detector()
     del model.graph.node[4]  # `point`, the other reader of t
