@@ -13,6 +13,19 @@ bool i4q_rewrite_mixes(const struct i4q_rewrite_arguments *a)
     return a->bits || a->choices;
 }
 
+static bool fuses(const struct i4q_recipe *recipe)
+{
+    return recipe->form && recipe->form->execution == I4Q_FUSES;
+}
+
+/* Of a preset, what suits a choice: INT8 with zero points is not fused. */
+static void suit_method(struct i4q_recipe *recipe)
+{
+    recipe->method = i4q_method_for_bits(&recipe->method, recipe->format->bits);
+    if (fuses(recipe) && recipe->format->fine)
+        recipe->method = i4q_method_symmetric(&recipe->method);
+}
+
 /* ---- words */
 
 /* Whether codes of all widths stand as streams of bytes: 4 bits too, then. */
@@ -69,6 +82,9 @@ static bool check(const struct i4q_rewrite_arguments *a, const struct i4q_recipe
         return i4q_fail(error, I4Q_USAGE, "--choices: %s stores floats, which have no fewer bytes", word);
     if (choice->block && (!format || format->packed))
         return i4q_fail(error, I4Q_USAGE, "--choices: '%s' has no blocks", word);
+    if (choice->block && fuses(choice))
+        return i4q_fail(error, I4Q_USAGE, "--choices: blocks cannot be combined with --decode %s",
+                        a->decode.word);
     if (choice->block && other_domain)
         return i4q_fail(error, I4Q_USAGE, "--choices: blocks cannot be combined with --dq-domain %s",
                         a->dq_domain.word);
@@ -93,7 +109,7 @@ static bool parse_choice(const struct i4q_rewrite_arguments *a, const struct i4q
         (block && !find_block(word, block, &choice->block, error)))
         return false;
     if (choice->format && !a->scale.word && !a->asymmetric)
-        choice->method = i4q_method_for_bits(&target->method, choice->format->bits);
+        suit_method(choice);
     return check(a, choice, word, error);
 }
 
@@ -101,7 +117,7 @@ static bool parse_choice(const struct i4q_rewrite_arguments *a, const struct i4q
 
 static const char *usual_choices(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target)
 {
-    return streams(target) ? "3,4,5,6,8" : a->dq_domain.index ? "4,8" : "4,4:32,8";
+    return streams(target) ? "3,4,5,6,8" : a->dq_domain.index || fuses(target) ? "4,8" : "4,4:32,8";
 }
 
 bool i4q_rewrite_choices(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target,

@@ -104,8 +104,8 @@ const struct i4q_option i4q_rewrite_options[] = {
      "and zero points included, as 4.5"},
     {0, "choices", "LIST", I4Q_OPTION_STRING, FIELD(choices),
      "what a Conv may become with --bits, or --target-size: formats, their bits for short, or float, "
-     "separated by commas; int4:32 has a scale for each 32 weights (default: 4,4:32,8, with --format "
-     "packed-u8 or --decode nbits 3,4,5,6,8)",
+     "separated by commas; int4:32 has a scale for each 32 weights (default: 4,4:32,8, with --decode "
+     "fused 4,8, with --format packed-u8 or --decode nbits 3,4,5,6,8)",
      I4Q_FILE_NONE, i4q_format_word},
     {0, "keep-format", "F", I4Q_OPTION_WORD, FIELD(keep_format),
      "what Convs kept by --topk, --rank or --min-weights become: float or int8 (default: float)",

@@ -141,6 +141,19 @@ static const char HINT_MATMUL[] =
     "too:\n"
     "           session.qdq_matmulnbits_accuracy_level=1 keeps them in float.\n";
 
+static const char HINT_SATURATES[] = "           Those with 8-bit weights saturate on x86-64 CPUs without "
+                                     "VNNI, and lose accuracy, unless the\n"
+                                     "           session option session.x64quantprecision=1 is set.\n";
+
+/* Whether some Conv computes from 8-bit weights in 8 bits. */
+static bool may_saturate(const struct i4q_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_rows; i++)
+        if (plan->rows[i].computes && plan->rows[i].weight->job->format->fine)
+            return true;
+    return false;
+}
+
 static void print_hint(const struct i4q_plan *plan, FILE *stream)
 {
     const struct i4q_recipe *target = &plan->target;
@@ -153,12 +166,15 @@ static void print_hint(const struct i4q_plan *plan, FILE *stream)
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];
         matmul |= weight->recipe && weight->fact->op->greatest_rank == 2;
-        if (plan->mixture && weight->recipe && weight->form->execution == I4Q_DECODES_EVERY_RUN)
+        if (plan->mixture && !plan->fused && weight->recipe &&
+            weight->form->execution == I4Q_DECODES_EVERY_RUN)
             execution = I4Q_DECODES_EVERY_RUN;
     }
     fputs(HINTS[execution], stream);
     if (matmul && execution == I4Q_DECODES_EVERY_RUN)
         fputs(HINT_MATMUL, stream);
+    if (may_saturate(plan))
+        fputs(HINT_SATURATES, stream);
 }
 
 static void print_files(const struct i4q_report *report, FILE *stream)

@@ -122,6 +122,28 @@ def test_convs_are_fused(tmp_path, args):
 
 
 @needs_cast
+@pytest.mark.parametrize("args", [["--bits", "6.5"], ["--choices", "8", "--bits", "12"]], ids=" ".join)
+def test_int8_is_fused_whatever_the_method(tmp_path, args):
+    """Codes of 8 bits have no zero points then, and a mixture has no blocks."""
+    made, report = fuse(tmp_path, detector(), "--method", "calibrated", *args)
+    assert optimized(tmp_path, made)["QLinearConv"] == 6
+    assert not any("--decode fused" in n for n in report["notes"])
+    stored = {t.name: t.data_type for t in made.graph.initializer if t.name.endswith("_quantized")}
+    assert TensorProto.INT8 in stored.values() and len(stored) == 6
+    assert ("6.5" in args) == (TensorProto.INT4 in stored.values())
+
+
+@pytest.mark.parametrize("args, saturates", [(["--method", "calibrated", "--bits", "6.5"], True), (["--format", "int8"], True),
+                                             (["--method", "squant"], False)])
+def test_hint(tmp_path, args, saturates):
+    """It is that of what is fused, and tells of 8-bit weights on old CPUs."""
+    stats = measured(tmp_path, detector(), pictures(2))
+    text = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "y.onnx", "--calibration", stats, *args, *OPTIONS).stdout
+    assert "QLinearConv" in text and "disable_quant_qdq" not in text
+    assert ("session.x64quantprecision=1" in text) == saturates
+
+
+@needs_cast
 def test_eight_bits_are_nearly_exact(tmp_path):
     made, _ = fuse(tmp_path, detector(), "--format", "int8")
     for test in pictures():
@@ -251,6 +273,7 @@ def test_way_back(tmp_path):
     (["--decode", "fused"], "--decode fused needs --activations uint8 or int8"),
     (["--decode", "fused", "--activations", "uint4", "--calibration", "stats"], "--decode fused needs --activations uint8 or int8"),
     ([*OPTIONS, "--calibration", "stats", "--block", "8"], "--decode fused cannot be combined with --block"),
+    ([*OPTIONS, "--calibration", "stats", "--bits", "5", "--choices", "4,4:32"], "blocks cannot be combined with --decode fused"),
     ([*OPTIONS, "--calibration", "stats", "--activation-scales", "channel"], "cannot be combined with --activation-scales channel"),
     ([*OPTIONS, "--calibration", "stats", "--format", "packed-u8"], "--format packed-u8 cannot be combined with --decode fused"),
 ])
