@@ -119,15 +119,18 @@ static bool find_ranges(struct i4q_plan *plan, unsigned threads, struct i4q_erro
     return !searches.failed || i4q_fail_memory(error);
 }
 
+/* Nothing is missing where no Conv reads what could be quantized. */
 static bool tells_of_results(const struct i4q_plan *plan)
 {
+    bool wanted = false;
     for (size_t i = 0; i < plan->n_rows; i++) {
         const struct i4q_node *node = plan->rows[i].conv->node;
         const struct i4q_value *value = node->proto->n_output ? result(node, 0) : NULL;
+        wanted |= plan->rows[i].input != NULL;
         if (plan->rows[i].input && value && plan->fused->ranges[value->index].bits)
             return true;
     }
-    return false;
+    return !wanted;
 }
 
 bool i4q_plan_fused_find(struct i4q_plan *plan, unsigned threads, struct i4q_error *error)

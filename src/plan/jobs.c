@@ -73,9 +73,7 @@ static bool look_up(const struct i4q_plan *plan, struct i4q_plan_weight *weight,
     return !plan->correct_bias || weight->bias || i4q_fail_memory(error);
 }
 
-/* Codes so fine that their means need no correction, unless a method is asked for that makes the most of
- * them. */
-static bool is_left_alone(const struct i4q_quantize_job *job)
+bool i4q_job_is_left_alone(const struct i4q_quantize_job *job)
 {
     return job->format->fine && job->method->scale == I4Q_SCALE_ABSMAX &&
            job->method->rounding == I4Q_ROUND_NEAREST;
@@ -85,7 +83,7 @@ static bool add_moments(const struct i4q_plan *plan, struct i4q_plan_weight *wei
                         const struct i4q_recipe *recipe, struct i4q_error *error)
 {
     struct i4q_quantize_job *job = weight->job;
-    if (!weight->fact->op->is_conv || is_left_alone(job))
+    if (!weight->fact->op->is_conv || i4q_job_is_left_alone(job))
         return true;
     if (!look_up(plan, weight, error))
         return false;

@@ -13,4 +13,8 @@ bool i4q_plan_make_job(struct i4q_plan *plan, struct i4q_plan_weight *weight, co
 /* Whether the codes of a job aim at something else than its weights. */
 bool i4q_job_has_target(const struct i4q_quantize_job *job);
 
+/* Whether its codes are so fine that their means need no correction: statistics are not looked up for it,
+ * unless a method is asked for that makes the most of them. */
+bool i4q_job_is_left_alone(const struct i4q_quantize_job *job);
+
 #endif

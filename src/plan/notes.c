@@ -60,10 +60,11 @@ static bool note_fused(struct i4q_plan *plan)
         const struct i4q_plan_row *row = &plan->rows[i];
         others += row->weight && row->weight->recipe && !row->computes;
     }
-    return note(plan, "--decode fused", others,
-                "Convs compute in float, with weights that are decoded at load: what they read or give would "
-                "lose too "
-                "much, is not in the statistics, or is an output of the model");
+    return note(
+        plan, "--decode fused", others,
+        "Convs compute in float, with weights that are decoded at load: what they read or give would "
+        "lose too much, is not in the statistics or is an output of the model, or their weights have more "
+        "than 4 bits and are not symmetric INT8");
 }
 
 /* What the statistics changed beside the codes, and what they could not help. */
@@ -75,7 +76,7 @@ static bool note_calibration(struct i4q_plan *plan)
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];
         bool chosen = weight->recipe && weight->recipe != &plan->kept;
-        unknown += chosen && !weight->job->moments;
+        unknown += chosen && !weight->job->moments && !i4q_job_is_left_alone(weight->job);
         aimed += chosen && i4q_job_has_target(weight->job);
     }
     for (size_t i = 0; i < plan->n_rows; i++) {

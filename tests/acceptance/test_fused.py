@@ -143,6 +143,20 @@ def test_hint(tmp_path, args, saturates):
     assert ("session.x64quantprecision=1" in text) == saturates
 
 
+def test_statistics_that_int8_has_no_use_for(tmp_path):
+    """By absmax; they are not said to be missing."""
+    _, report = fuse(tmp_path, detector(), "--format", "int8")
+    assert not any("not in the file" in n for n in report["notes"])
+
+
+def test_already_quantized(tmp_path):
+    """Nothing is left to do, which is no fault of the statistics."""
+    fuse(tmp_path, detector())
+    done = run_int4q("rewrite", tmp_path / "out.onnx", "-o", tmp_path / "y.onnx", "--calibration", tmp_path / "stats", *OPTIONS,
+                     status=4)
+    assert "already-quantized" in done.stderr
+
+
 @needs_cast
 def test_eight_bits_are_nearly_exact(tmp_path):
     made, _ = fuse(tmp_path, detector(), "--format", "int8")
