@@ -5,10 +5,11 @@ import os
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from int4q.arguments import Option, PathLike, arguments, refuse_own
 from int4q.installation import find_program
 from int4q.reports import Inspection, Json, Report, Restoration, make
 
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
 T = TypeVar("T")
-PathLike: TypeAlias = str | os.PathLike[str]
-Source: TypeAlias = "PathLike | bytes | onnx.ModelProto"
-Option: TypeAlias = PathLike | bool | int | float | Sequence[PathLike] | Mapping[str, Any] | None
-REPEATABLE = ("include", "exclude", "include_from", "exclude_from", "require")
+Source: TypeAlias = "PathLike | bytes | bytearray | memoryview | onnx.ModelProto"
 
 
 class Error(Exception):
@@ -39,18 +37,21 @@ class ToolWarning(UserWarning):
     """A line that the program said on standard error, and went on."""
 
 
-def rewrite(src: Source, dst: PathLike | None = None, *, method: str = "squant", **options: Option) -> Report:
+def rewrite(src: Source, dst: PathLike | None = None, *, method: str | None = None, **options: Option) -> Report:
     """Quantize the weights of a model's Convs, as `int4q rewrite` does.
 
     src: a path, the bytes of a file, or an onnx.ModelProto.
     dst: a path, which must not exist unless force=True; None: the model goes to `report.model` (bytes), and
         `report.to_onnx()` gives it as onnx.ModelProto.
-    method: "squant" (no images), "calibrated" (with calibration=FILE), or "absmax", the default of the command line.
-    options: those of `int4q rewrite --help`, with _ for -, and import_ for --import: format="int8", block=32, dry_run=True,
+    method: "squant" (no images), "calibrated" (with calibration=FILE), or "absmax". By default squant; but with import_ none
+        is passed, since one would have Convs of floats quantized too.
+    options: those of `int4q rewrite --help`, with _ for -, and import_ for --import; X=False is --no-X where there is one:
+        format="int8", block=32, dry_run=True, bias_correction=False,
         exclude=["model.23.*"], target_size="2M", rank="weights", topk=FILE or {name: sensitivity}, threads=1 ...
     """
-    dry_run = bool(options.get("dry_run"))
-    return _write(Report, "rewrite", src, dst, {"method": method, **options}, dry_run)
+    if method is None and not (options.get("import_") or options.get("import")):
+        method = "squant"
+    return _write(Report, "rewrite", src, dst, {"method": method, **options}, bool(options.get("dry_run")))
 
 
 def restore(src: Source, dst: PathLike | None = None, **options: Option) -> Restoration:
@@ -58,19 +59,20 @@ def restore(src: Source, dst: PathLike | None = None, **options: Option) -> Rest
     return _write(Restoration, "restore", src, dst, options, False)
 
 
-def inspect(src: Source, *, reference: "Source | None" = None, require: Sequence[str] = (),
+def inspect(src: Source, *, reference: "Source | None" = None, require: str | Sequence[str] = (),
             **options: Option) -> Inspection:
     """Tell what the weights of a model's Convs are stored as, as `int4q inspect` does.
 
     reference: the model that it was made from: what each Conv lost, and all other differences.
-    require: as ["int4>=82", "size<9M", "valid"]; one that does not hold is an Error of status 4.
+    require: as "valid" or ["int4>=82", "size<9M"]; one that does not hold is an Error of status 4.
     options: those of `int4q inspect --help`, as stats=True.
     """
+    refuse_own("inspect", options)
     with tempfile.TemporaryDirectory(prefix="int4q-") as name:
         folder = Path(name)
         path = _as_file(src, folder / "model.onnx")
         more = {} if reference is None else {"reference": _as_file(reference, folder / "reference.onnx")}
-        document, said = _run("inspect", path, {**more, "require": list(require), **options}, folder)
+        document, said = _run("inspect", path, {**more, "require": require, **options}, folder)
     if not _is_path(src):
         document["model"]["path"] = None
     return make(Inspection, document, warnings=said)
@@ -79,6 +81,9 @@ def inspect(src: Source, *, reference: "Source | None" = None, require: Sequence
 def _write(kind: type[T], command: str, src: Source, dst: PathLike | None, options: Mapping[str, Option],
            dry_run: bool) -> T:
     """A command that writes a model."""
+    refuse_own(command, options)
+    if dst is not None and not isinstance(dst, str | os.PathLike):
+        raise TypeError(f"dst: a path is wanted, not {type(dst).__name__}")
     with tempfile.TemporaryDirectory(prefix="int4q-") as name:
         folder = Path(name)
         target, more = dst, dict(options)
@@ -102,30 +107,19 @@ def _as_file(src: Source, path: Path) -> str:
     """Where the program finds the model; what is in memory is written to this path."""
     if isinstance(src, str | os.PathLike):
         return os.fspath(src)
-    path.write_bytes(src if isinstance(src, bytes) else src.SerializeToString())
+    if isinstance(src, bytes | bytearray | memoryview):
+        path.write_bytes(src)
+    elif hasattr(src, "SerializeToString"):
+        path.write_bytes(src.SerializeToString())
+    else:
+        raise TypeError(f"model: a path, bytes or an onnx.ModelProto is wanted, not {type(src).__name__}")
     return str(path)
-
-
-def _arguments(options: Mapping[str, Option], folder: Path) -> Iterator[str]:
-    for name, value in options.items():
-        option = "--" + name.rstrip("_").replace("_", "-")
-        if isinstance(value, Mapping):
-            path = folder / f"{name}.json"
-            path.write_text(json.dumps(value), encoding="utf-8")
-            yield f"{option}={path}"
-        elif isinstance(value, Sequence) and not isinstance(value, str):
-            values = [os.fspath(item) for item in value]
-            yield from (f"{option}={item}" for item in (values if name in REPEATABLE else [",".join(values)]))
-        elif value is True:
-            yield option
-        elif value is not None and value is not False:
-            yield f"{option}={value if isinstance(value, int | float) else os.fspath(value)}"
 
 
 def _run(command: str, path: str, options: Mapping[str, Option], folder: Path) -> tuple[Json, tuple[str, ...]]:
     """(the report of the program, its lines on standard error)"""
     report = folder / "report.json"
-    done = subprocess.run([find_program(), command, f"--json={report}", *_arguments(options, folder), "--", path],
+    done = subprocess.run([find_program(), command, f"--json={report}", *arguments(command, options, folder), "--", path],
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
                           encoding="utf-8", errors="replace")
     lines = tuple(line.removeprefix("int4q: ").removeprefix("warning: ") for line in done.stderr.splitlines())

@@ -9,7 +9,7 @@ import json
 import os
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, ClassVar, TypeVar
@@ -17,10 +17,13 @@ from typing import Any, ClassVar, TypeVar
 T = TypeVar("T")
 Json = dict[str, Any]
 SHOWN = 12  # rows of a table in a notebook
+COMMANDS = ("rewrite", "inspect", "restore")
 
 
 def schema(command: str) -> Json:
     """The JSON Schema of a command's report: of rewrite, inspect or restore."""
+    if command not in COMMANDS:
+        raise ValueError(f"{command!r} is no command: {', '.join(COMMANDS)}")
     text = resources.files("int4q").joinpath("schemas", f"{command}.json").read_text(encoding="utf-8")
     found: Json = json.loads(text)
     return found
@@ -301,9 +304,21 @@ class Report(_Rows, _Written):
         return self.input.bytes / self.output.bytes if self.input.bytes and self.output.bytes else None
 
     def summary(self) -> str:
-        totals, smaller = self.totals, f" ({self.ratio:.2f} times smaller)" if self.ratio else ""
-        return (f"{_name(self.input)}: {totals.quantized} of {totals.convs} Convs in {self.options['format']} by "
-                f"{self.options['method']}, {self.input.bytes} -> {self.output.bytes} bytes{smaller}")
+        smaller = f" ({self.ratio:.2f} times smaller)" if self.ratio else ""
+        return f"{_name(self.input)}: {', '.join(self._done())}, {self.input.bytes} -> {self.output.bytes} bytes{smaller}"
+
+    def _done(self) -> Iterator[str]:
+        """What happened to weights and activations."""
+        totals, levels = self.totals, self.options.get("activations")
+        if totals.quantized or not totals.imported:
+            yield f"{totals.quantized} of {totals.convs} Convs in {self.options['format']} by {self.options['method']}"
+        if totals.imported:
+            yield f"{totals.imported} of {totals.convs} Convs imported"
+        if levels:  # with decode="fused" there are no rows to count
+            count = f"{sum(a.reason is None for a in self.activations)} " if self.activations else ""
+            yield f"{count}activations in {levels}"
+        if quants := sum((self.quants or {}).get(key, 0) for key in ("linear", "sign")):
+            yield f"{quants} activations imported"
 
     def shown_rows(self) -> Sequence[Json]:
         """Those that lost most."""
@@ -331,7 +346,8 @@ class Inspection(_Rows):
 
     def summary(self) -> str:
         stored = ", ".join(f"{count} {kind}" for kind, count in self.totals.items() if count and kind != "float_bytes")
-        return f"{_name(self.model)}: {self.model.bytes} bytes, Convs: {stored or 'none'}"
+        activations = f", {len(self.activations)} activations quantized" if self.activations else ""
+        return f"{_name(self.model)}: {self.model.bytes} bytes, Convs: {stored or 'none'}{activations}"
 
 
 @dataclass(frozen=True)
@@ -351,8 +367,10 @@ class Restoration(_Rows, _Written):
     columns: ClassVar[tuple[str, ...]] = ("weight", "storage", "weights")
 
     def summary(self) -> str:
-        restored = sum(weight.became != "left" for weight in self.weights)
-        return f"{_name(self.input)}: {restored} weights restored, {self.input.bytes} -> {self.output.bytes} bytes"
+        rows: dict[str, Sequence[Restored | RestoredActivation]] = {"weights": self.weights, "activations": self.activations}
+        told = [f"{sum(row.became != 'left' for row in of)} {what}" for what, of in rows.items() if of]
+        return (f"{_name(self.input)}: {' and '.join(told) or '0 weights'} restored, "
+                f"{self.input.bytes} -> {self.output.bytes} bytes")
 
 
 def make(kind: type[T], document: Json, **more: Any) -> T:

@@ -12,11 +12,13 @@ import jsonschema
 import numpy as np
 import onnx
 import pytest
+from exchange import QONNX, conv, quant_node, stored
 from helpers import INT4Q, ROOT, make_model, run_int4q, tensor, value
 from onnx import helper, numpy_helper
 
 import int4q
-from int4q import calls, installation, reports
+from int4q import installation, reports
+from int4q.arguments import arguments
 from int4q.lab.commands import calibrate
 
 MODEL = os.path.join(ROOT, "tests", "data", "good-detector.onnx")
@@ -89,7 +91,10 @@ def test_quantized_activations_schema(tmp_path):
                          [tensor("w", 4, 3, 3, 3), tensor("v", 4, 4, 3, 3)], [value("x", 1, 3, 8, 8)]), tmp_path / "m.onnx")
     calibrate.main([str(tmp_path / "m.onnx"), "--inputs", str(tmp_path / "x.npy"), "-o", str(tmp_path / "stats")])
     said = run_int4q("rewrite", tmp_path / "m.onnx", "-n", "--activations", "uint8", "--calibration", tmp_path / "stats", "--json", "-")
-    assert any(a["bits"] == 8 for a in check("rewrite", json.loads(said.stdout))["activations"])
+    quantized = sum(a["bits"] == 8 for a in check("rewrite", json.loads(said.stdout))["activations"])
+    assert quantized
+    report = int4q.rewrite(tmp_path / "m.onnx", activations="uint8", calibration=tmp_path / "stats")
+    assert f"by squant, {quantized} activations in uint8" in report.summary()
 
 
 def test_schemas_can_fail():
@@ -157,7 +162,67 @@ def test_options(tmp_path):
     assert report.convs[0].storage == "int8" and report.convs[0].sensitivity == 2 and report.topk.entries == 2
     report = int4q.rewrite(MODEL, dry_run=True, exclude=["*cv1*", "*cv2*"])
     assert [c.reason for c in report.convs] == [None, "excluded", "excluded", "dfl"]
-    assert list(calls._arguments({"a_b": True, "c": False, "include": "x"}, tmp_path)) == ["--a-b", "--include=x"]
+    assert list(arguments("rewrite", {"dry_run": True, "strict": False, "calibration": None, "include": "x", "bits": 4.5},
+                          tmp_path)) == ["--dry-run", "--include=x", "--bits=4.5"]
+    assert int4q.inspect(MODEL, require="valid").requirements[0].expr == "valid"
+    with pytest.raises(int4q.Error, match="--bits"):  # the model is too small for it: but the list is understood
+        int4q.rewrite(MODEL, dry_run=True, bits=0.1, choices=[4, 8])
+
+
+def test_switches(tmp_path):
+    """X=False is --no-X where there is one; a name that the program does not have is an error with any value."""
+    assert list(arguments("rewrite", {"bias_correction": False, "progress": False, "sandbox": True}, tmp_path)) == [
+        "--no-bias-correction", "--no-progress"]
+    assert list(arguments("rewrite", {"no_bias_correction": True, "no_progress": False}, tmp_path)) == ["--no-bias-correction"]
+    for given in (False, None, True, 1):
+        with pytest.raises(int4q.Error, match="unknown option '--bias-corection'") as caught:
+            int4q.rewrite(MODEL, dry_run=True, bias_corection=given)
+        assert caught.value.status == 2
+
+
+def test_lists(tmp_path):
+    """A list is many options, or one with commas, as the program has it; a string is one value."""
+    options = {"choices": [4, 8], "keep_activations": [3, tmp_path], "exclude": ("a", "b"), "require": "valid"}
+    assert list(arguments("rewrite", options, tmp_path)) == [
+        "--choices=4,8", "--keep-activations=3", f"--keep-activations={tmp_path}", "--exclude=a", "--exclude=b", "--require=valid"]
+
+
+@pytest.mark.parametrize(("call", "told"), [
+    (lambda: int4q.rewrite(MODEL, json="x.json"), "report.json"), (lambda: int4q.rewrite(MODEL, output="x.onnx"), "use dst="),
+    (lambda: int4q.restore(MODEL, json="x.json"), "report.json"), (lambda: int4q.restore(MODEL, output="x.onnx"), "use dst="),
+    (lambda: int4q.inspect(MODEL, json="-"), "report.json"), (lambda: int4q.rewrite(5), "a path, bytes or an onnx.ModelProto.*int"),
+    (lambda: int4q.inspect(MODEL, reference=5), "a path, bytes or an onnx.ModelProto"), (lambda: int4q.rewrite(MODEL, 5), "dst: a path"),
+    (lambda: int4q.rewrite(MODEL, exclude=[object()]), "exclude: .*not object")])
+def test_wrong_types(call, told):
+    with pytest.raises(TypeError, match=told):
+        call()
+
+
+def test_schema_of_no_command():
+    with pytest.raises(ValueError, match="'foo' is no command: rewrite, inspect, restore"):
+        int4q.schema("foo")
+
+
+def quant_and_float():
+    """A Conv behind Quant nodes, of its weight and its input, and a float one."""
+    nodes = [quant_node("in", inputs=("x", "s", "z", "b"), output="a", narrow=0), quant_node("quant"), conv("q", "h", source="a"),
+             conv("v", name="float", source="h")]
+    tensors = [stored("w", np.ones((4, 3, 3, 3))), stored("s", 1), stored("z", 0), stored("b", 8), tensor("v", 4, 4, 3, 3)]
+    model = make_model(nodes, tensors, [value("x", 1, 3, 8, 8)])
+    model.opset_import.append(helper.make_opsetid(QONNX, 1))
+    return model
+
+
+def test_import():
+    """As on the command line, floats stay floats unless a method is asked for; the summaries tell what came in."""
+    report = int4q.rewrite(quant_and_float(), import_="all")
+    assert report.totals.quantized == 0 and report.totals.imported == 1
+    assert "1 of 2 Convs imported, 1 activations imported" in report.summary() and " by " not in report.summary()
+    assert "1 activations quantized" in int4q.inspect(report.model).summary()
+    assert "1 activations restored" in int4q.restore(report.model, activations=True).summary()
+    both = int4q.restore(report.model, activations=True, weights=True)
+    assert "1 weights and 1 activations restored" in both.summary()
+    assert int4q.rewrite(quant_and_float(), import_="all", method="squant").totals.quantized == 1
 
 
 def test_errors(tmp_path):

@@ -266,6 +266,9 @@ def test_errors(tmp_path):
     assert "missing.onnx: No such file" in refused(tmp_path, tmp_path / "missing.onnx", "--inputs", array)
     assert "missing.npy" in refused(tmp_path, model, "--inputs", tmp_path / "missing.npy")
     assert "not an ONNX model" in refused(tmp_path, stray, "--inputs", array)
+    with pytest.raises(SystemExit, match="^calibrate.py: .*/new/stats: cannot create: the folder does not exist$"):
+        calibrate.main([str(model), "--inputs", str(array), "-o", str(tmp_path / "new" / "stats")])
+    assert not (tmp_path / "new").exists()
     assert "no .npy or .npz files" in refused(tmp_path, model, "--inputs", tmp_path / "empty")
     assert "no pictures" in refused(tmp_path, model, "--images", tmp_path / "empty")
     onnx.save(behind_relu(helper.make_node("Relu", ["h"], ["y"])), model)
@@ -291,7 +294,14 @@ def test_pictures(tmp_path, capsys):
     calibrate.main([str(tmp_path / "m.onnx"), "--images", str(tmp_path), "-n", "2", "--family", "yolov10", "-o",
                     str(tmp_path / "focus"), "--seed", "1", "--focus", "0.3"])
     assert (tmp_path / "focus").read_bytes() == files[0].read_bytes()
-    assert "does not tell what it finds where; all positions count the same" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "does not tell what it finds where; all positions count the same" in said and "--size" not in said
+    for size in "32", "64":
+        calibrate.main([str(tmp_path / "m.onnx"), "--images", str(tmp_path), "-n", "2", "--family", "yolov10", "-o",
+                        str(tmp_path / "sized"), "--seed", "1", "--size", size])
+        said = capsys.readouterr().err
+        assert ("m.onnx: --size 64 changes nothing, the input is 32x32" in said) == (size == "64") == ("--size" in said)
+    assert (tmp_path / "sized").read_bytes() == files[0].read_bytes()
     found, metadata = read(files[0])
     assert metadata["images"] == "2" and json.loads(metadata["positions"]) == {"w": 32}
     assert 0.3 < found["w|mu"].reshape(3, 3, 3)[:, 2, 2].mean() < 0.7

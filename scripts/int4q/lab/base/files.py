@@ -27,6 +27,12 @@ def make_folder(path: str) -> str:
     return path
 
 
+def need_folder(path: str) -> None:
+    """An Error where the folder of this file, to be written after long work, is missing: perhaps its name is misspelt."""
+    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise Error(f"{path}: cannot create: the folder does not exist")
+
+
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[IO[bytes]]:
     """A new file under another name, moved into place when all has been written; its folder is made.

@@ -42,7 +42,7 @@ from collections.abc import Sequence
 from threadpoolctl import threadpool_limits
 
 from int4q.lab.base.errors import user_errors
-from int4q.lab.base.files import file_sha256
+from int4q.lab.base.files import file_sha256, need_folder
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.tool import add_tool_option, find_int4q
 from int4q.lab.calibration import between, measurement, sequential
@@ -87,6 +87,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def calibrate(args: argparse.Namespace) -> None:
+    need_folder(args.output)
     model, look = load_model(args.model), None
     if args.images:
         pictures = sample_pictures(args.images, args.number, args.seed, args.strict)

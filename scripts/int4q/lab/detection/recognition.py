@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from int4q.lab.base.errors import Error
+from int4q.lab.base.errors import Error, warn_once
 from int4q.lab.base.types import Size
 from int4q.lab.detection.family import Facts
 from int4q.lab.detection.heads import cells
@@ -113,4 +113,6 @@ def input_size(path: str, model: onnx.ModelProto, wanted: int | None) -> Size:
     said = input_side(model) or [SIDE]
     default = [wanted] * 2 if wanted else [said[0], said[-1]]
     height, width = (d or other for d, other in zip(dims(found[0])[2:], default, strict=True))
+    if wanted and wanted not in (height, width):
+        warn_once(f"{path}: --size {wanted} changes nothing, the input is {height}x{width}")
     return height, width
