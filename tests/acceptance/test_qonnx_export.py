@@ -29,7 +29,7 @@ def assert_same_numbers(stored, exported):
 WAYS = [[], ["--decode", "cast"], ["--decode", "nbits"], ["--dq-domain", "com.microsoft"]]
 
 
-@pytest.mark.parametrize("fmt, decode", [(f, w) for f in FORMS for w in WAYS if not f.startswith("packed") or "cast" not in w and "--dq-domain" not in w], ids=str)
+@pytest.mark.parametrize("fmt, decode", [(f, w) for f in FORMS for w in WAYS if not f.startswith("packed") or ("cast" not in w and "--dq-domain" not in w)], ids=str)
 def test_of_every_form(tmp_path, fmt, decode):
     ops = [] if "nbits" in decode else ALL_OPS
     stored, _ = rewrite(detector(), tmp_path, "--format", fmt, *ops, *decode)
