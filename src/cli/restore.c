@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* int4q restore: load → restore → write → report. */
 #include "cli/cli.h"
+#include "forms/activation_read.h"
 #include "onnx/save.h"
 #include "platform/output.h"
 #include "platform/terminal.h"
@@ -238,7 +239,7 @@ static void print(const struct run *run, FILE *stream)
     fprintf(stream, "file       %zu -> %zu bytes\nwritten    %s\n", i4q_model_bytes(&run->model),
             i4q_layout_bytes(&run->layout), i4q_text_mask(a->output, text));
     if (a->as.index == AS_QONNX)
-        i4q_report_qonnx_hint(&run->model.graph, stream);
+        i4q_report_qonnx_hint(i4q_has_quantized_activations(&run->model.graph), stream);
 }
 
 static bool tell(struct run *run)

@@ -141,16 +141,13 @@ static bool open_outputs(struct run *run)
     return i4q_output_open(&run->json, a->json, I4Q_OUTPUT_REPLACE, run->error);
 }
 
-/* By outputs where --rank says so, or where there are statistics and it says nothing. */
 static struct i4q_estimate estimate(struct run *run)
 {
-    const struct i4q_rewrite_arguments *a = run->arguments;
     return (struct i4q_estimate){.facts = &run->weights,
                                  .options = &run->options,
                                  .kernels = run->kernels,
                                  .threads = run->options.threads,
-                                 .by_outputs =
-                                     a->rank.word ? i4q_rewrite_ranks_by_outputs(a) : a->calibration != NULL};
+                                 .by_outputs = run->options.by_outputs};
 }
 
 /* --rank stands in for a file of measurements. */

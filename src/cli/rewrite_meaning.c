@@ -88,7 +88,13 @@ static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_re
     if (a->rounding.word)
         target->method.rounding = (enum i4q_rounding)a->rounding.index;
     bool plain = target->method.scale == I4Q_SCALE_ABSMAX && target->method.rounding == I4Q_ROUND_NEAREST;
-    if (target->format->fine && (!plain || (a->calibration && !a->activations.word)))
+    if (target->format->fine && plain && a->calibration && !a->activations.word)
+        return i4q_fail(
+            error, I4Q_USAGE,
+            "--calibration makes no difference to codes of --format %s, which are fine enough without: "
+            "it needs --activations there",
+            target->format->name);
+    if (target->format->fine && !plain)
         return i4q_fail(error, I4Q_USAGE, "--format %s is for --method absmax only", target->format->name);
     if (i4q_method_needs_statistics(&target->method) && !a->calibration)
         return i4q_fail(error, I4Q_USAGE, "%s %s needs --calibration",
@@ -123,6 +129,13 @@ static bool check_zero_points(const struct i4q_rewrite_arguments *a, const struc
         return true;
     return i4q_fail(error, I4Q_USAGE, "--format %s has no zero points, which %s asks for", a->format.word,
                     a->asymmetric ? "--asymmetric" : "--scale range");
+}
+
+/* Whether losses are estimated, and by outputs: where --rank says so, or where there are statistics and it
+ * says nothing. */
+static bool estimates_by_outputs(const struct i4q_rewrite_arguments *a)
+{
+    return a->rank.word ? i4q_rewrite_ranks_by_outputs(a) : i4q_rewrite_mixes(a) && a->calibration;
 }
 
 static bool has_narrow_scales(const struct i4q_rewrite_arguments *a)
@@ -326,6 +339,7 @@ bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *a, struct i4q_
         .topk = a->topk,
         .order = (enum i4q_topk_order)a->topk_order.index,
         .ranking = {a->keep.given || a->target_size, I4Q_RANK_KEEP, a->keep.value},
+        .by_outputs = estimates_by_outputs(a),
         .min_weights = a->min_weights.value,
         .assume_constant = a->assume_constant,
         .import_all = a->import.word && a->import.index == I4Q_IMPORT_ALL,

@@ -5,6 +5,7 @@
 #include "forms/forms.h"
 #include "forms/nbits_node.h"
 #include "forms/reader.h"
+#include "inspect/factors.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -22,6 +23,8 @@ struct comparer {
     const struct i4q_kernels *kernels;
     struct i4q_table biases;  /* names of values that our Convs add */
     struct i4q_table weights; /* names of values that are weights, or are read by their decoders only */
+    const bool *factors;      /* of factors.h */
+    size_t n_scaled;          /* Convs whose weights hold them */
     struct i4q_error *error;
 };
 
@@ -97,7 +100,9 @@ static bool compare_weight(struct comparer *comparer, struct i4q_inspected *row,
         return true;
     if (!same_shape(&row->storage, &storage))
         return difference(comparer, "node '%s': its weight has another shape", label);
-    if (measure_stored(comparer, &storage, row))
+    if (i4q_factors_meet(comparer->factors, row->conv))
+        comparer->n_scaled++;
+    else if (measure_stored(comparer, &storage, row))
         row->compared = conv->weight;
     return true;
 }
@@ -243,7 +248,12 @@ static bool compare_weights(struct comparer *comparer)
         if (!compare_weight(comparer, row, other->conv) || !compare_fusion(comparer, row, other->conv))
             return false;
     }
-    return true;
+    return !comparer->n_scaled ||
+           difference(
+               comparer,
+               "the weights of %zu Convs hold factors of the channels that they read, whose activations "
+               "are quantized by other scales than decoded: their SQNR is not known",
+               comparer->n_scaled);
 }
 
 /* ---- everything else */
@@ -409,7 +419,10 @@ bool i4q_compare(struct i4q_inspection *inspection, struct i4q_model *reference,
                                 .arena = &model->arena,
                                 .reference = reference,
                                 .kernels = kernels,
+                                .factors = i4q_factors_mark(inspection, reference),
                                 .error = error};
+    if (!comparer.factors)
+        return i4q_fail_memory(error);
     i4q_arena_init(&comparer.scratch, model->arena.limit);
     i4q_table_init(&comparer.weights, &model->arena);
     return compare_weights(&comparer) && index_biases(&comparer) &&

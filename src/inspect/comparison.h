@@ -6,7 +6,8 @@
 
 #include "inspect/inspection.h"
 
-/* Fills compared, sqnr_db and max_error of the rows whose node the reference has as well, and
+/* Fills compared, sqnr_db and max_error of the rows whose node the reference has as well, but
+ * for those with the factors of factors.h, and
  * `differences`. Works in the arenas of both models, and changes their messages: all payloads end in
  * raw_data. Fails for want of memory, or because the reference's Convs are not sound. */
 bool i4q_compare(struct i4q_inspection *inspection, struct i4q_model *reference,

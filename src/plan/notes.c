@@ -67,6 +67,25 @@ static bool note_fused(struct i4q_plan *plan)
         "than 4 bits and are not symmetric INT8");
 }
 
+/* Statistics of means alone tell how to correct biases, and nothing of what codes do to outputs. */
+static bool note_means_only(struct i4q_plan *plan)
+{
+    size_t unguided = 0, unranked = 0;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        const struct i4q_plan_weight *weight = &plan->weights[i];
+        bool chosen = weight->recipe && weight->recipe != &plan->kept;
+        bool lacks = chosen && weight->job->moments && !weight->job->moments->second;
+        unguided += lacks && i4q_method_needs_statistics(weight->job->method);
+        unranked += lacks && plan->by_outputs;
+    }
+    return note(plan, "--calibration", unguided,
+                "weights have no covariances in the file (--mean-only): their codes are chosen without, and "
+                "only biases are corrected by it") &&
+           note(plan, "--calibration", unranked,
+                "weights have no covariances in the file (--mean-only): their losses are estimated from the "
+                "weights alone");
+}
+
 /* What the statistics changed beside the codes, and what they could not help. */
 static bool note_calibration(struct i4q_plan *plan)
 {
@@ -92,5 +111,6 @@ static bool note_calibration(struct i4q_plan *plan)
 
 bool i4q_plan_add_notes(struct i4q_plan *plan)
 {
-    return note_blocks(plan) && note_forms(plan) && note_fused(plan) && note_calibration(plan);
+    return note_blocks(plan) && note_forms(plan) && note_fused(plan) && note_calibration(plan) &&
+           (!plan->statistics || note_means_only(plan));
 }

@@ -23,6 +23,7 @@ static bool is_same(const struct i4q_weight *weight, const char *sum)
 }
 
 struct comparison {
+    size_t floats; /* weights of the model that are stored as such */
     size_t common, different;
     const char *first; /* that differs */
 };
@@ -33,6 +34,7 @@ static struct comparison compare(const json_t *sums, const struct i4q_weights *w
     for (size_t i = 0; i < weights->count; i++) {
         const struct i4q_weight *weight = &weights->items[i];
         const char *sum = json_string_value(json_object_get(sums, weight->value->name));
+        found.floats += weight->payload.data && !weight->origin;
         if (!sum || !weight->payload.data)
             continue;
         found.common++;
@@ -51,8 +53,16 @@ bool i4q_origin_check(const struct i4q_statistics *statistics, const struct i4q_
     const char *model = json_string_value(json_object_get(metadata, "model"));
     json_t *sums = read_sums(metadata);
     size_t told = json_object_size(sums);
+    bool tells_none = json_is_object(sums) && !told;
     struct comparison found = compare(sums, weights);
     json_decref(sums);
+    if (model && tells_none && found.floats) {
+        error->file = statistics->path;
+        return i4q_fail(error, I4Q_MODEL,
+                        "measured on %s, which stores no weight of a Conv as floats, and %s does %zu; "
+                        "--allow-other-model takes it",
+                        model, path, found.floats);
+    }
     bool other = told && weights->count && (!found.common || found.different);
     if (!other)
         return true;

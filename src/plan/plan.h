@@ -95,6 +95,7 @@ struct i4q_plan_options {
     const char *topk; /* path of the sensitivity JSON, or NULL */
     struct i4q_view topk_json;
     const double *estimates;   /* in place of that file: the loss of each Conv, NAN for none; or NULL */
+    bool by_outputs;           /* losses are estimated from statistics, not from weights alone */
     enum i4q_topk_order order; /* which scores are the sensitive ones; AUTO: as the file's shape tells */
     struct i4q_ranking ranking;
     size_t min_weights;
@@ -142,7 +143,8 @@ struct i4q_plan {
     bool inputs_are_constant; /* initializers in graph.input are no more than a habit of the exporter */
 
     bool has_sensitivity;
-    bool estimated; /* and it comes from --rank */
+    bool estimated;  /* and it comes from --rank */
+    bool by_outputs; /* as in the options */
     struct i4q_sensitivity sensitivity;
     struct i4q_ranking ranking;
     struct i4q_plan_row **ranked; /* the measured candidates, the most sensitive first */

@@ -284,6 +284,7 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
                               .activation_options = options->activations,
                               .statistics = options->statistics,
                               .ranking = options->ranking,
+                              .by_outputs = options->by_outputs,
                               .notes = {options->notes.items, options->notes.count, options->notes.count},
                               .inputs_are_constant = inputs_are_constant(facts->model)};
     if (plan->target.format->floats)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/export_report.h"
 
-#include "forms/activation_read.h"
 #include "report/kinds.h"
 
 void i4q_report_exported(const struct i4q_export *exported, FILE *stream)
@@ -41,11 +40,11 @@ void i4q_report_export_totals(const struct i4q_export *exported, FILE *stream)
         fprintf(stream, "biases     %zu as floats\n", exported->n_biases);
 }
 
-void i4q_report_qonnx_hint(const struct i4q_graph *graph, FILE *stream)
+void i4q_report_qonnx_hint(bool has_activations, FILE *stream)
 {
     fputs("hint       QONNX holds weights as floats, and no ONNX Runtime runs it: FINN and hls4ml pack the "
           "codes.\n",
           stream);
-    if (!i4q_has_quantized_activations(graph))
+    if (!has_activations)
         fputs("           FINN needs quantized activations: this model has none.\n", stream);
 }

@@ -3,7 +3,6 @@
 #ifndef INT4Q_REPORT_EXPORT_REPORT_H
 #define INT4Q_REPORT_EXPORT_REPORT_H
 
-#include "onnx/graph.h"
 #include "rewrite/export.h"
 
 #include <stdio.h>
@@ -12,7 +11,7 @@
 void i4q_report_exported(const struct i4q_export *exported, FILE *stream);
 void i4q_report_export_totals(const struct i4q_export *exported, FILE *stream);
 
-/* What readers of QONNX need to know of the model. */
-void i4q_report_qonnx_hint(const struct i4q_graph *graph, FILE *stream);
+/* What readers of QONNX need to know of the model, which quantizes activations or does not. */
+void i4q_report_qonnx_hint(bool has_activations, FILE *stream);
 
 #endif

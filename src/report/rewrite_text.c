@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/rewrite_report.h"
 
+#include "forms/activation_read.h"
 #include "plan/quants.h"
 #include "report/export_report.h"
 #include "report/mixture_report.h"
@@ -154,14 +155,26 @@ static bool may_saturate(const struct i4q_plan *plan)
     return false;
 }
 
+/* As the result does, of which the plan adds some. */
+static bool quantizes_activations(const struct i4q_plan *plan)
+{
+    bool adds = false;
+    for (size_t i = 0; i < plan->n_activations; i++)
+        adds |= !plan->activations[i].reason;
+    return adds || i4q_has_quantized_activations(&plan->facts->model->graph);
+}
+
 static void print_hint(const struct i4q_plan *plan, FILE *stream)
 {
     const struct i4q_recipe *target = &plan->target;
+    if (i4q_plan_first_left(plan)) /* no ONNX Runtime runs the result */
+        return;
     if (target->format->floats) {
-        i4q_report_qonnx_hint(&plan->facts->model->graph, stream);
+        i4q_report_qonnx_hint(quantizes_activations(plan), stream);
         return;
     }
-    enum i4q_execution execution = target->format->packed ? I4Q_DECODES_ONCE : target->form->execution;
+    bool unpacks = target->format->packed && target->form->execution != I4Q_COMPUTES;
+    enum i4q_execution execution = unpacks ? I4Q_DECODES_ONCE : target->form->execution;
     bool matmul = false;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];

@@ -299,6 +299,13 @@ def test_combinations_that_cannot_be(tmp_path, options):
     assert "cannot be combined with" in done.stderr and options[-2 if "--block" in options else 0] in done.stderr
 
 
+@pytest.mark.parametrize("fmt", ["int4", "packed-u8", "packed3"])
+def test_the_hint_is_that_of_the_node(tmp_path, fmt):
+    onnx.save(make_model([conv()], [tensor("w", 4, 3, 3, 3)]), tmp_path / "in.onnx")
+    said = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--format", fmt, "--decode", "nbits").stdout
+    assert "with libint4q_ort.so registered" in said and "decodes these weights" not in said
+
+
 def test_inspect_explains_it(tmp_path):
     nodes, constants = activation("silu")
     model = with_output_shapes(make_model([conv(y="c"), *nodes], [tensor("w", 4, 3, 3, 3), *constants]))

@@ -313,3 +313,17 @@ def test_files_of_other_tools(tmp_path, name):
         feeds = random_feeds(result)
         for want, got in zip(run(onnx.load(path), feeds), run(result, feeds)):
             np.testing.assert_array_equal(got, want)
+
+
+def test_no_hint_how_to_run_what_does_not_run(tmp_path):
+    """A Quant that is left keeps ONNX Runtime from loading the file at all."""
+    model = quant_model(np.ones((4, 3, 3, 3)), 0.5)
+    onnx.save(model, tmp_path / "whole.onnx")
+    assert "hint       ONNX Runtime" in run_int4q("rewrite", tmp_path / "whole.onnx", "-n", "--import", "weights").stdout
+    step = [stored("left_" + name, number) for name, number in (("s", 0.5), ("z", 0), ("b", 4))]
+    model.graph.initializer.extend(step)
+    model.graph.node.append(helper.make_node("Quant", [model.graph.output[0].name, *(t.name for t in step)], ["left"],
+                                             domain="qonnx.custom_op.general", signed=1, narrow=0, rounding_mode="ROUND"))
+    onnx.save(model, tmp_path / "left.onnx")
+    said = run_int4q("rewrite", tmp_path / "left.onnx", "-n", "--import", "weights").stdout
+    assert "ONNX Runtime cannot run this file" in said and "hint" not in said

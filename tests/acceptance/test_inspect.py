@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from helpers import make_model, run_int4q, tensor
+from helpers import make_model, rewrite, run_int4q, tensor
 from onnx import TensorProto, helper, numpy_helper
+from test_activations import detector, lopsided, spread, statistics
 
 
 def conv(weight="w", output="y", source="x", name="conv", **attributes):
@@ -148,3 +149,20 @@ def test_weights_that_nodes_quantize(tmp_path, kind, clip):
 
 def weight_size(kind):
     return np.dtype(kind).itemsize
+
+
+@pytest.mark.parametrize("scales, unknown", [("tensor", []), ("channel", ["d", "p", "q"])])
+def test_weights_with_factors_of_channels_have_no_sqnr(tmp_path, scales, unknown):
+    """They make up for what the activations were scaled by, so they are far from those of the reference: one reads a pair with
+    two scales, one a pair behind a Mul."""
+    found = detector()
+    path = statistics(tmp_path, {name: spread(lopsided(name)) for name in ("t", "c")})
+    rewrite(found, tmp_path, "--calibration", path, "--activations", "uint4", "--activation-scales", scales)
+    report, out = tmp_path / "report.json", tmp_path / "out.onnx"
+    run_int4q("inspect", out, "--reference", tmp_path / "in.onnx", "--json", report)
+    told = json.loads(report.read_text())
+    assert [row["weight"] for row in told["convs"] if row["sqnr_db"] is None and row["max_error"] is None] == unknown
+    assert all(row["sqnr_db"] > 10 for row in told["convs"] if row["weight"] not in unknown)
+    assert [f"weights of {len(unknown)} Convs hold factors" in text for text in told["differences"]].count(True) == bool(unknown)
+    run_int4q("inspect", out, "--reference", out, "--json", report)
+    assert all(row["max_error"] == 0 for row in json.loads(report.read_text())["convs"])

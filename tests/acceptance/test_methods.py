@@ -262,6 +262,22 @@ def test_weights_without_statistics_are_told_of(tmp_path):
     assert any("1 weights are not in the file" in note for note in report["notes"]) and report["totals"]["quantized"] == 4
 
 
+@pytest.mark.parametrize("arguments, told", [
+    (["--method", "calibrated"], ["their codes are chosen without"]), (["--method", "squant"], []),
+    (["--method", "squant", "--rank", "stats", "--keep", "0"], ["their losses are estimated from the weights alone"]),
+    (["--method", "squant", "--rank", "weights", "--keep", "0"], [])])
+def test_means_alone_are_told_of(tmp_path, arguments, told):
+    """Statistics of --mean-only correct biases, and that is all."""
+    model = detector()
+    found, metadata = moments_of(model)
+    for name, means in (("means", True), ("all", False)):
+        save_file({k: v for k, v in found.items() if not means or k.endswith("|mu")}, str(tmp_path / name), metadata)
+        _, report = rewrite(model, tmp_path, *arguments, "--calibration", tmp_path / name)
+        notes = [note for note in report["notes"] if "covariances" in note]
+        assert len(notes) == (len(told) if means else 0)
+        assert all(f"{report['totals']['quantized']} weights have no covariances" in n and t in n for n, t in zip(notes, told))
+
+
 @pytest.mark.parametrize("kernels", ["scalar", None])
 @pytest.mark.parametrize("threads", [1, 5])
 def test_bytes_depend_on_nothing_else(tmp_path, monkeypatch, kernels, threads):

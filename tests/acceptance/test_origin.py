@@ -96,3 +96,29 @@ def test_nothing_to_allow(tmp_path):
     onnx.save(model(), tmp_path / "in.onnx")
     done = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--method", "squant", "--allow-other-model")
     assert "--allow-other-model: there is no --calibration" in done.stdout
+
+
+def test_statistics_of_a_quantized_model(tmp_path, capsys):
+    """They tell no sums, since the model stores no such weights: the float model does not take them for its own."""
+    float_model, stats = tmp_path / "float.onnx", tmp_path / "stats"
+    onnx.save(model(), float_model)
+    run_int4q("rewrite", float_model, "--method", "squant", "-o", tmp_path / "int4.onnx")
+    np.save(tmp_path / "x.npy", np.ones((1, 3, 6, 6), np.float32))
+    calibrate.main([str(tmp_path / "int4.onnx"), "--inputs", str(tmp_path / "x.npy"), "-o", str(stats)])
+    assert "int4.onnx: none of its Conv weights is stored as floats" in capsys.readouterr().err
+    arguments = ["rewrite", float_model, "-n", "--method", "squant", "--calibration", stats]
+    assert "measured on int4.onnx, which stores no weight of a Conv as floats" in run_int4q(*arguments, status=3).stderr
+    run_int4q(*arguments, "--allow-other-model")
+
+
+def test_weights_in_constants_are_known(tmp_path):
+    found = model()
+    for weight in list(found.graph.initializer):
+        found.graph.node.insert(0, helper.make_node("Constant", [], [weight.name], value=weight))
+    del found.graph.initializer[:]
+    onnx.save(found, tmp_path / "first.onnx")
+    np.save(tmp_path / "x.npy", np.ones((1, 3, 6, 6), np.float32))
+    calibrate.main([str(tmp_path / "first.onnx"), "--inputs", str(tmp_path / "x.npy"), "-o", str(tmp_path / "stats")])
+    rewrite(tmp_path, found)
+    change([node.attribute[0].t for node in found.graph.node[:1]], 0.125)
+    assert "1 of 2 have other values" in rewrite(tmp_path, found, status=3).stderr

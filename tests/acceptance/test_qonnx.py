@@ -5,6 +5,7 @@ import os
 import numpy as np
 import onnx
 import pytest
+import test_activations as activations
 from helpers import ROOT, int4_codes, make_model, random_feeds, rewrite, run, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 from qonnx_reference import assert_as_finn_wants, constants, grid, in_plain_operators, quants
@@ -159,3 +160,12 @@ def test_hints(tmp_path):
     onnx.save(quantized, tmp_path / "in.onnx")
     told = run_int4q("rewrite", tmp_path / "in.onnx", "-fo", tmp_path / "out.onnx", "--format", "qonnx").stdout
     assert "FINN needs" not in told
+
+
+@pytest.mark.parametrize("levels", [None, "uint8"])
+def test_the_hint_knows_of_activations_that_are_quantized_now(tmp_path, levels):
+    path = activations.statistics(tmp_path, {name: activations.spread(activations.lopsided(name)) for name in ("t", "c")})
+    onnx.save(activations.detector(), tmp_path / "in.onnx")
+    options = ["--method", "squant", "--calibration", path, *(["--activations", levels] if levels else [])]
+    said = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--format", "qonnx", *options).stdout
+    assert ("FINN needs quantized activations" in said) == (levels is None)

@@ -119,7 +119,8 @@ def test_who_has_a_zero_point(tmp_path, arguments, zero_point):
 @pytest.mark.parametrize("arguments, word", [
     (["--scale", "absmax", "--asymmetric"], "--scale absmax has no zero point: --asymmetric goes with range, mse and l2.4"),
     (["--scale", "signed", "--asymmetric"], "--scale signed has no zero point"),
-    (["--scale", "mse", "--format", "int8"], "--format int8 is for --method absmax only"), (["--scale", "l2"], "l2.4")])
+    (["--scale", "mse", "--format", "int8"], "--format int8 is for --method absmax only"),
+    (["--format", "int8", "--calibration", "s"], "--calibration makes no difference to codes of --format int8"), (["--scale", "l2"], "l2.4")])
 def test_usage(tmp_path, arguments, word):
     onnx.save(make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="a")], [tensor("w", 4, 3, 3, 3)]), tmp_path / "in.onnx")
     assert word in run_int4q("rewrite", tmp_path / "in.onnx", *arguments, status=2).stderr

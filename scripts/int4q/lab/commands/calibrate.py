@@ -41,7 +41,7 @@ from collections.abc import Sequence
 
 from threadpoolctl import threadpool_limits
 
-from int4q.lab.base.errors import user_errors
+from int4q.lab.base.errors import user_errors, warn
 from int4q.lab.base.files import file_sha256, need_folder
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.tool import add_tool_option, find_int4q
@@ -105,8 +105,11 @@ def calibrate(args: argparse.Namespace) -> None:
         else:
             found, images = measurement.measure(convs, taps, feeds, look, args.mean_only)
         spread = {} if args.no_histograms else between.measure(args.model, model, convs, taps, feeds, args.threads)
-        weights = len(found)
-        more = {"model": os.path.basename(args.model), "weights_crc32": json.dumps(weight_sums(args.model, model, convs)),
+        weights, sums = len(found), weight_sums(args.model, model, convs)
+        if not sums:
+            warn(f"{args.model}: none of its Conv weights is stored as floats: for the float model int4q rewrite takes these "
+                 "statistics only with --allow-other-model")
+        more = {"model": os.path.basename(args.model), "weights_crc32": json.dumps(sums),
                 "focus": str(args.focus if look else 0), "sequential": str(args.sequential).lower()}
         count = save(args.output, found, spread, images, file_sha256(args.model), more)
     print(f"{args.output}: {images} images, {weights} weights, {count} tensors, {os.path.getsize(args.output)} bytes")
