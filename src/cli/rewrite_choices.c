@@ -81,7 +81,8 @@ static bool check(const struct i4q_rewrite_arguments *a, const struct i4q_recipe
     if (format && format->floats)
         return i4q_fail(error, I4Q_USAGE, "--choices: %s stores floats, which have no fewer bytes", word);
     if (choice->block && (!format || format->packed))
-        return i4q_fail(error, I4Q_USAGE, "--choices: '%s' has no blocks", word);
+        return i4q_fail(error, I4Q_USAGE, "--choices: '%s' has no blocks, which '%s:%zu' asks for", word,
+                        word, choice->block);
     if (choice->block && fuses(choice))
         return i4q_fail(error, I4Q_USAGE, "--choices: blocks cannot be combined with --decode %s",
                         a->decode.word);
