@@ -10,7 +10,7 @@ static const struct suffix {
     const char *name;
     double factor;
 } suffixes[] = {
-    {"", 1}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"Ki", 1024}, {"Mi", 1 << 20}, {"Gi", 1 << 30},
+    {"", 1}, {"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"Ki", 1024}, {"Mi", 1 << 20}, {"Gi", 1 << 30},
 };
 
 bool i4q_size_parse(const char *text, double *size)

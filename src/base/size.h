@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 
-/* A decimal number with the suffix K, M, G (1000, ...), Ki, Mi, Gi (1024, ...) or none. False: it is none. */
+/* A decimal number with the suffix k or K, M, G (1000, ...), Ki, Mi, Gi (1024, ...) or none. False: it is
+ * none. */
 bool i4q_size_parse(const char *text, double *size);
 
 #endif

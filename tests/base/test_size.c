@@ -9,8 +9,8 @@ static void sizes_as_people_write_them(void **state)
     static const struct {
         const char *text;
         double size;
-    } cases[] = {{"0", 0},        {"8500000", 8500000}, {"8.5M", 8500000}, {"8Mi", 8 << 20}, {"1K", 1000},
-                 {"1.5Ki", 1536}, {"2G", 2e9},          {"1Gi", 1 << 30},  {"12.", 12}};
+    } cases[] = {{"0", 0},     {"8500000", 8500000}, {"8.5M", 8500000}, {"8Mi", 8 << 20}, {"1K", 1000},
+                 {"1k", 1000}, {"1.5Ki", 1536},      {"2G", 2e9},       {"1Gi", 1 << 30}, {"12.", 12}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         double size = -1;
         assert_true(i4q_size_parse(cases[i].text, &size));
