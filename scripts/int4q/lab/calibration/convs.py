@@ -38,11 +38,12 @@ def weight_shapes(path: str, model: onnx.ModelProto, names: Iterable[str]) -> di
 
 
 def weight_sums(path: str, model: onnx.ModelProto, convs: Iterable[Readers]) -> dict[str, str]:
-    """{name: CRC-32 of the numbers as they are stored, in hexadecimal} of the weights that are stored as such, also in Constants."""
+    """{name: CRC-32 of the numbers as stored, in hexadecimal} of the weights that are stored as such, also in Constants."""
     names = {name for _, names in convs for name in names}
     folder = os.path.dirname(os.path.abspath(path))
     stored = {t.name: t for t in model.graph.initializer}
-    stored.update((n.output[0], a.t) for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value")
+    stored.update((node.output[0], a.t) for node in model.graph.node if node.op_type == "Constant"
+                  for a in node.attribute if a.name == "value")
     return {name: f"{zlib.crc32(np.ascontiguousarray(onnx.numpy_helper.to_array(t, folder)).tobytes()):08x}"
             for name, t in stored.items() if name in names}
 
