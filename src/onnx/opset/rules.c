@@ -3,37 +3,17 @@
  * the attributes and inputs in its schemas. Operators that only gained types, optional inputs or attributes
  * whose default keeps the old behaviour have no row.
  *
- * A rule returns false when memory runs out or after i4q_opset_refuse. */
+ * Operators that become several have files of their own. */
 #include "onnx/opset/rules.h"
 
+#include "onnx/opset/group_normalization.h"
+#include "onnx/opset/softmax.h"
 #include "onnx/tensor.h"
 
 #include <string.h>
 
 #define TYPE(name)           ONNX__TENSOR_PROTO__DATA_TYPE__##name
 #define ATTRIBUTE_TYPE(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
-
-/* Results of rules read as sentences: return done(u) after a change, UNCHANGED without one. */
-enum { UNCHANGED = true };
-
-static bool done(struct i4q_upgrader *u)
-{
-    u->changed = true;
-    return true;
-}
-
-/* The attribute `name`, NULL when it is absent. False: only a call of the function tells its value, or it is
- * of another type and would read as empty; refused. */
-static bool find(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
-                 Onnx__AttributeProto__AttributeType type, Onnx__AttributeProto **attribute)
-{
-    if (!i4q_up_attribute(u, node, name, attribute))
-        return false;
-    if (*attribute && (*attribute)->type != type)
-        return i4q_opset_refuse(u, node, "its attribute %s has type %d, expected %d", name,
-                                (int)(*attribute)->type, (int)type);
-    return true;
-}
 
 /* Whether anything reads output `index`. */
 static bool is_read(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
@@ -49,13 +29,13 @@ static bool is_read(const struct i4q_upgrader *u, const Onnx__NodeProto *node, s
 static bool ints_to_input(struct i4q_upgrader *u, Onnx__NodeProto *node, const char *name, size_t index)
 {
     Onnx__AttributeProto *attribute;
-    if (!find(u, node, name, ATTRIBUTE_TYPE(INTS), &attribute))
+    if (!i4q_up_find(u, node, name, ATTRIBUTE_TYPE(INTS), &attribute))
         return false;
     if (!attribute)
-        return UNCHANGED;
+        return I4Q_UP_UNCHANGED;
     const char *value = i4q_up_ints(u, node, name, attribute->ints, attribute->n_ints);
     i4q_edit_remove_attribute(node, attribute);
-    return value && i4q_edit_set_input(u->model, node, index, value) && done(u);
+    return value && i4q_edit_set_input(u->model, node, index, value) && i4q_up_done(u);
 }
 
 static bool axes_to_input(struct i4q_upgrader *u, Onnx__NodeProto *node)
@@ -80,14 +60,14 @@ static bool int_to_input(struct i4q_upgrader *u, Onnx__NodeProto *node, const ch
 {
     static const int64_t one = 1;
     Onnx__AttributeProto *attribute;
-    if (!find(u, node, name, ATTRIBUTE_TYPE(INT), &attribute))
+    if (!i4q_up_find(u, node, name, ATTRIBUTE_TYPE(INT), &attribute))
         return false;
     if (!attribute)
-        return UNCHANGED;
+        return I4Q_UP_UNCHANGED;
     const char *value =
         i4q_up_constant_node(u, node, name, TYPE(INT64), &one, n_dims, &attribute->i, sizeof attribute->i);
     i4q_edit_remove_attribute(node, attribute);
-    return value && i4q_edit_set_input(u->model, node, index, value) && done(u);
+    return value && i4q_edit_set_input(u->model, node, index, value) && i4q_up_done(u);
 }
 
 static bool top_k(struct i4q_upgrader *u, Onnx__NodeProto *node)
@@ -107,17 +87,17 @@ static bool dft(struct i4q_upgrader *u, Onnx__NodeProto *node)
 static bool float_to_input(struct i4q_upgrader *u, Onnx__NodeProto *node, const char *name, size_t index)
 {
     Onnx__AttributeProto *attribute;
-    if (!find(u, node, name, ATTRIBUTE_TYPE(FLOAT), &attribute))
+    if (!i4q_up_find(u, node, name, ATTRIBUTE_TYPE(FLOAT), &attribute))
         return false;
     if (!attribute)
-        return UNCHANGED;
+        return I4Q_UP_UNCHANGED;
     int32_t type = i4q_up_type(u, node, 0);
     if (type != TYPE(FLOAT) && type != TYPE(FLOAT16) && type != TYPE(DOUBLE))
         return i4q_opset_refuse(u, node, "the element type of its input is not known, which %s needs now",
                                 name);
     const char *value = i4q_up_scalar(u, node, name, type, attribute->f);
     i4q_edit_remove_attribute(node, attribute);
-    return value && i4q_edit_set_input(u->model, node, index, value) && done(u);
+    return value && i4q_edit_set_input(u->model, node, index, value) && i4q_up_done(u);
 }
 
 /* The defaults, the largest finite numbers, are those of absent inputs. */
@@ -129,7 +109,7 @@ static bool clip(struct i4q_upgrader *u, Onnx__NodeProto *node)
 static bool pad(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     Onnx__AttributeProto *value;
-    if (!find(u, node, "value", ATTRIBUTE_TYPE(FLOAT), &value))
+    if (!i4q_up_find(u, node, "value", ATTRIBUTE_TYPE(FLOAT), &value))
         return false;
     if (value && value->f == 0) /* also the default of the input, whose type need not be known then */
         i4q_edit_remove_attribute(node, value);
@@ -141,15 +121,15 @@ static bool pad(struct i4q_upgrader *u, Onnx__NodeProto *node)
 static bool dropout(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     Onnx__AttributeProto *ratio;
-    if (!find(u, node, "ratio", ATTRIBUTE_TYPE(FLOAT), &ratio))
+    if (!i4q_up_find(u, node, "ratio", ATTRIBUTE_TYPE(FLOAT), &ratio))
         return false;
     if (is_read(u, node, 1))
         return i4q_opset_refuse(u, node, "its output '%s' would become all ones", node->output[1]);
     if (!ratio)
-        return UNCHANGED;
+        return I4Q_UP_UNCHANGED;
     const char *value = i4q_up_scalar(u, node, "ratio", TYPE(FLOAT), ratio->f);
     i4q_edit_remove_attribute(node, ratio);
-    return value && i4q_edit_set_input(u->model, node, 1, value) && done(u);
+    return value && i4q_edit_set_input(u->model, node, 1, value) && i4q_up_done(u);
 }
 
 /* ---- operators that changed in place */
@@ -159,32 +139,32 @@ static bool dropout(struct i4q_upgrader *u, Onnx__NodeProto *node)
 static bool dropout_mask(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     if (node->n_output < 2)
-        return UNCHANGED;
+        return I4Q_UP_UNCHANGED;
     if (is_read(u, node, 1))
         return i4q_opset_refuse(u, node, "its output '%s' would become BOOL", node->output[1]);
     node->n_output = 1;
-    return done(u);
+    return i4q_up_done(u);
 }
 
 static bool split_outputs(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     if (i4q_up_has_input(node, 1))
-        return UNCHANGED;
-    return i4q_edit_add_int(u->model, node, "num_outputs", (int64_t)node->n_output) && done(u);
+        return I4Q_UP_UNCHANGED;
+    return i4q_edit_add_int(u->model, node, "num_outputs", (int64_t)node->n_output) && i4q_up_done(u);
 }
 
 static bool batch_normalization_spatial(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     Onnx__AttributeProto *spatial;
-    if (!find(u, node, "spatial", ATTRIBUTE_TYPE(INT), &spatial))
+    if (!i4q_up_find(u, node, "spatial", ATTRIBUTE_TYPE(INT), &spatial))
         return false;
     if (!spatial)
-        return UNCHANGED;
+        return I4Q_UP_UNCHANGED;
     if (spatial->i != 1)
         return i4q_opset_refuse(u, node, "its attribute spatial is %lld, later versions know 1 only",
                                 (long long)spatial->i);
     i4q_edit_remove_attribute(node, spatial);
-    return done(u);
+    return i4q_up_done(u);
 }
 
 /* More than one output meant training; the statistics that came out are other ones since. */
@@ -194,17 +174,17 @@ static bool batch_normalization(struct i4q_upgrader *u, Onnx__NodeProto *node)
         if (*node->output[i])
             return i4q_opset_refuse(u, node, "its output '%s' is one of training mode", node->output[i]);
     if (node->n_output <= 1)
-        return UNCHANGED;
+        return I4Q_UP_UNCHANGED;
     node->n_output = 1; /* names left empty: the later form has no place for so many */
-    return done(u);
+    return i4q_up_done(u);
 }
 
 static bool roi_align(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     static const char name[] = "coordinate_transformation_mode";
     if (i4q_node_attribute(node, name))
-        return UNCHANGED;
-    return i4q_edit_add_string(u->model, node, name, "output_half_pixel") && done(u);
+        return I4Q_UP_UNCHANGED;
+    return i4q_edit_add_string(u->model, node, name, "output_half_pixel") && i4q_up_done(u);
 }
 
 static bool attribute_is(const Onnx__AttributeProto *attribute, const char *text)
@@ -217,21 +197,21 @@ static bool grid_sample(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     static const char *const renamed[][2] = {{"bilinear", "linear"}, {"bicubic", "cubic"}};
     Onnx__AttributeProto *mode;
-    if (!find(u, node, "mode", ATTRIBUTE_TYPE(STRING), &mode))
+    if (!i4q_up_find(u, node, "mode", ATTRIBUTE_TYPE(STRING), &mode))
         return false;
     for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++) {
         if (!attribute_is(mode, renamed[i][0]))
             continue;
         mode->s = (ProtobufCBinaryData){strlen(renamed[i][1]), (uint8_t *)renamed[i][1]};
-        return done(u);
+        return i4q_up_done(u);
     }
-    return UNCHANGED;
+    return I4Q_UP_UNCHANGED;
 }
 
 static bool scatter(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     node->op_type = (char *)"ScatterElements";
-    return done(u);
+    return i4q_up_done(u);
 }
 
 /* Scan worked on batches; MeanVarianceNormalization was experimental, with other attributes and axes. */
@@ -247,36 +227,36 @@ static bool another_before_9(struct i4q_upgrader *u, Onnx__NodeProto *node)
 static bool resize(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     Onnx__AttributeProto *mode;
-    if (!find(u, node, "coordinate_transformation_mode", ATTRIBUTE_TYPE(STRING), &mode))
+    if (!i4q_up_find(u, node, "coordinate_transformation_mode", ATTRIBUTE_TYPE(STRING), &mode))
         return false;
     if (attribute_is(mode, "tf_half_pixel_for_nn"))
         return i4q_opset_refuse(u, node, "coordinate_transformation_mode tf_half_pixel_for_nn is gone");
     const Onnx__TensorProto *scales = i4q_up_constant(u, node, 2);
     bool is_empty = scales && scales->n_dims == 1 && scales->dims[0] == 0;
     if (!is_empty || !i4q_up_has_input(node, 3))
-        return UNCHANGED;
-    return i4q_edit_set_input(u->model, node, 2, "") && done(u);
+        return I4Q_UP_UNCHANGED;
+    return i4q_edit_set_input(u->model, node, 2, "") && i4q_up_done(u);
 }
 
 /* FLOATS attribute `scales` becomes input 1. */
 static bool upsample_scales(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     Onnx__AttributeProto *scales;
-    if (!find(u, node, "scales", ATTRIBUTE_TYPE(FLOATS), &scales))
+    if (!i4q_up_find(u, node, "scales", ATTRIBUTE_TYPE(FLOATS), &scales))
         return false;
     if (!scales)
-        return UNCHANGED;
+        return I4Q_UP_UNCHANGED;
     int64_t n = (int64_t)scales->n_floats;
     const char *value = i4q_up_constant_node(u, node, "scales", TYPE(FLOAT), &n, 1, scales->floats,
                                              scales->n_floats * sizeof *scales->floats);
     i4q_edit_remove_attribute(node, scales);
-    return value && i4q_edit_set_input(u->model, node, 1, value) && done(u);
+    return value && i4q_edit_set_input(u->model, node, 1, value) && i4q_up_done(u);
 }
 
 static bool upsample(struct i4q_upgrader *u, Onnx__NodeProto *node)
 {
     node->op_type = (char *)"Resize";
-    return done(u);
+    return i4q_up_done(u);
 }
 
 /* The constant that input 1 is: one of the model, or what upsample_scales has just put in front. Only the
@@ -327,134 +307,7 @@ static bool resize_asymmetric(struct i4q_upgrader *u, Onnx__NodeProto *node)
     return roi && i4q_edit_set_input(u->model, node, 1, roi) &&
            i4q_edit_set_input(u->model, node, 2, scales) &&
            i4q_edit_add_string(u->model, node, "coordinate_transformation_mode", "asymmetric") &&
-           (linear || i4q_edit_add_string(u->model, node, "nearest_mode", nearest)) && done(u);
-}
-
-/* ---- Softmax, LogSoftmax, Hardmax: from all trailing dimensions at once to one axis */
-
-/* Whether all dimensions of input 0 behind `axis` are known to be 1. */
-static bool is_last_but_ones(const struct i4q_upgrader *u, const Onnx__NodeProto *node, int64_t axis)
-{
-    const Onnx__TypeProto__Tensor *type = i4q_up_tensor_type(i4q_up_value(u, node, 0));
-    if (!type || !type->shape || axis < 0 || axis >= (int64_t)type->shape->n_dim)
-        return false;
-    for (size_t i = (size_t)axis + 1; i < type->shape->n_dim; i++) {
-        const Onnx__TensorShapeProto__Dimension *dim = type->shape->dim[i];
-        if (dim->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE || dim->dim_value != 1)
-            return false;
-    }
-    return true;
-}
-
-static bool set_axis(struct i4q_upgrader *u, Onnx__NodeProto *node, Onnx__AttributeProto *attribute,
-                     int64_t axis)
-{
-    if (!attribute)
-        return i4q_edit_add_int(u->model, node, "axis", axis) && done(u);
-    if (attribute->i == axis)
-        return UNCHANGED;
-    attribute->has_i = true;
-    attribute->i = axis;
-    return done(u);
-}
-
-/* Flatten to the matrix that the old form worked on, and back. Flatten counts axes as the old form did, so
- * the rank need not be known. allowzero, there since opset 14, lets empty tensors come back too. */
-static bool wrap_in_flatten(struct i4q_upgrader *u, Onnx__NodeProto *node, int64_t axis)
-{
-    Onnx__NodeProto *flatten, *shape, *reshape;
-    const char *input = node->input[0], *inner = i4q_up_new_name(u, node, "flat");
-    const char *matrix = i4q_up_emit(u, &u->nodes, node, "Flatten", "matrix", &input, 1, &flatten);
-    const char *dims = i4q_up_emit(u, &u->nodes, node, "Shape", "shape", &input, 1, &shape);
-    if (!inner || !matrix || !dims || !i4q_edit_add_int(u->model, flatten, "axis", axis))
-        return false;
-    const char *back[] = {inner, dims};
-    if (!i4q_up_emit(u, &u->after, node, "Reshape", "reshaped", back, 2, &reshape) ||
-        (u->version >= 14 && !i4q_edit_add_int(u->model, reshape, "allowzero", 1)))
-        return false;
-    reshape->output[0] = node->output[0];
-    node->output[0] = (char *)inner;
-    return i4q_edit_set_input(u->model, node, 0, matrix);
-}
-
-static bool softmax(struct i4q_upgrader *u, Onnx__NodeProto *node)
-{
-    Onnx__AttributeProto *attribute;
-    if (!find(u, node, "axis", ATTRIBUTE_TYPE(INT), &attribute))
-        return false;
-    int64_t axis = attribute ? attribute->i : 1, rank = i4q_up_rank(u, node, 0);
-    int64_t counted = axis < 0 && rank >= 0 ? axis + rank : axis;
-    if (axis == -1 || (rank > 0 && counted == rank - 1))
-        return set_axis(u, node, attribute, -1);
-    if (is_last_but_ones(u, node, counted))
-        return set_axis(u, node, attribute, counted);
-    if (!node->n_input || !node->n_output)
-        return i4q_opset_refuse(u, node, "it has no input or no output");
-    return wrap_in_flatten(u, node, axis) && set_axis(u, node, attribute, -1) && done(u);
-}
-
-/* ---- GroupNormalization: scale and bias for each channel instead of each group */
-
-/* [groups] → [channels], each element channels / groups times. `shape` is [groups, channels / groups]. */
-static const char *repeat(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *what,
-                          const char *value, const char *shape)
-{
-    static const int64_t column[] = {-1, 1}, row[] = {-1};
-    Onnx__NodeProto *made;
-    const char *column_shape = i4q_up_ints(u, node, "column", column, 2),
-               *row_shape = i4q_up_ints(u, node, "row", row, 1);
-    const char *reshape[] = {value, column_shape};
-    const char *tall =
-        column_shape ? i4q_up_emit(u, &u->nodes, node, "Reshape", what, reshape, 2, &made) : NULL;
-    const char *expand[] = {tall, shape};
-    const char *wide = tall ? i4q_up_emit(u, &u->nodes, node, "Expand", what, expand, 2, &made) : NULL;
-    const char *flatten[] = {wide, row_shape};
-    return wide && row_shape ? i4q_up_emit(u, &u->nodes, node, "Reshape", what, flatten, 2, &made) : NULL;
-}
-
-/* The channels are dimension 1 of the data, whatever its rank, and need not be known. */
-static const char *group_shape(struct i4q_upgrader *u, const Onnx__NodeProto *node, int64_t groups)
-{
-    Onnx__NodeProto *shape, *made;
-    const char *count = i4q_up_ints(u, node, "groups", &groups, 1);
-    const char *channels =
-        i4q_up_emit(u, &u->nodes, node, "Shape", "channels", (const char **)&node->input[0], 1, &shape);
-    if (!count || !channels || !i4q_edit_add_int(u->model, shape, "start", 1) ||
-        !i4q_edit_add_int(u->model, shape, "end", 2))
-        return NULL;
-    const char *divide[] = {channels, count};
-    const char *each = i4q_up_emit(u, &u->nodes, node, "Div", "channels_per_group", divide, 2, &made);
-    const char *both[] = {count, each};
-    const char *pair = each ? i4q_up_emit(u, &u->nodes, node, "Concat", "group_shape", both, 2, &made) : NULL;
-    return pair && i4q_edit_add_int(u->model, made, "axis", 0) ? pair : NULL;
-}
-
-/* The old form normalized in the type of the data, which all inputs have; the new one does so in the type
- * that stash_type names, FLOAT when it is absent. */
-static bool set_stash_type(struct i4q_upgrader *u, Onnx__NodeProto *node)
-{
-    int32_t type = 0;
-    for (size_t i = 0; i < node->n_input && !type; i++)
-        type = i4q_up_type(u, node, i);
-    if (!type)
-        return i4q_opset_refuse(u, node, "stash_type follows from the element type, which is not known");
-    return type == TYPE(FLOAT) || i4q_edit_add_int(u->model, node, "stash_type", type);
-}
-
-static bool group_normalization(struct i4q_upgrader *u, Onnx__NodeProto *node)
-{
-    Onnx__AttributeProto *groups;
-    if (!find(u, node, "num_groups", ATTRIBUTE_TYPE(INT), &groups))
-        return false;
-    if (!groups || groups->i <= 0 || !i4q_up_has_input(node, 2))
-        return i4q_opset_refuse(u, node, "num_groups, scale or bias is missing");
-    if (!set_stash_type(u, node))
-        return false;
-    const char *shape = group_shape(u, node, groups->i);
-    const char *scale = shape ? repeat(u, node, "scale", node->input[1], shape) : NULL;
-    const char *bias = scale ? repeat(u, node, "bias", node->input[2], shape) : NULL;
-    return bias && i4q_edit_set_input(u->model, node, 1, scale) &&
-           i4q_edit_set_input(u->model, node, 2, bias) && done(u);
+           (linear || i4q_edit_add_string(u->model, node, "nearest_mode", nearest)) && i4q_up_done(u);
 }
 
 /* ---- the table */
@@ -473,11 +326,11 @@ const struct i4q_opset_rule i4q_opset_rules[] = {
     {"Resize", 11, {10}, resize_asymmetric},
     {"Scatter", 11, {9}, scatter},
     {"Dropout", 12, {7, 10}, dropout},
-    {"Hardmax", 13, {1, 11}, softmax},
-    {"LogSoftmax", 13, {1, 11}, softmax},
+    {"Hardmax", 13, {1, 11}, i4q_opset_softmax},
+    {"LogSoftmax", 13, {1, 11}, i4q_opset_softmax},
     {"ReduceSum", 13, {1, 11}, axes_to_input},
     {"Resize", 13, {10, 11}, resize},
-    {"Softmax", 13, {1, 11}, softmax},
+    {"Softmax", 13, {1, 11}, i4q_opset_softmax},
     {"Split", 13, {2, 11}, split_to_input},
     {"Squeeze", 13, {1, 11}, axes_to_input},
     {"Unsqueeze", 13, {1, 11}, axes_to_input},
@@ -495,7 +348,7 @@ const struct i4q_opset_rule i4q_opset_rules[] = {
     {"Split", 18, {2, 11, 13}, split_outputs},
     {"DFT", 20, {17}, dft},
     {"GridSample", 20, {16}, grid_sample},
-    {"GroupNormalization", 21, {18}, group_normalization},
+    {"GroupNormalization", 21, {18}, i4q_opset_group_normalization},
 };
 
 const size_t i4q_opset_n_rules = sizeof i4q_opset_rules / sizeof *i4q_opset_rules;

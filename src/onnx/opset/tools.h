@@ -21,12 +21,20 @@ struct i4q_upgrader {
 bool i4q_opset_refuse(struct i4q_upgrader *upgrader, const Onnx__NodeProto *node, const char *format, ...)
     I4Q_PRINTF(3, 4);
 
+/* Results of rules read as sentences: return i4q_up_done(u) after a change, I4Q_UP_UNCHANGED without one. */
+enum { I4Q_UP_UNCHANGED = true };
+bool i4q_up_done(struct i4q_upgrader *u);
+
 /* ---- what a node says */
 
 /* The attribute `name`, NULL when it is absent. False: it stands for an attribute of the function that the
  * node is in, whose value only a call tells; refused. */
 bool i4q_up_attribute(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
                       Onnx__AttributeProto **attribute);
+
+/* The same of an attribute that has to be of this type, as another one would read as empty; refused too. */
+bool i4q_up_find(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
+                 Onnx__AttributeProto__AttributeType type, Onnx__AttributeProto **attribute);
 
 bool i4q_up_has_input(const Onnx__NodeProto *node, size_t index);
 
