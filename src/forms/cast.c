@@ -13,15 +13,9 @@ static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job
     return i4q_format_is_integers(job->format) && (!job->block || job->inner % job->block == 0);
 }
 
-/* Whether there is something to subtract. */
-static bool has_zero_points(const struct i4q_quantize_job *job)
-{
-    return job->asymmetric || job->format->zero;
-}
-
 static size_t bytes(const struct i4q_quantize_job *job)
 {
-    return i4q_job_code_bytes(job) + (has_zero_points(job) ? 2 : 1) * i4q_job_scale_bytes(job);
+    return i4q_job_code_bytes(job) + (i4q_job_has_zero_points(job) ? 2 : 1) * i4q_job_scale_bytes(job);
 }
 
 static int64_t opset(const struct i4q_quantize_job *job)
@@ -42,7 +36,7 @@ static void decode(struct i4q_emission *emission, const int64_t *dims, const int
     const struct i4q_quantize_job *job = emission->job;
     const char *codes = i4q_emit_codes(emission, "quantized", job->format->type, dims, rank);
     const char *scale = i4q_emit_scales(emission, scale_dims, rank);
-    const char *zero = has_zero_points(job) ? i4q_emit_zero_floats(emission, scale_dims, rank) : NULL;
+    const char *zero = i4q_job_has_zero_points(job) ? i4q_emit_zero_floats(emission, scale_dims, rank) : NULL;
     Onnx__NodeProto *last = i4q_emit_node(emission, "Cast", "float", codes, NULL, NULL);
     i4q_emit_int(emission, last, "to", emission->weight->tensor.type);
     if (zero)

@@ -21,15 +21,10 @@ static bool holds(const struct i4q_weight *weight, const struct i4q_quantize_job
            weight->op->is_conv;
 }
 
-static bool has_zero_points(const struct i4q_quantize_job *job)
-{
-    return job->asymmetric || job->format->zero;
-}
-
 static size_t bytes(const struct i4q_quantize_job *job)
 {
     return i4q_job_code_bytes(job) + i4q_job_scale_bytes(job) +
-           (has_zero_points(job) ? i4q_job_zero_bytes(job) : 0);
+           (i4q_job_has_zero_points(job) ? i4q_job_zero_bytes(job) : 0);
 }
 
 static int64_t opset(const struct i4q_quantize_job *job)
@@ -76,7 +71,7 @@ static void emit(struct i4q_emission *emission)
         i4q_emit_codes(emission, "quantized", job->format->type, weight->tensor.dims, weight->tensor.rank),
         "int8");
     const char *scale = i4q_emit_scales(emission, &channels, 1);
-    if (has_zero_points(job)) {
+    if (i4q_job_has_zero_points(job)) {
         const char *zero = cast(
             emission, i4q_emit_zero_codes(emission, i4q_emit_column(emission), weight->tensor.rank), "zero");
         codes = i4q_emit_output(i4q_emit_node(emission, "Sub", "centred", codes, zero, NULL));

@@ -51,6 +51,11 @@ size_t i4q_job_zero_bytes(const struct i4q_quantize_job *job)
     return i4q_format_bytes(job->format, i4q_job_scales(job));
 }
 
+bool i4q_job_has_zero_points(const struct i4q_quantize_job *job)
+{
+    return job->asymmetric || job->format->zero;
+}
+
 int i4q_job_zero_point(const struct i4q_quantize_job *job, size_t index)
 {
     return job->zero_points ? i4q_format_load(job->format, job->zero_points, index) : job->format->zero;

@@ -78,6 +78,9 @@ size_t i4q_job_code_bytes(const struct i4q_quantize_job *job);
 size_t i4q_job_scale_bytes(const struct i4q_quantize_job *job);
 size_t i4q_job_zero_bytes(const struct i4q_quantize_job *job);
 
+/* Whether there is a zero point other than 0 to subtract from codes. */
+bool i4q_job_has_zero_points(const struct i4q_quantize_job *job);
+
 /* The zero point of scale `index` (channel * blocks + block). */
 int i4q_job_zero_point(const struct i4q_quantize_job *job, size_t index);
 
