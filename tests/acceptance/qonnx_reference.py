@@ -5,7 +5,8 @@ The arithmetic is that of qonnx 1.0.0, custom_op/general/intquant.py, in binary3
 """
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from helpers import make_model, run, tensor, value
+from onnx import TensorProto, helper, numpy_helper
 
 DOMAIN = "qonnx.custom_op.general"
 
@@ -89,3 +90,20 @@ def assert_as_finn_wants(model):
         assert scale.shape == () or (scale.ndim == known[node.input[0]].ndim and len(wide) <= 1)
         assert np.array_equal(made.astype(np.float32) * scale, known[node.input[0]]), f"{name} is not on its grid"
         assert narrow == (made.min() > -2 ** (bits - 1))
+
+
+def half_model():
+    """A Conv of FLOAT16."""
+    return make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="one")], [tensor("w", 4, 3, 3, 3, kind=np.float16)],
+                      inputs=[value("x", 1, 3, 6, 6, kind=TensorProto.FLOAT16)],
+                      outputs=[value("y", 1, 4, 4, 4, kind=TensorProto.FLOAT16)])
+
+
+def assert_decoded_alike(one, other, feeds):
+    """Two models that were made of `half_model` have the same weight: without the Conv, before which ONNX Runtime drops Casts."""
+    decoded = []
+    for made in (one, other):
+        made.graph.output[0].CopyFrom(helper.make_tensor_value_info("w", TensorProto.FLOAT16, [4, 3, 3, 3]))
+        made.graph.node.pop()
+        decoded += run(made, feeds)
+    assert decoded[0].dtype == np.float16 and decoded[0].tobytes() == decoded[1].tobytes()

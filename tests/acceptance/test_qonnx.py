@@ -8,7 +8,15 @@ import pytest
 import test_activations as activations
 from helpers import ROOT, int4_codes, make_model, random_feeds, rewrite, run, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
-from qonnx_reference import assert_as_finn_wants, constants, grid, in_plain_operators, quants
+from qonnx_reference import (
+    assert_as_finn_wants,
+    assert_decoded_alike,
+    constants,
+    grid,
+    half_model,
+    in_plain_operators,
+    quants,
+)
 
 INTEGERS = {"qonnx": "int4", "qonnx2": "int2", "qonnx3": "packed3", "qonnx5": "packed5", "qonnx6": "packed6", "qonnx8": "int8"}
 
@@ -92,18 +100,11 @@ def test_weight_of_a_body(tmp_path):
 
 def test_half(tmp_path):
     """Quant is for FLOAT: a Cast follows, and the numbers are those of DequantizeLinear all the same."""
-    model = make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="one")], [tensor("w", 4, 3, 3, 3, kind=np.float16)],
-                       inputs=[value("x", 1, 3, 6, 6, kind=TensorProto.FLOAT16)],
-                       outputs=[value("y", 1, 4, 4, 4, kind=TensorProto.FLOAT16)])
+    model = half_model()
     exported, _ = rewrite(model, tmp_path, "--format", "qonnx")
     integers, _ = rewrite(model, tmp_path, "--format", "int4")
     assert_as_finn_wants(exported)
-    decoded = []
-    for made in (in_plain_operators(exported), integers): # without the Conv, before which ONNX Runtime drops such Casts
-        made.graph.output[0].CopyFrom(helper.make_tensor_value_info("w", TensorProto.FLOAT16, [4, 3, 3, 3]))
-        made.graph.node.pop()
-        decoded += run(made, random_feeds(model))
-    assert decoded[0].dtype == np.float16 and decoded[0].tobytes() == decoded[1].tobytes()
+    assert_decoded_alike(in_plain_operators(exported), integers, random_feeds(model))
 
 
 def test_kept_in_8_bits(tmp_path):

@@ -7,7 +7,15 @@ import onnx
 import pytest
 from helpers import ROOT, make_model, random_feeds, rewrite, run, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
-from qonnx_reference import assert_as_finn_wants, constants, grid, in_plain_operators, quants
+from qonnx_reference import (
+    assert_as_finn_wants,
+    assert_decoded_alike,
+    constants,
+    grid,
+    half_model,
+    in_plain_operators,
+    quants,
+)
 from test_qonnx import ALL_OPS, detector
 
 FORMS = {"int4": 4, "uint4": 4, "int8": 8, "packed-u8": 4, "packed2": 2, "packed3": 3, "packed5": 5, "packed6": 6}
@@ -77,18 +85,11 @@ def test_blocks_stay(tmp_path):
 
 
 def test_half(tmp_path):
-    model = make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="one")], [tensor("w", 4, 3, 3, 3, kind=np.float16)],
-                       inputs=[value("x", 1, 3, 6, 6, kind=TensorProto.FLOAT16)],
-                       outputs=[value("y", 1, 4, 4, 4, kind=TensorProto.FLOAT16)])
+    model = half_model()
     stored, _ = rewrite(model, tmp_path)
     exported, _ = export(stored, tmp_path)
     assert_as_finn_wants(exported)
-    decoded = []
-    for made in (in_plain_operators(exported), stored): # without the Conv, before which ONNX Runtime drops such Casts
-        made.graph.output[0].CopyFrom(helper.make_tensor_value_info("w", TensorProto.FLOAT16, [4, 3, 3, 3]))
-        made.graph.node.pop()
-        decoded += run(made, random_feeds(model))
-    assert decoded[0].dtype == np.float16 and decoded[0].tobytes() == decoded[1].tobytes()
+    assert_decoded_alike(in_plain_operators(exported), stored, random_feeds(model))
 
 
 def on_a_grid(kind, codes=np.int8, ends=(-7, 7), zero=0, axis=0):
