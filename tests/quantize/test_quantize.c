@@ -224,61 +224,6 @@ static void threads_and_kernels_change_nothing(void **state)
         threads_and_kernels_change_nothing_by(&methods[i], weights);
 }
 
-/* Scattered channels get the scales and codes that they get when they lie together. */
-static void check_scattered(size_t outer, size_t channels, size_t inner, const struct i4q_format *format)
-{
-    size_t count = outer * channels * inner, row = outer * inner, kept = 0;
-    float *weights = malloc(2 * count * sizeof *weights), *moved = weights + count;
-    int8_t *codes[2] = {malloc(count), malloc(count)};
-    uint8_t *packed[2] = {malloc(count), malloc(count)};
-    float *scales[2] = {calloc(channels, sizeof(float)), calloc(channels, sizeof(float))};
-    for (size_t i = 0; i < count; i++) {
-        size_t channel = i / inner % channels, place = i / inner / channels * inner + i % inner;
-        weights[i] = (float)((uint32_t)i * 2654435761u >> 8) - 0x1p23f;
-        moved[channel * row + place] = weights[i];
-    }
-    struct i4q_quantize_job jobs[] = {
-        {.weights = weights, .outer = outer, .channels = channels, .inner = inner},
-        {.weights = moved, .outer = 1, .channels = channels, .inner = row}};
-    for (int j = 0; j < 2; j++) {
-        jobs[j].format = format;
-        jobs[j].method = i4q_methods;
-        jobs[j].codes = memset(packed[j], 0xa5, count);
-        jobs[j].scales = scales[j];
-        run(NULL, 3, &jobs[j], 1);
-        assert_true(jobs[j].finite);
-        if (format->bits < 8)
-            kernels(NULL)->unpack(packed[j], count, format->bits, codes[j]);
-        else
-            memcpy(codes[j], packed[j], count);
-    }
-    assert_memory_equal(scales[0], scales[1], channels * sizeof(float));
-    for (size_t i = 0; i < count; i++) {
-        size_t channel = i / inner % channels, place = i / inner / channels * inner + i % inner;
-        kept += codes[0][i] == codes[1][channel * row + place];
-    }
-    assert_int_equal(kept, count);
-    unsigned used = (unsigned)(count * format->bits % 8); /* of the last byte */
-    assert_true(!used || packed[0][count * format->bits / 8] >> used == 0);
-    assert_true(jobs[0].max_error == jobs[1].max_error && fabs(jobs[0].sqnr_db - jobs[1].sqnr_db) < 1e-4);
-    for (int j = 0; j < 2; j++) {
-        free(codes[j]);
-        free(packed[j]);
-        free(scales[j]);
-    }
-    free(weights);
-}
-
-static void scattered_channels(void **state)
-{
-    (void)state;
-    static const size_t sizes[][3] = {{2, 1, 1},    {3, 5, 1},  {257, 67, 1}, {700, 130, 1}, {33, 66, 4},
-                                      {65, 129, 9}, {5, 3, 33}, {4, 7, 300},  {3, 2, 5001}};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        for (const struct i4q_format *format = i4q_formats; format->name; format++)
-            check_scattered(sizes[i][0], sizes[i][1], sizes[i][2], format);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,7 +233,6 @@ int main(void)
         cmocka_unit_test(half_weights),
         cmocka_unit_test(what_is_not_finite_is_told),
         cmocka_unit_test(threads_and_kernels_change_nothing),
-        cmocka_unit_test(scattered_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
