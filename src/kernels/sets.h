@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The inner loops, one object a kernel set. The scalar set is the definition (docs/reference.md);
- * every other set gives the same bytes on any input, which tests/test_kernels.c holds it to.
+ * The inner loops, one object a kernel set. The scalar set is the definition (docs/reference.md); every other
+ * set gives the same bytes on any input, which tests/kernels/test_kernels.c holds it to.
  *
  * All functions are pure, thread-safe and never allocate. Pointers need no alignment beyond that of their
  * element type, except `const void *` sources, which need none at all (payloads in a mapped file start

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * How the values that Convs read are spread, from a file of calibration statistics: for each such value T of
- * C channels "T|lo", "T|hi"  F32 [C]       the least and the greatest value of a channel over all images
+ * C channels
+ *     "T|lo", "T|hi"  F32 [C]       the least and the greatest value of a channel over all images
  *     "T|hist"        U32 [C, B]    how many of its values fall into B equal bins between these two
  */
 #ifndef INT4Q_PLAN_SPREAD_H

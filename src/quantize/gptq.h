@@ -3,11 +3,12 @@
  * Codes that keep the output of a Conv, given the covariance A of its inputs: each row of a weight minimizes
  * e^T A e over its codes, with e = w - decoded.
  *
- *   GPTQ (Frantar et al. 2022, arXiv 2210.17323), as back substitution: with A = R^T R, from the last weight
- * to the first, each takes the code that best makes up for the errors of those behind it, q_j = round((w_j +
- * sum_{i>j} R_ji e_i / R_jj) / s) Coordinate descent (as in COMQ and QuantEase): sweeps over the weights,
- * each of which takes the best code given all others, q_j = round(q_j + (A e)_j / (A_jj s)) until none
- * changes; never worse than where it starts.
+ * GPTQ (Frantar et al. 2022, arXiv 2210.17323), as back substitution with A = R^T R: from the last weight to
+ * the first, each takes the code that best makes up for the errors of those behind it,
+ *     q_j = round((w_j + sum_{i>j} R_ji e_i / R_jj) / s)
+ * Coordinate descent (as in COMQ and QuantEase): sweeps over the weights, each of which takes the best code
+ * given all others, until none changes; never worse than where it starts:
+ *     q_j = round(q_j + (A e)_j / (A_jj s))
  *
  * All sums are in binary64 and in a fixed order, so the codes do not depend on kernels and threads.
  */

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The arithmetic of QONNX's Quant (IntQuant) and BipolarQuant, one number at a time. As their reference
- * executor has it, in binary32, in this order: y = x / scale + zero point      clamped to [low, high], then
- * rounded: the code value = (code - zero point) * scale The bounds are those of `bits`, signed or not; narrow
- * leaves out the least (signed) or the largest (unsigned) code. One signed bit, which BipolarQuant is too,
- * has the codes -1 and 1: 1 where y >= 0, neither clamped nor rounded.
+ * executor has it, in binary32, in this order:
+ *     y = x / scale + zero point
+ *     code = y clamped to [low, high], then rounded
+ *     value = (code - zero point) * scale
+ * The bounds are those of `bits`, signed or not; narrow leaves out the least (signed) or the largest
+ * (unsigned) code. One signed bit, which BipolarQuant is too, has the codes -1 and 1: 1 where y >= 0, neither
+ * clamped nor rounded.
  */
 #ifndef INT4Q_QUANTIZE_QUANT_H
 #define INT4Q_QUANTIZE_QUANT_H
