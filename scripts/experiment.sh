@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# experiment.sh [options] MODEL CALIBRATION_IMAGES IMAGES ANNOTATIONS [OUT]: from a detector to a table of candidates
-# and a page that answers which to take, in OUT (tmp/experiment). Sets up, builds int4q, and runs `int4q-lab experiment`,
-# whose --help tells more. Stopped or killed, it goes on where it was.
+# experiment.sh [options] MODEL CALIBRATION_IMAGES IMAGES ANNOTATIONS [OUT]
+# experiment.sh [options] MODEL DATA_YAML: from a detector to a table of candidates and a page that answers which to take,
+# in OUT (tmp/experiment). Sets up, builds int4q, and runs `int4q-lab experiment`, whose --help tells more. Stopped or
+# killed, it goes on where it was.
 #   -n N           images to calibrate with (16)
 #   --limit N      images to evaluate with: the first N (all)
 #   --method LIST  of absmax, squant, calibrated (all)
@@ -12,7 +13,7 @@
 #   --bits, --choices, --keep, --target, --block LIST    which candidates: see make_schemes.py
 #   --size, --seed, --bootstrap N                        see run_schemes.py
 set -eu -o pipefail
-usage() { sed -n '3,13s/^# //p' "$0"; }
+usage() { sed -n '3,14s/^# //p' "$0"; }
 options=()
 while [[ ${1-} == -* ]]; do
     case $1 in
@@ -26,7 +27,10 @@ while [[ ${1-} == -* ]]; do
     options+=("$1" "$2")
     shift 2
 done
-[ $# -ge 4 ] || { usage >&2; exit 2; }
+case $#:${*: -1} in
+[4-9]:* | [23]:*.yaml | [23]:*.yml) ;;
+*) usage >&2; exit 2 ;;
+esac
 for path in "${@:1:4}"; do
     [ -e "$path" ] || { echo "experiment.sh: $path: no such file or directory" >&2; exit 1; }
 done

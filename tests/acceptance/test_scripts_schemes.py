@@ -393,7 +393,7 @@ def test_labels():
     assert taken[0][3] <= taken[1][1] and taken[1][3] <= taken[2][1] and taken[0][0] == taken[2][0]
     assert drawing.free_place(pen, "cup", 10, 10, [(0, 0, 200, 999)])[0] == (10, 67)
     found = np.array([[0, 0, 150, 90], [1, 1, 9, 9.0]]), np.array([0.9, 0.1]), np.array([3, 5])
-    drawn = drawing.draw(np.zeros((100, 200, 3), np.uint8), found, {3: "dog"})
+    drawn = drawing.draw(np.zeros((100, 200, 3), np.uint8), found, ["", "", "", "dog"])
     assert Image.open(io.BytesIO(drawn)).size == (drawing.WIDTH, drawing.WIDTH // 2)
 
 

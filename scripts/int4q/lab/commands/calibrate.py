@@ -59,7 +59,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__, family_help())
     parser.add_argument("model", metavar="MODEL")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--images", metavar="DIR", help="pictures, prepared as the detector's family wants them")
+    source.add_argument("--images", metavar="PLACE",
+                        help="pictures (a folder, a list, a data.yaml), prepared as the detector's family wants them")
     source.add_argument("--inputs", nargs="+", metavar="PATH",
                         help=".npy (the model's one input) or .npz files (an array for each input), or folders of them")
     parser.add_argument("-n", "--number", type=int, default=16, metavar="N", help="pictures, chosen by --seed (16)")

@@ -2,6 +2,7 @@
 """COCO mAP of ONNX detectors, side by side, with intervals.
 
     int4q-lab eval-coco float.onnx int4.onnx --images val2017 --annotations instances_val2017.json
+    int4q-lab eval-coco float.onnx int4.onnx --annotations data.yaml
 
 For each model: mAP50-95 and mAP50 in percent (matching and averaging by pycocotools) with a 95 % interval from a
 bootstrap over the images; the difference from the reference, over the same resamples; and KL, the sum over all
@@ -28,6 +29,7 @@ from int4q.lab.detection.coco import categories_of, choose_images, match, read_a
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
 from int4q.lab.detection.draws import mean_rows
 from int4q.lab.detection.evaluation import COLUMNS, Model, open_detectors, report_rows, run_detectors
+from int4q.lab.detection.truth import add_truth_options, check_truth
 from int4q.lab.models.operators import add_operators_option, use_library
 
 
@@ -77,10 +79,8 @@ def write_reports(args: argparse.Namespace, rows: list[Row]) -> None:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__, family_help())
     parser.add_argument("models", nargs="+", metavar="MODEL")
-    parser.add_argument("--images", required=True, metavar="DIR")
-    parser.add_argument("--annotations", required=True, metavar="JSON", help="COCO instances of these images")
+    add_truth_options(parser)
     parser.add_argument("--reference", metavar="MODEL", help="the float model (default: the first MODEL)")
-    parser.add_argument("--limit", type=int, metavar="N", help="the first N images only")
     add_family_options(parser)
     parser.add_argument("--bootstrap", type=int, default=200, metavar="N", help="resamples (200); 0: no intervals")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples")
@@ -89,6 +89,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime, or MNN (1)")
     add_operators_option(parser)
     args = parser.parse_args(argv)
+    check_truth(parser, args)
     if (args.limit is not None and args.limit < 1) or args.bootstrap < 0 or args.threads < 1:
         parser.error("--limit and --threads are at least 1, --bootstrap at least 0")
     return args
@@ -102,7 +103,7 @@ def open_models(args: argparse.Namespace) -> list[Detector]:
 
 def evaluate(args: argparse.Namespace) -> list[Row]:
     """Rows for the report, the reference first."""
-    coco = read_annotations(args.annotations)
+    coco = read_annotations(args.annotations, args.images)
     images = choose_images(coco, args.images, args.limit, args.strict)
     detectors = open_models(args)
     rows, compared = run_detectors(detectors, images, categories_of(coco))

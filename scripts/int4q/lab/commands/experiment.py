@@ -2,9 +2,11 @@
 """All commands of an experiment one after another: from a detector to a table of candidates and a page.
 
     int4q-lab experiment yolov10n.onnx train2017 val2017 instances_val2017.json -o tmp/experiment
+    int4q-lab experiment yolov10n.onnx data.yaml
 
-CALIBRATION is a folder of pictures to measure with, IMAGES one of pictures with COCO ANNOTATIONS to evaluate on.  Each
-step says its command, which can be called alone; stopped or killed, the same command goes on where it was.
+CALIBRATION is a folder of pictures to measure with, IMAGES one of pictures with COCO ANNOTATIONS to evaluate on; a
+data.yaml of ultralytics stands for those of them that come after it, too: its train and its val pictures.  Each step says
+its command, which can be called alone; stopped or killed, the same command goes on where it was.
 """
 import argparse
 import glob
@@ -22,6 +24,7 @@ from int4q.lab.base.options import command_parser
 from int4q.lab.base.places import TMP
 from int4q.lab.base.tool import add_tool_option, find_int4q
 from int4q.lab.base.workers import processors
+from int4q.lab.detection.truth import both, data_yaml
 
 Step = tuple[str, list[str]]  # a command, its arguments
 
@@ -84,8 +87,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("calibration", metavar="CALIBRATION")
-    parser.add_argument("images", metavar="IMAGES")
-    parser.add_argument("annotations", metavar="ANNOTATIONS")
+    parser.add_argument("images", nargs="?", metavar="IMAGES")
+    parser.add_argument("annotations", nargs="?", metavar="ANNOTATIONS")
     parser.add_argument("out", nargs="?", metavar="OUT", help="the same as -o")
     parser.add_argument("-o", "--output", metavar="DIR", help="(tmp/experiment)")
     parser.add_argument("-n", "--number", type=int, metavar="N", help="pictures to calibrate and to sweep with (16)")
@@ -102,6 +105,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("-j", "--workers", type=int, default=processors(), metavar="N", help="processes (one a processor)")
     add_tool_option(parser)
     args = parser.parse_args(argv)
+    args.images, args.annotations = both([args.images or data_yaml(args.calibration), args.annotations])
+    if not args.annotations:
+        parser.error("ANNOTATIONS are needed, or a data.yaml")
     args.output = args.output or args.out or os.path.join(TMP, "experiment")
     return args
 

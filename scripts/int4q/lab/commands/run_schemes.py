@@ -31,9 +31,10 @@ from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_ve
 from int4q.lab.base.types import Row
 from int4q.lab.base.workers import add_worker_options, processors
 from int4q.lab.detection.bootstrap import bootstrap
-from int4q.lab.detection.coco import Image, categories_of, choose_images, match, read_annotations
+from int4q.lab.detection.coco import Image, categories_of, choose_images, dataset_sha256, match, read_annotations
 from int4q.lab.detection.detectors import add_family_options, family_help
 from int4q.lab.detection.evaluation import COLUMNS, Model, report_rows
+from int4q.lab.detection.truth import add_truth_options, check_truth
 from int4q.lab.experiment.pieces import Pieces
 from int4q.lab.experiment.smoke import Run, check_model, try_model
 from int4q.lab.models.operators import add_operators_option, use_library
@@ -115,12 +116,12 @@ def facts(checked: Row) -> Row:
 
 def evaluate(args: argparse.Namespace, rows: list[Row]) -> tuple[list[Row], list[Image], COCO]:
     """Adds the figures of eval_coco.py to the rows of models that passed the check, which are returned."""
-    coco = read_annotations(args.annotations)
+    coco = read_annotations(args.annotations, args.images)
     images = choose_images(coco, os.path.abspath(args.images), args.limit, args.strict)
     chunks = [images[i:i + args.chunk] for i in range(0, len(images), args.chunk)]
     good = [row for row in rows if row["smoke"] == "ok"]
     folder = os.path.join(args.output, "pieces")
-    pieces = Pieces(folder, good, file_sha256(args.annotations), args.family, args.size)
+    pieces = Pieces(folder, good, dataset_sha256(coco), args.family, args.size)
     pieces.run(chunks, categories_of(coco), args.scheduler, args.workers)
     models, compared, evaluations = [], [], []
     for row in progress(good, "model", desc="match"):
@@ -200,10 +201,8 @@ def run_schemes(args: argparse.Namespace) -> bool:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__, family_help())
     parser.add_argument("schemes", metavar="SCHEMES", help="schemes.json of make_schemes.py")
-    parser.add_argument("--images", required=True, metavar="DIR")
-    parser.add_argument("--annotations", required=True, metavar="JSON", help="COCO instances of these images")
+    add_truth_options(parser)
     parser.add_argument("--models", nargs="+", default=[], metavar="MODEL", help="others for the table, as INT8 baselines")
-    parser.add_argument("--limit", type=int, metavar="N", help="the first N images only")
     parser.add_argument("--bootstrap", type=int, default=200, metavar="N", help="resamples (200); 0: no intervals")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples and of the check's input")
     parser.add_argument("--chunk", type=int, default=32, metavar="N", help="pictures of a piece of work (32)")
@@ -216,6 +215,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_tool_option(parser)
     add_operators_option(parser)
     args = parser.parse_args(argv)
+    check_truth(parser, args)
     if (args.limit is not None and args.limit < 1) or args.bootstrap < 0 or args.chunk < 1 or args.workers < 1:
         parser.error("--limit, --chunk and -j are at least 1, --bootstrap at least 0")
     return args

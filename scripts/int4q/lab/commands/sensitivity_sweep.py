@@ -38,7 +38,7 @@ from int4q.lab.base.places import TMP
 from int4q.lab.base.tool import add_tool_option, find_int4q, tool_version
 from int4q.lab.base.types import Array, Row
 from int4q.lab.base.workers import add_worker_options, workers
-from int4q.lab.detection.coco import categories_of, choose_images, read_annotations
+from int4q.lab.detection.coco import categories_of, choose_images, dataset_sha256, read_annotations
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
 from int4q.lab.detection.pictures import read_picture, sample_pictures
 from int4q.lab.experiment.candidates import Candidate, cut_groups, find_candidates, quantized
@@ -58,7 +58,7 @@ def read_images(detector: Detector, args: argparse.Namespace) -> tuple[list[str]
     """([path], [input], what mAP needs of them or None)."""
     chosen, coco = [], None
     if args.annotations:
-        coco = read_annotations(args.annotations)
+        coco = read_annotations(args.annotations, args.images)
         chosen = choose_images(coco, args.images, args.number, args.strict)
         if len(chosen) < args.number:
             warn(f"only {len(chosen)} pictures in {args.images}")
@@ -91,7 +91,7 @@ def sweep(args: argparse.Namespace) -> Row:
     candidates = CANDIDATES[args.what](model, made)
     paths, inputs, truth = read_images(detector, args)
     key = digest(file_sha256(args.model), args.what, made.digest, [file_sha256(p) for p in paths], detector.name,
-                 detector.size, args.annotations and file_sha256(args.annotations))
+                 detector.size, truth and dataset_sha256(truth.coco))
     journal = Journal(os.path.join(make_folder(args.work), f"{key[:16]}.jsonl"))
     known = {row["layer"] for row in journal.rows}
     if known:
@@ -135,12 +135,13 @@ def write_results(args: argparse.Namespace, result: Row) -> None:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(__doc__, family_help())
     parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("--images", required=True, metavar="DIR")
+    parser.add_argument("--images", required=True, metavar="PLACE", help="a folder, a list (.txt), a data.yaml")
     parser.add_argument("-o", "--output", required=True, metavar="FILE",
                         help="JSON for int4q rewrite --topk, or --keep-activations")
     parser.add_argument("--what", choices=CANDIDATES, default="weights", help="what is quantized (weights)")
     parser.add_argument("--plot", metavar="FILE", help="bars as SVG (default: beside the output)")
-    parser.add_argument("--annotations", metavar="JSON", help="COCO instances: the first images of it, and their mAP")
+    parser.add_argument("--annotations", metavar="FILE",
+                        help="COCO instances, or a data.yaml: the first images of it, and their mAP")
     parser.add_argument("--metric", choices=METRICS, default="kl", help="what `sensitivity` is in the output (kl)")
     parser.add_argument("-n", "--number", type=int, default=16, metavar="N", help="pictures (16)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")

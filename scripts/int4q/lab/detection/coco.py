@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""COCO annotations, and the mAP of pycocotools."""
+"""Annotations, as COCO has them or as YOLOs are trained with, and the mAP of pycocotools."""
 import contextlib
 import io
 import itertools
@@ -14,10 +14,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from int4q.lab.base.errors import Error, one_line
+from int4q.lab.base.files import digest
 from int4q.lab.base.types import Array, Row
 from int4q.lab.detection.classes import NONE, Category
+from int4q.lab.detection.data_yaml import is_data_yaml
 from int4q.lab.detection.family import Detections
 from int4q.lab.detection.pictures import is_picture, list_pictures, pictures_below
+from int4q.lab.detection.yolo_labels import coco_dataset
 
 Image = tuple[int, str]  # (id, path)
 
@@ -44,18 +47,31 @@ def complete(data: Any) -> Any:
     return data
 
 
-def read_annotations(path: str) -> COCO:
-    """COCO's index of a file of instances."""
+def read_annotations(path: str, place: str) -> COCO:
+    """COCO's index of a file of instances; or of the labels of the pictures of a place, for a data.yaml."""
     coco = COCO()
     try:
-        with open(path, encoding="utf-8") as file, contextlib.redirect_stdout(io.StringIO()):
-            coco.dataset = complete(json.load(file))
+        coco.dataset = complete(coco_dataset(path, place) if is_data_yaml(path) else read_instances(path))
+        with contextlib.redirect_stdout(io.StringIO()):
             coco.createIndex()
-    except OSError as error:
-        raise Error(f"{path}: {error.strerror}") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise Error(f"{path}: no COCO annotations: {type(error).__name__}: {one_line(error)}") from error
     return coco
+
+
+def read_instances(path: str) -> Any:
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return json.load(file)
+    except IsADirectoryError as error:
+        raise Error(f"{path}: a folder; of labels for YOLOs it is their data.yaml that is wanted") from error
+    except OSError as error:
+        raise Error(f"{path}: {error.strerror}") from error
+
+
+def dataset_sha256(coco: COCO) -> str:
+    """Of all that the annotations say, before anything is matched with them."""
+    return digest(coco.dataset)
 
 
 def locate(place: str, names: Sequence[str]) -> dict[str, str]:

@@ -6,12 +6,14 @@ import random
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from int4q.lab.base.errors import Error, one_line, warn
 from int4q.lab.base.types import Array, Size
+from int4q.lab.detection.data_yaml import data_places, is_data_yaml
 from int4q.lab.detection.family import Family
 
+SIDEWAYS = (5, 6, 7, 8)  # Exif's orientations that swap rows and columns
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow says of files that are none
 
@@ -24,11 +26,22 @@ class Placement(NamedTuple):
 
 
 def read_picture(path: str) -> Array:
+    """Turned as the camera says that it was held: so detectors are trained, and so labels are drawn."""
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UNREADABLE as error:
         raise Error(f"{path}: {getattr(error, 'strerror', None) or one_line(error)}") from error
+
+
+def picture_size(path: str) -> tuple[int, int]:
+    """(width, height) of what read_picture gives; zeros where that cannot be read."""
+    try:
+        with Image.open(path) as image:
+            sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+            return image.size[::-1] if sideways else image.size
+    except UNREADABLE:
+        return 0, 0
 
 
 def resize(picture: Array, height: int, width: int) -> Array:
@@ -115,7 +128,7 @@ def list_pictures(place: str, split: str = "train") -> list[str]:
         pictures = pictures_below(place)
     elif not os.path.exists(place):
         raise Error(f"{place}: No such file or directory")
-    elif place.lower().endswith((".yaml", ".yml")):
+    elif is_data_yaml(place):
         pictures = [p for part in data_places(place, split) for p in list_pictures(part, split)]
     elif place.lower().endswith(".txt"):
         pictures = listed_pictures(place)
@@ -139,21 +152,3 @@ def listed_pictures(path: str) -> list[str]:
     with open(path, encoding="utf-8") as file:
         names = [line.strip() for line in file]
     return [os.path.normpath(os.path.join(os.path.dirname(path), n)) for n in names if n]
-
-
-def data_places(path: str, split: str) -> list[str]:
-    """Where the data.yaml of ultralytics says that the pictures of a split are."""
-    import yaml  # type: ignore[import-untyped] # comes with Dask
-    try:
-        with open(path, encoding="utf-8") as file:
-            said = yaml.safe_load(file)
-    except (ValueError, yaml.YAMLError) as error:
-        raise Error(f"{path}: {one_line(error)}") from error
-    given = next((said[key] for key in (split, "val", "train") if said.get(key)), None) if isinstance(said, dict) else None
-    if given is None:
-        raise Error(f"{path}: no data.yaml: it has neither train nor val")
-    here = os.path.dirname(path)
-    roots = [os.path.join(here, str(said.get("path") or "")), str(said.get("path") or ""), here]
-    places = [given] if isinstance(given, str) else list(map(str, given))
-    candidates = [[os.path.join(root, place) for root in roots] for place in places]
-    return [next(filter(os.path.exists, paths), paths[0]) for paths in candidates]

@@ -13,7 +13,7 @@ WIDTH, SURE = 460, 0.25  # of a drawn picture, in pixels; the least score that i
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000", "#000075", "#e6007e")
 
 
-def draw(picture: Array, found: Detections, names: dict[int, str]) -> bytes:
+def draw(picture: Array, found: Detections, names: Sequence[str]) -> bytes:
     """JPEG bytes of a picture with its boxes, labels over them, the best where they belong."""
     scale = WIDTH / picture.shape[1]
     image = Image.fromarray(picture).resize((WIDTH, round(picture.shape[0] * scale)))
@@ -23,7 +23,7 @@ def draw(picture: Array, found: Detections, names: dict[int, str]) -> bytes:
     for box, _, label in seen:
         pen.rectangle([float(v) * scale for v in box], outline=COLOURS[label % len(COLOURS)], width=2)
     for box, score, label in reversed(seen):
-        text = f"{names.get(int(label), int(label))} {score:.2f}"
+        text = f"{names[label] if label < len(names) else label} {score:.2f}"
         corner, frame = free_place(pen, text, box[0] * scale + 2, max(1, box[1] * scale - 12), labels)
         labels.append(frame)
         pen.rectangle(frame, fill=COLOURS[label % len(COLOURS)])

@@ -15,6 +15,7 @@ from int4q.lab.base.files import read_json, write_whole
 from int4q.lab.base.tables import csv_text, shown
 from int4q.lab.base.types import Array, Row
 from int4q.lab.detection.coco import Image as CocoImage
+from int4q.lab.detection.coco import categories_of
 from int4q.lab.detection.detectors import Detector
 from int4q.lab.detection.pictures import read_picture
 from int4q.lab.models.graph import stored
@@ -127,13 +128,13 @@ def busiest(coco: COCO, images: Sequence[CocoImage], number: int) -> list[CocoIm
 
 def detections(row: Row, rows: Sequence[Row], images: Sequence[CocoImage], coco: COCO, show: Show) -> list[Row]:
     """[{caption, data}] of the float model and of this one, in turns."""
-    names = {i: coco.cats[c]["name"] for i, c in enumerate(sorted(coco.getCatIds()))}
+    categories = [c.name or str(c.id) for c in categories_of(coco)]
     pairs = [(m, Detector(m["model"], show.family, show.size)) for m in (rows[0], row)]
     found = []
     for _, path in busiest(coco, images, show.number):
         picture = read_picture(path)
         for model, detector in pairs:
-            data = base64.b64encode(draw(picture, detector.detect(picture), names)).decode()
+            data = base64.b64encode(draw(picture, detector.detect(picture), detector.class_names or categories)).decode()
             found.append({"caption": f"{os.path.basename(path)}, {model['name']}", "data": data})
     return found
 
