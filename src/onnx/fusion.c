@@ -214,8 +214,9 @@ static void find_gated(struct i4q_fusion *fusion, const struct i4q_value *value)
     absorb(fusion, product, activation);
 }
 
-static void find_activation(struct i4q_fusion *fusion)
+void i4q_fusion_find_activation(struct i4q_fusion *fusion)
 {
+    fusion->output = fusion->conv->proto->output[0];
     const struct i4q_value *value = output_of(fusion->conv);
     const struct i4q_node *reader = only_reader(value, 1);
     if (reader && reader->proto->n_output == 1)
@@ -229,9 +230,8 @@ bool i4q_fusion_find(const struct i4q_node *conv, const int64_t *dims, size_t ra
     *fusion = (struct i4q_fusion){.conv = conv, .dimensions = rank - 2};
     if (rank < 3 || rank > 4 || !i4q_node_is(conv->proto, "Conv") || conv->proto->n_output != 1)
         return false;
-    fusion->output = conv->proto->output[0];
     if (!find_window(fusion, dims + 2))
         return false;
-    find_activation(fusion);
+    i4q_fusion_find_activation(fusion);
     return true;
 }

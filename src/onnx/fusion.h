@@ -43,4 +43,7 @@ const char *i4q_activation_name(enum i4q_activation activation);
 bool i4q_fusion_find(const struct i4q_node *conv, const int64_t *dims, size_t rank,
                      struct i4q_fusion *fusion);
 
+/* The activation alone, of fusion->conv, whatever its window: fills the fields from `activation` on. */
+void i4q_fusion_find_activation(struct i4q_fusion *fusion);
+
 #endif

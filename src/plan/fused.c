@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/fused.h"
 
+#include "onnx/fusion.h"
 #include "plan/bias.h"
 #include "plan/fused_ops.h"
 #include "plan/spread.h"
@@ -10,7 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { BITS = 8, MOST_DEPTH = 16 };
+enum { BITS = 8, TOP = 255, MOST_DEPTH = 16 };
 
 static const double MOST = 0x1p100, MOST_BIAS = 0x1p30, BEYOND = 1.001, MOST_LOST = 0.1;
 
@@ -196,33 +197,11 @@ void i4q_plan_fused_fit(struct i4q_plan *plan)
     }
 }
 
-/* ---- what computes */
+/* ---- what stays float */
 
 static bool has_range(const struct i4q_plan_fused *fused, const struct i4q_value *value)
 {
-    return value && i4q_plan_fused_range(fused, value)->bits;
-}
-
-/* Whether the weight is stored as integers whose zero point is 0 in the end. */
-static bool is_stored_so(const struct i4q_plan_weight *weight)
-{
-    return weight->form == &i4q_form_fused ||
-           (weight->form == &i4q_form_dq && weight->job->format->fine && !weight->job->asymmetric &&
-            !weight->job->format->zero && !weight->job->block);
-}
-
-/* Whether the bias is one that INT32 holds; before there are scales it is taken for one. */
-static bool has_fitting_bias(const struct i4q_plan *plan, const struct i4q_plan_row *row,
-                             const struct i4q_range *range)
-{
-    const struct i4q_quantize_job *job = row->weight->job;
-    if (!i4q_bias_is_constant(plan, row) || !job->scales)
-        return i4q_bias_is_constant(plan, row);
-    const float *bias = i4q_bias_values(plan, row, &plan->facts->model->arena);
-    for (size_t i = 0; bias && i < job->channels; i++)
-        if (!(fabs((double)bias[i]) / (double)i4q_fused_bias_scale(job, i, range) < MOST_BIAS))
-            return false;
-    return bias;
+    return value && i4q_fused_op_fits(value->producer) && i4q_plan_fused_range(fused, value)->bits;
 }
 
 /* What makes a value that is kept float: its activation, and the Conv before that, reach as far. */
@@ -251,13 +230,96 @@ static void keep_values(const struct i4q_plan *plan)
     }
 }
 
+/* ---- why a Conv computes in float */
+
+static bool is_half(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    return row->weight->job->half;
+}
+
+static bool is_in_body(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    return row->conv->node->scope != plan->facts->model->graph.scopes;
+}
+
+/* Unless it is stored as integers whose zero point is 0 in the end. */
+static bool has_other_weight(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    const struct i4q_plan_weight *weight = row->weight;
+    bool is_fine = weight->form == &i4q_form_dq && weight->job->format->fine && !weight->job->asymmetric &&
+                   !weight->job->format->zero && !weight->job->block;
+    bool is_coarse = (weight->form == &i4q_form_fused || weight->form == &i4q_form_cast) &&
+                     i4q_form_fused.holds(weight->fact, weight->job);
+    return !is_coarse && !is_fine;
+}
+
+static bool gives_output(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    const struct i4q_value *value = result(row->conv->node, 0);
+    return !value || value->is_output;
+}
+
+static bool is_around_lossy(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    return plan->fused->stays[row->conv->node->index];
+}
+
+static bool is_unmeasured(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    return !has_range(plan->fused, operand(row->conv->node, 0)) ||
+           !has_range(plan->fused, result(row->conv->node, 0));
+}
+
+/* Unless it is one that INT32 holds; before there are scales it is taken for one. */
+static bool has_other_bias(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    const struct i4q_quantize_job *job = row->weight->job;
+    const struct i4q_range *range = i4q_plan_fused_range(plan->fused, operand(row->conv->node, 0));
+    if (!i4q_bias_is_constant(plan, row) || !job->scales)
+        return !i4q_bias_is_constant(plan, row);
+    const float *bias = i4q_bias_values(plan, row, &plan->facts->model->arena);
+    for (size_t i = 0; bias && i < job->channels; i++)
+        if (!(fabs((double)bias[i]) / (double)i4q_fused_bias_scale(job, i, range) < MOST_BIAS))
+            return true;
+    return !bias;
+}
+
+static const struct float_reason {
+    bool (*applies)(const struct i4q_plan *plan, const struct i4q_plan_row *row);
+    const char *text;
+} float_reasons[] = {
+    {is_half, "they are FLOAT16, and ONNX Runtime's integer Convs have FLOAT scales"},
+    {is_in_body, "they stand in bodies of If, Loop or Scan"},
+    {has_other_weight, "their weights have more than 4 bits and are not symmetric INT8"},
+    {gives_output, "what they give is an output of the model"},
+    {is_around_lossy, "what they read or give stays float for what it would lose"},
+    {is_unmeasured, "what they read or give is not in the statistics, or comes from a pooling that ONNX "
+                    "Runtime does not compute in 8 bits"},
+    {has_other_bias, "their bias is computed, or too large for INT32"},
+};
+
+const char *i4q_fused_float_reason(size_t index)
+{
+    return index < sizeof float_reasons / sizeof *float_reasons ? float_reasons[index].text : NULL;
+}
+
+static const char *find_reason(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    for (size_t i = 0; i4q_fused_float_reason(i); i++)
+        if (float_reasons[i].applies(plan, row))
+            return float_reasons[i].text;
+    return NULL;
+}
+
+/* ---- what computes */
+
 static bool conv_can(const struct i4q_plan *plan, const struct i4q_node *node)
 {
-    const struct i4q_plan_row *row = plan->fused->rows[node->index];
-    const struct i4q_value *input = node->proto->n_input ? operand(node, 0) : NULL;
-    return row && row->weight && row->weight->recipe && row->weight->fact->op->is_conv &&
-           !row->weight->job->half && is_stored_so(row->weight) && has_range(plan->fused, input) &&
-           has_fitting_bias(plan, row, i4q_plan_fused_range(plan->fused, input));
+    struct i4q_plan_row *row = plan->fused->rows[node->index];
+    bool is_stored = row && row->weight && row->weight->recipe && row->weight->fact->op->is_conv;
+    if (row)
+        row->why_float = is_stored ? find_reason(plan, row) : NULL;
+    return is_stored && !row->why_float;
 }
 
 static bool operands_are_computed(const struct i4q_plan_fused *fused, const struct i4q_fused_op *op,
@@ -293,11 +355,10 @@ static bool can_compute(const struct i4q_plan *plan, const struct i4q_node *node
 {
     struct i4q_plan_fused *fused = plan->fused;
     const struct i4q_fused_op *op = i4q_fused_op_find(node->proto);
-    if (!op || node->scope != plan->facts->model->graph.scopes || fused->stays[node->index])
-        return false;
-    bool is_conv = i4q_node_is(node->proto, "Conv");
-    return (is_conv ? conv_can(plan, node) : operands_are_computed(fused, op, node)) &&
-           results_have_ranges(fused, op, node);
+    if (i4q_node_is(node->proto, "Conv"))
+        return conv_can(plan, node);
+    return op && node->scope == plan->facts->model->graph.scopes && !fused->stays[node->index] &&
+           operands_are_computed(fused, op, node) && results_have_ranges(fused, op, node);
 }
 
 /* Whether some reader of what the node gives computes. */
@@ -312,11 +373,23 @@ static bool leads_on(const struct i4q_plan_fused *fused, const struct i4q_node *
 
 /* ---- what is quantized */
 
-/* Whether the one reader is a Relu that computes: the two of them are one. */
-static bool goes_into_relu(const struct i4q_plan_fused *fused, const struct i4q_value *value)
+/* Whether all that the codes stand for lies within the bounds of a Clip, in binary32. */
+static bool lies_within(const struct i4q_range *range, float low, float high)
 {
-    const struct i4q_use *use = value->uses;
-    return use && !use->next && i4q_node_is(use->node->proto, "Relu") && fused->computes[use->node->index];
+    return range->scale * (float)-range->zero >= low && range->scale * (float)(TOP - range->zero) <= high;
+}
+
+/* Whether the one reader is a Relu or Clip that computes, and changes nothing that codes can stand for: ONNX
+ * Runtime makes one of it and the QuantizeLinear behind it. */
+static bool goes_into_bounds(const struct i4q_plan_fused *fused, const struct i4q_node *conv)
+{
+    struct i4q_fusion fusion = {.conv = conv};
+    i4q_fusion_find_activation(&fusion);
+    if (fusion.n_absorbed != 1 || !fused->computes[fusion.absorbed[0]->index])
+        return false;
+    const struct i4q_range *range = i4q_plan_fused_range(fused, result(fusion.absorbed[0], 0));
+    return fusion.activation == I4Q_ACTIVATION_RELU ||
+           (fusion.activation == I4Q_ACTIVATION_CLIP && lies_within(range, fusion.alpha, fusion.beta));
 }
 
 static void quantize(struct i4q_plan_fused *fused, const struct i4q_value *value)
@@ -333,7 +406,7 @@ static void quantize_around(struct i4q_plan_fused *fused, const struct i4q_node 
     if (is_conv)
         quantize(fused, operand(node, 0));
     for (size_t i = 0; i < node->proto->n_output; i++)
-        if (!is_conv || !goes_into_relu(fused, result(node, i)))
+        if (!is_conv || !goes_into_bounds(fused, node))
             quantize(fused, result(node, i));
 }
 

@@ -18,8 +18,8 @@
  * - a value in which channels lose more than a tenth of themselves on the average, or what --keep-activations
  * names in place of these, stays float, with the Convs that read it, and what makes it back to the Conv that
  * its reach is from;
- * - a Conv in front of Relu gives no codes of its own: ONNX Runtime takes Relu into the QuantizeLinear behind
- * it.
+ * - a Conv in front of Relu, or of a Clip within whose bounds all codes lie, gives no codes of its own: ONNX
+ * Runtime takes these into the QuantizeLinear behind them.
  *
  * A Conv that does not compute so has a weight that is decoded at load (`cast`).
  */
@@ -38,7 +38,7 @@ struct i4q_plan_fused {
     bool *listed;                  /* among those below */
 
     /* By the index of a node. */
-    const struct i4q_plan_row **rows; /* of Convs */
+    struct i4q_plan_row **rows; /* of Convs */
     bool *computes;
     bool *stays; /* around a value that is kept float */
 
@@ -58,6 +58,10 @@ void i4q_plan_fused_fit(struct i4q_plan *plan);
 /* Says what computes, with what is known of the weights by now, and gives weights of other Convs another
  * form. */
 void i4q_plan_fused_conclude(struct i4q_plan *plan);
+
+/* Text `index` of why a Conv whose weight is stored computes in float, in the order in which they are looked
+ * for; NULL behind the last. */
+const char *i4q_fused_float_reason(size_t index);
 
 /* The scale of a bias in INT32: of what the Conv reads times that of the weight, in binary32. */
 float i4q_fused_bias_scale(const struct i4q_quantize_job *job, size_t channel, const struct i4q_range *input);

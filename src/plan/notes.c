@@ -2,6 +2,7 @@
 #include "plan/notes.h"
 
 #include "plan/bias.h"
+#include "plan/fused.h"
 #include "plan/jobs.h"
 
 static bool note(struct i4q_plan *plan, const char *about, size_t count, const char *what)
@@ -50,21 +51,24 @@ static bool note_forms(struct i4q_plan *plan)
     return about && note(plan, about, others, wanted->unheld);
 }
 
-/* Convs whose weights are stored anew, but that compute in float. */
+/* Convs whose weights are stored anew, but that compute in float for this reason. */
+static size_t count_floats(const struct i4q_plan *plan, const char *reason)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->n_rows; i++)
+        count += plan->rows[i].why_float == reason;
+    return count;
+}
+
 static bool note_fused(struct i4q_plan *plan)
 {
-    size_t others = 0;
-    if (!plan->fused)
-        return true;
-    for (size_t i = 0; i < plan->n_rows; i++) {
-        const struct i4q_plan_row *row = &plan->rows[i];
-        others += row->weight && row->weight->recipe && !row->computes;
+    const char *reason;
+    for (size_t i = 0; plan->fused && (reason = i4q_fused_float_reason(i)); i++) {
+        const char *what = i4q_arena_format(&plan->facts->model->arena, "Convs compute in float: %s", reason);
+        if (!what || !note(plan, "--decode fused", count_floats(plan, reason), what))
+            return false;
     }
-    return note(
-        plan, "--decode fused", others,
-        "Convs compute in float, with weights that are decoded at load: what they read or give would "
-        "lose too much, is not in the statistics or is an output of the model, or their weights have more "
-        "than 4 bits and are not symmetric INT8");
+    return true;
 }
 
 /* Statistics of means alone tell how to correct biases, and nothing of what codes do to outputs. */

@@ -309,17 +309,6 @@ def test_statistics_of_inputs_alone(tmp_path):
     assert "it tells of no value that a Conv gives" in done.stderr
 
 
-def test_half_precision_stays_float(tmp_path):
-    """FLOAT16 models have no 8-bit form here: their weights are decoded, and the report says so."""
-    kind = TensorProto.FLOAT16
-    model = make_model([conv("x", "w", "a"), conv("a", "v", "y")],
-                       [tensor("w", 4, 3, 3, 3, kind=np.float16), tensor("v", 4, 4, 1, 1, kind=np.float16)],
-                       [value("x", 1, 3, 6, 6, kind=kind)], [value("y", 1, 4, 4, 4, kind=kind)])
-    stats = measured(tmp_path, model, [a.astype(np.float16) for a in pictures(2, (1, 3, 6, 6))])
-    done = run_int4q("rewrite", tmp_path / "in.onnx", "-o", tmp_path / "y.onnx", "--method", "squant", "--calibration", stats, *OPTIONS)
-    assert "0 of 2 Convs compute in 8 bits; 0 tensors" in done.stdout and "2 Convs compute in float" in done.stdout
-
-
 # ---- what loses too much
 
 

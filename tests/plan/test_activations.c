@@ -3,14 +3,12 @@
 
 #include "plan/activations.h"
 #include "plan/convs.h"
+#include "plan/histograms.h"
 #include "plan/planner.h"
 #include "plan/settle.h"
 
-enum { CHANNELS = 4, BINS = 4 };
-
 static struct convs convs;
 static struct i4q_statistics statistics;
-static uint8_t file[4096];
 
 static int teardown(void **state)
 {
@@ -27,42 +25,11 @@ static const struct test_conv specs[] = {
     {"last", "w3", {4, 4, 1, 1}, NULL, false, "y_one"},
 };
 
-/* Histograms of 4 channels for these values, all alike but that channel c reaches c + 1 times as far. */
-static void add_statistics(const char *const *values, size_t count)
-{
-    float data[2 * CHANNELS];
-    uint32_t counts[CHANNELS * BINS];
-    char header[2048];
-    int length = snprintf(header, sizeof header, "{\"__metadata__\": {\"images\": \"4\"}");
-    for (size_t i = 0; i < count; i++)
-        length +=
-            snprintf(header + length, sizeof header - (size_t)length,
-                     ", \"%s|lo\": {\"dtype\": \"F32\", \"shape\": [4], \"data_offsets\": [0, 16]}"
-                     ", \"%s|hi\": {\"dtype\": \"F32\", \"shape\": [4], \"data_offsets\": [16, 32]}"
-                     ", \"%s|hist\": {\"dtype\": \"U32\", \"shape\": [4, 4], \"data_offsets\": [32, 96]}",
-                     values[i], values[i], values[i]);
-    length += snprintf(header + length, sizeof header - (size_t)length, "}");
-    for (size_t i = 0; i < CHANNELS; i++) {
-        data[i] = 0;
-        data[CHANNELS + i] = (float)(i + 1);
-    }
-    for (size_t i = 0; i < CHANNELS * BINS; i++)
-        counts[i] = 1;
-    uint64_t size = (uint64_t)length;
-    memcpy(file, &size, sizeof size);
-    memcpy(file + 8, header, size);
-    memcpy(file + 8 + size, data, sizeof data);
-    memcpy(file + 8 + size + sizeof data, counts, sizeof counts);
-    struct i4q_error error = {0};
-    assert_true(i4q_statistics_read(&statistics,
-                                    (struct i4q_view){file, 8 + size + sizeof data + sizeof counts}, &error));
-}
-
 static void load(bool per_channel)
 {
     static const char *const values[] = {"y_first", "y_one"};
     convs_load(&convs, specs, sizeof specs / sizeof *specs);
-    add_statistics(values, 2);
+    histograms_read(&statistics, values, 2);
     convs.options.statistics = &statistics;
     convs.options.activations = (struct i4q_activation_options){
         .levels = &i4q_levels[0], .rule = I4Q_RANGE_MINMAX, .per_channel = per_channel};
@@ -123,11 +90,11 @@ static void statistics_have_to_tell_something(void **state)
     static const char *const strange[] = {"elsewhere"};
     load(false);
     i4q_statistics_close(&statistics);
-    add_statistics(strange, 1);
+    histograms_read(&statistics, strange, 1);
     assert_false(i4q_plan_make(&convs.facts, &convs.options, &convs.plan, &convs.error));
     assert_failed(convs.error, I4Q_MODEL, "none of the 2 values");
     i4q_statistics_close(&statistics);
-    add_statistics(NULL, 0);
+    histograms_read(&statistics, NULL, 0);
     convs.error = (struct i4q_error){0};
     assert_false(i4q_plan_make(&convs.facts, &convs.options, &convs.plan, &convs.error));
     assert_failed(convs.error, I4Q_MODEL, "no histograms");
