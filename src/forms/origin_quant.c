@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_BITS = 8 };
+enum { MOST_BITS = 8, LONGEST = 32 /* more than any rounding mode has characters */ };
 
 static bool is_one_of(const char *text, const char *const *list)
 {
@@ -44,10 +44,11 @@ static void read_rounding(struct i4q_finder *finder, enum i4q_quant_rounding *ro
         i4q_finder_flaw(finder, "its rounding_mode is no text");
         return;
     }
-    const char *word =
-        i4q_arena_format(finder->arena, "%.*s", (int)(attribute->s.len & 0xff), (char *)attribute->s.data);
+    size_t length = attribute->s.len;
+    const char *word = i4q_arena_format(finder->arena, "%.*s", length < LONGEST ? (int)length : LONGEST,
+                                        (const char *)attribute->s.data);
     finder->failed |= !word;
-    if (word && !i4q_quant_find_rounding(word, rounding))
+    if (word && (strlen(word) != length || !i4q_quant_find_rounding(word, rounding)))
         i4q_finder_blame(finder, I4Q_FAULT_ROUNDING);
 }
 
@@ -59,7 +60,7 @@ static unsigned read_bits(struct i4q_finder *finder, size_t input)
     const Onnx__TensorProto *proto =
         i4q_finder_open(finder, i4q_finder_value(finder->node, input), &tensor, &numbers);
     double bits = proto && numbers.type && tensor.count == 1 ? i4q_number(&numbers, 0) : 0;
-    return bits >= 1 && bits <= 32 && !(bits < rint(bits)) && !(bits > rint(bits)) ? (unsigned)bits : 0;
+    return bits >= 1 && bits <= 32 && bits == rint(bits) ? (unsigned)bits : 0;
 }
 
 static bool has_inputs(struct i4q_finder *finder, size_t n)
