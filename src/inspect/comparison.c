@@ -28,9 +28,15 @@ struct comparer {
     struct i4q_error *error;
 };
 
-static bool difference(struct comparer *comparer, const char *format, ...) I4Q_PRINTF(2, 3);
+/* What happened to one of the inspected model, and to many. */
+static const struct verb {
+    const char *one, *many;
+} changed = {"changed", "changed"}, is_new = {"is new", "are new"}, is_gone = {"is gone", "are gone"};
 
-static bool difference(struct comparer *comparer, const char *format, ...)
+/* `kind`: the words for many such differences; NULL: there is no memory. */
+static bool difference(struct comparer *comparer, const char *kind, const char *format, ...) I4Q_PRINTF(3, 4);
+
+static bool difference(struct comparer *comparer, const char *kind, const char *format, ...)
 {
     char what[512];
     va_list arguments;
@@ -38,7 +44,8 @@ static bool difference(struct comparer *comparer, const char *format, ...)
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
     const char *text = i4q_arena_format(comparer->arena, "%s", what);
-    return (text && i4q_patterns_add(comparer->arena, &comparer->inspection->differences, text)) ||
+    return (kind && text &&
+            i4q_differences_add(&comparer->inspection->differences, comparer->arena, kind, text)) ||
            i4q_fail_memory(comparer->error);
 }
 
@@ -99,7 +106,8 @@ static bool compare_weight(struct comparer *comparer, struct i4q_inspected *row,
     if (!has_shape(&row->storage) || !has_shape(&storage))
         return true;
     if (!same_shape(&row->storage, &storage))
-        return difference(comparer, "node '%s': its weight has another shape", label);
+        return difference(comparer, "weights have another shape", "node '%s': its weight has another shape",
+                          label);
     if (i4q_factors_meet(comparer->factors, row->conv))
         comparer->n_scaled++;
     else if (measure_stored(comparer, &storage, row))
@@ -223,7 +231,8 @@ static bool compare_fusion(struct comparer *comparer, const struct i4q_inspected
             return false;
     if (!has_shape(storage) || !i4q_nbits_read(row->conv->node, &ours) ||
         !i4q_fusion_find(conv->node, storage->dims, storage->rank, &theirs) || !same_fusion(&ours, &theirs))
-        return difference(comparer, "node '%s' computes other than its Conv and the activation behind it",
+        return difference(comparer, "nodes compute other than their Conv and the activation behind it",
+                          "node '%s' computes other than its Conv and the activation behind it",
                           i4q_node_label(node));
     for (size_t i = 0; i < theirs.n_absorbed; i++)
         if (!explain_node(comparer, theirs.absorbed[i]))
@@ -250,7 +259,7 @@ static bool compare_weights(struct comparer *comparer)
     }
     return !comparer->n_scaled ||
            difference(
-               comparer,
+               comparer, "weights hold factors",
                "the weights of %zu Convs hold factors of the channels that they read, whose activations "
                "are quantized by other scales than decoded: their SQNR is not known",
                comparer->n_scaled);
@@ -319,10 +328,17 @@ static const char *first_output(const Onnx__NodeProto *node)
     return "";
 }
 
+static bool node_differs(struct comparer *comparer, const Onnx__NodeProto *node, const struct verb *verb)
+{
+    const char *op = i4q_text(node->op_type);
+    return difference(comparer, i4q_arena_format(comparer->arena, "nodes (%s) %s", op, verb->many),
+                      "node '%s' (%s) %s", i4q_node_label(node), op, verb->one);
+}
+
 /* The values of `ours` that `theirs` has not, or has otherwise made; the other way round only what is
  * missing. Nodes without outputs do nothing. */
 static bool compare_nodes(struct comparer *comparer, const struct i4q_model *ours,
-                          const struct i4q_model *theirs, const char *missing, bool changes)
+                          const struct i4q_model *theirs, const struct verb *missing, bool changes)
 {
     for (const struct i4q_node *node = ours->graph.nodes; node; node = node->next) {
         const char *output = first_output(node->proto);
@@ -333,20 +349,10 @@ static bool compare_nodes(struct comparer *comparer, const struct i4q_model *our
         if (present && changes &&
             !compare_messages(comparer, &node->proto->base, &other->producer->proto->base, &equal))
             return false;
-        if ((!present || !equal) &&
-            !difference(comparer, "node '%s' (%s) %s", i4q_node_label(node->proto),
-                        i4q_text(node->proto->op_type), present ? "changed" : missing))
+        if ((!present || !equal) && !node_differs(comparer, node->proto, present ? &changed : missing))
             return false;
     }
     return true;
-}
-
-/* The last difference is one of a bias. */
-static bool note_bias(struct comparer *comparer)
-{
-    struct i4q_inspection *inspection = comparer->inspection;
-    const char *last = inspection->differences.items[inspection->differences.count - 1];
-    return i4q_patterns_add(comparer->arena, &inspection->biases, last) || i4q_fail_memory(comparer->error);
 }
 
 static bool index_biases(struct comparer *comparer)
@@ -365,7 +371,7 @@ static bool index_biases(struct comparer *comparer)
 }
 
 static bool compare_initializers(struct comparer *comparer, const struct i4q_model *ours,
-                                 const struct i4q_model *theirs, const char *missing, bool changes)
+                                 const struct i4q_model *theirs, const struct verb *missing, bool changes)
 {
     const Onnx__GraphProto *graph = ours->proto->graph;
     for (size_t i = 0; i < graph->n_initializer; i++) {
@@ -379,8 +385,12 @@ static bool compare_initializers(struct comparer *comparer, const struct i4q_mod
             return false;
         if (present && equal)
             continue;
-        if (!difference(comparer, "initializer '%s' %s", name, present ? "changed" : missing) ||
-            (present && i4q_table_get(&comparer->biases, name) && !note_bias(comparer)))
+        const struct verb *verb = present ? &changed : missing;
+        bool bias = i4q_table_get(&comparer->biases, name) != NULL;
+        if (!difference(comparer,
+                        i4q_arena_format(comparer->arena, "%s %s", bias ? "biases of Convs" : "initializers",
+                                         verb->many),
+                        "initializer '%s' %s", name, verb->one))
             return false;
     }
     return true;
@@ -394,7 +404,7 @@ static bool compare_inputs(struct comparer *comparer, const struct i4q_model *ou
         const struct i4q_value *value =
             i4q_table_get(&ours->graph.scopes->values, i4q_text(graph->input[i]->name));
         if ((!value || !value->is_input) &&
-            !difference(comparer, "input '%s' is gone", i4q_text(graph->input[i]->name)))
+            !difference(comparer, "inputs are gone", "input '%s' is gone", i4q_text(graph->input[i]->name)))
             return false;
     }
     return true;
@@ -404,11 +414,11 @@ static bool compare_versions(struct comparer *comparer, const struct i4q_model *
                              const struct i4q_model *theirs)
 {
     int64_t a = theirs->proto->ir_version, b = ours->proto->ir_version;
-    if (a != b && !difference(comparer, "ir_version %" PRId64 " -> %" PRId64, a, b))
+    if (a != b && !difference(comparer, "ir_version", "ir_version %" PRId64 " -> %" PRId64, a, b))
         return false;
     a = i4q_opset_version(theirs->proto->opset_import, theirs->proto->n_opset_import);
     b = comparer->inspection->opset;
-    return a == b || difference(comparer, "opset %" PRId64 " -> %" PRId64, a, b);
+    return a == b || difference(comparer, "opset", "opset %" PRId64 " -> %" PRId64, a, b);
 }
 
 bool i4q_compare(struct i4q_inspection *inspection, struct i4q_model *reference,
@@ -425,12 +435,13 @@ bool i4q_compare(struct i4q_inspection *inspection, struct i4q_model *reference,
         return i4q_fail_memory(error);
     i4q_arena_init(&comparer.scratch, model->arena.limit);
     i4q_table_init(&comparer.weights, &model->arena);
+    i4q_differences_begin(&inspection->differences, &model->arena);
     return compare_weights(&comparer) && index_biases(&comparer) &&
            i4q_model_each_tensor(model, make_raw, &comparer) &&
            i4q_model_each_tensor(reference, make_raw, &comparer) &&
            compare_versions(&comparer, model, reference) && compare_inputs(&comparer, model, reference) &&
-           compare_initializers(&comparer, model, reference, "is new", true) &&
-           compare_initializers(&comparer, reference, model, "is gone", false) &&
-           compare_nodes(&comparer, model, reference, "is new", true) &&
-           compare_nodes(&comparer, reference, model, "is gone", false);
+           compare_initializers(&comparer, model, reference, &is_new, true) &&
+           compare_initializers(&comparer, reference, model, &is_gone, false) &&
+           compare_nodes(&comparer, model, reference, &is_new, true) &&
+           compare_nodes(&comparer, reference, model, &is_gone, false);
 }

@@ -5,6 +5,7 @@
 
 #include "forms/activation_read.h"
 #include "forms/storage.h"
+#include "inspect/differences.h"
 #include "kernels/sets.h"
 #include "onnx/layers.h"
 #include "onnx/model.h"
@@ -46,12 +47,11 @@ struct i4q_inspection {
     size_t n_rows;
     struct i4q_activation_pair *activations; /* that are quantized, in file order */
     size_t n_activations;
-    size_t float_bytes;              /* of the weights that are stored as floats, each counted once */
-    size_t integers, integer_bytes;  /* elements of the others, and what is stored for them */
-    int64_t opset;                   /* of ai.onnx */
-    struct i4q_patterns problems;    /* sentences; a sound model has none */
-    struct i4q_patterns differences; /* from the reference, other than in weights */
-    struct i4q_patterns biases;      /* those of them that say that the bias of a Conv changed */
+    size_t float_bytes;                 /* of the weights that are stored as floats, each counted once */
+    size_t integers, integer_bytes;     /* elements of the others, and what is stored for them */
+    int64_t opset;                      /* of ai.onnx */
+    struct i4q_patterns problems;       /* sentences; a sound model has none */
+    struct i4q_differences differences; /* from the reference, other than in weights */
 };
 
 /* Everything is in the model's arena. A problem of the model is not an error but goes to `problems`; errors

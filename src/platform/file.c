@@ -82,11 +82,20 @@ static bool from_descriptor(struct i4q_input *input, int fd, size_t limit, struc
     return map(input, fd, (size_t)status.st_size, error);
 }
 
+/* Asked beforehand, since a sandbox that gives files only refuses to open directories at all. */
+static bool is_directory(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 bool i4q_input_open(struct i4q_input *input, const char *path, size_t limit, struct i4q_error *error)
 {
     *input = (struct i4q_input){0};
     if (strcmp(path, "-") == 0)
         return from_descriptor(input, STDIN_FILENO, limit, error);
+    if (is_directory(path))
+        return i4q_fail(error, I4Q_FAILED, "is a directory");
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return i4q_fail_errno(error, "cannot open");

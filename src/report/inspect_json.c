@@ -124,6 +124,6 @@ json_t *i4q_inspect_json(const struct i4q_inspect_report *report)
     i4q_json_put(&json, "problems", i4q_json_texts(inspection->problems.items, inspection->problems.count));
     i4q_json_put(&json, "requirements", requirements_json(report));
     i4q_json_put(&json, "differences",
-                 i4q_json_texts(inspection->differences.items, inspection->differences.count));
+                 i4q_json_texts(inspection->differences.texts.items, inspection->differences.texts.count));
     return json;
 }

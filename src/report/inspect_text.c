@@ -158,20 +158,32 @@ static void print_line(const char *word, const char *text, enum i4q_tone tone, c
     fputc('\n', stream);
 }
 
-/* Biases that changed are told in a line where there is no table: a method may correct all of them. */
+/* Without the table: of one kind so many are told one by one, of more how many they are; in so many lines. */
+enum { FEW = 3, DIFFERENCE_LINES = 12 };
+
 static void print_differences(const struct i4q_inspect_report *report, FILE *stream)
 {
-    const struct i4q_patterns *all = &report->inspection->differences, *biases = &report->inspection->biases;
-    size_t hidden = 0;
-    for (size_t i = 0; i < all->count; i++) {
-        bool hides = !report->table && biases->count > 1 && hidden < biases->count &&
-                     all->items[i] == biases->items[hidden];
-        if (!hides)
-            print_line("differs", all->items[i], I4Q_TONE_PLAIN, &report->look, stream);
-        hidden += hides;
+    const struct i4q_differences *all = &report->inspection->differences;
+    size_t lines = 0, hidden = 0;
+    for (size_t i = 0; i < all->texts.count; i++) {
+        const struct i4q_difference_kind *kind = i4q_difference_kind(all, i);
+        char many[I4Q_TEXT_NAME];
+        bool alone = report->table || kind->count <= FEW;
+        snprintf(many, sizeof many, "%zu %s", kind->count, kind->text);
+        hidden += !alone;
+        if (!alone && kind->first != i)
+            continue;
+        if (report->table || lines < DIFFERENCE_LINES)
+            print_line("differs", alone ? all->texts.items[i] : many, I4Q_TONE_PLAIN, &report->look, stream);
+        else
+            hidden += alone;
+        lines++;
     }
+    if (!report->table && lines > DIFFERENCE_LINES)
+        fprintf(stream, "differs    and in %zu other way%s\n", lines - DIFFERENCE_LINES,
+                lines > DIFFERENCE_LINES + 1 ? "s" : "");
     if (hidden)
-        fprintf(stream, "differs    %zu biases of Convs changed (--table lists them)\n", hidden);
+        fputs("           (--table lists all differences)\n", stream);
 }
 
 static void print_requirement(const struct i4q_requirement *requirement, const struct i4q_look *look,

@@ -74,6 +74,27 @@ def test_what_differs_is_told(tmp_path, change, told):
     assert inspect(tmp_path, changed, "--reference", tmp_path / "other.onnx")["differences"] == [told]
 
 
+@pytest.mark.parametrize("chains", [3, 4, 12, 13])
+def test_differences_fit_on_a_screen(tmp_path, chains):
+    """Four nodes of a kind are a line, three are not; of the kinds twelve are told; --table and JSON have all of it."""
+    kinds = ["Abs", "Neg", "Relu", "Sigmoid", "Tanh", "Ceil", "Floor", "Exp", "Sqrt", "Softplus", "Softsign", "Erf", "Round"]
+    pairs = [(kind, i) for kind in kinds[:1 if chains < 5 else chains] for i in range(chains if chains < 5 else 4)]
+    model = plain()
+    onnx.save(model, tmp_path / "less.onnx")
+    model.graph.node.extend(helper.make_node(kind, ["y"], [f"{kind}{i}"], name=f"{kind}{i}") for kind, i in pairs)
+    onnx.save(model, tmp_path / "more.onnx")
+    args = ["inspect", tmp_path / "more.onnx", "--reference", tmp_path / "less.onnx"]
+    lines = [line.removeprefix("differs    ") for line in run_int4q(*args).stdout.splitlines() if line.startswith("differs")]
+    if chains == 3:
+        assert lines == [f"node 'Abs{i}' (Abs) is new" for i in range(3)]
+    else:
+        told = [f"4 nodes ({kind}) are new" for kind in kinds[:1 if chains == 4 else 12]]
+        assert lines == told + ["and in 1 other way"] * (chains == 13)
+        assert run_int4q(*args).stdout.endswith("\n           (--table lists all differences)\n")
+    assert run_int4q(*args, "--table").stdout.count("\ndiffers ") == len(pairs)
+    assert len(inspect(tmp_path, model, "--reference", tmp_path / "less.onnx")["differences"]) == len(pairs)
+
+
 def flip(stored):
     stored.raw_data = bytes([stored.raw_data[0] ^ 1]) + stored.raw_data[1:]
 

@@ -20,6 +20,8 @@ rm large.onnx
 fails 1 int4q rewrite missing.onnx
 fails 1 int4q inspect missing.onnx
 fails 1 int4q rewrite .
+fails 1 int4q inspect . # its sandbox has no directory at all
+fails 1 int4q inspect bad-short-payload.onnx --reference .
 
 # What is often taken for a model: named for what it is.
 foreign() { # foreign NAME FORMAT: a file of these bytes, as printf writes them

@@ -51,9 +51,9 @@ static void check_no_difference(struct i4q_inspection *inspection, struct i4q_mo
         REQUIRE_OK(error.code == I4Q_MODEL, error);
         return;
     }
-    for (size_t i = 0; i < inspection->differences.count; i++)
-        fprintf(stderr, "%s\n", inspection->differences.items[i]);
-    REQUIRE(inspection->differences.count == 0);
+    for (size_t i = 0; i < inspection->differences.texts.count; i++)
+        fprintf(stderr, "%s\n", inspection->differences.texts.items[i]);
+    REQUIRE(inspection->differences.texts.count == 0);
 }
 
 static void check_reports(const struct i4q_inspection *inspection, size_t bytes)

@@ -369,7 +369,7 @@ static void inputs_have_limits(void **state)
     assert_failed(error, I4Q_FAILED, "cannot open: No such file");
     error = (struct i4q_error){0};
     assert_false(i4q_input_open(&input, ".", 4, &error));
-    assert_failed(error, I4Q_FAILED, "Is a directory");
+    assert_failed(error, I4Q_FAILED, "is a directory");
     put("in", "");
     error = (struct i4q_error){0};
     assert_true(i4q_input_open(&input, "in", 4, &error));
