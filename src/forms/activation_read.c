@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forms/activation_read.h"
 
+#include "forms/nbits_node.h"
 #include "forms/origin_quant.h"
 #include "forms/recognise.h"
 #include "onnx/layers.h"
@@ -203,7 +204,76 @@ bool i4q_activation_is_plain(const struct i4q_activation_pair *pair)
     return true;
 }
 
+/* ---- inside operators */
+
+static bool copy_number(struct i4q_arena *arena, int32_t type, const void *number, size_t size,
+                        struct i4q_numbers *numbers)
+{
+    void *copy = i4q_arena_alloc(arena, 1, size);
+    if (!copy)
+        return false;
+    memcpy(copy, number, size);
+    *numbers = (struct i4q_numbers){
+        .type = i4q_dtype_find(type), .bits = 8 * (unsigned)size, .payload = {copy, size}, .count = 1};
+    return true;
+}
+
+static const char *find_inside_flaw(const struct i4q_range *range)
+{
+    if (range->zero < 0)
+        return "its input_zero_point is no code of 8 bits";
+    return range->scale > 0 && isfinite(range->scale) ? NULL : "its input_scale is not a positive number";
+}
+
+/* False: for want of memory. */
+static bool describe_inside(struct i4q_arena *arena, const struct i4q_node *node,
+                            const struct i4q_range *range, struct i4q_activation_pair *pair)
+{
+    const uint8_t zero = (uint8_t)range->zero;
+    *pair = (struct i4q_activation_pair){
+        .is_inside = true,
+        .tensor = input_of(node, 0),
+        .result = input_of(node, 0),
+        .quantize = node,
+        .dequantize = node,
+        .codes = i4q_dtype_find(I4Q_TYPE(UINT8)),
+        .high = (1 << range->bits) - 1,
+        .bits = range->bits,
+        .flaw = find_inside_flaw(range),
+    };
+    bool ok = copy_number(arena, I4Q_TYPE(FLOAT), &range->scale, sizeof range->scale, &pair->scale) &&
+              copy_number(arena, I4Q_TYPE(UINT8), &zero, sizeof zero, &pair->zero_point);
+    pair->decoded_scale = pair->scale;
+    pair->decoded_zero_point = pair->zero_point;
+    return ok;
+}
+
 /* ---- all pairs */
+
+struct search {
+    struct i4q_model *model;
+    struct i4q_table insides; /* "value|scale|zero point" of those that were found */
+    struct i4q_activation_pair *pairs;
+    size_t count;
+};
+
+/* False: for want of memory. */
+static bool add_inside(struct search *search, const struct i4q_node *node)
+{
+    struct i4q_arena *arena = &search->model->arena;
+    const struct i4q_value *value = i4q_has_input(node, 0) ? input_of(node, 0) : NULL;
+    struct i4q_range range;
+    if (!value || value->is_constant || !i4q_nbits_input_range(node, &range))
+        return true;
+    const char *key =
+        i4q_arena_format(arena, "%u|%a|%d", (unsigned)value->index, (double)range.scale, range.zero);
+    void **slot = key ? i4q_table_at(&search->insides, key) : NULL;
+    if (!slot || *slot)
+        return slot;
+    struct i4q_activation_pair *pair = &search->pairs[search->count++];
+    *slot = pair;
+    return describe_inside(arena, node, &range, pair);
+}
 
 static bool read_pair(struct i4q_arena *arena, const struct i4q_node *node, struct i4q_activation_pair *pair)
 {
@@ -216,26 +286,31 @@ static bool read_pair(struct i4q_arena *arena, const struct i4q_node *node, stru
            read_scales(arena, pair);
 }
 
-static size_t count_dequantize(const struct i4q_model *model)
+static size_t count_most(const struct i4q_model *model)
 {
     size_t count = 0;
     for (const struct i4q_node *node = model->graph.nodes; node; node = node->next)
-        count += is_linear(node, "DequantizeLinear");
+        count += is_linear(node, "DequantizeLinear") || i4q_nbits_is(node->proto);
     return count;
 }
 
 bool i4q_activations_find(struct i4q_model *model, struct i4q_activation_pair **pairs, size_t *count,
                           struct i4q_error *error)
 {
-    *count = 0;
-    *pairs = i4q_arena_alloc(&model->arena, count_dequantize(model), sizeof **pairs);
-    if (!*pairs)
+    struct search search = {.model = model};
+    search.pairs = i4q_arena_alloc(&model->arena, count_most(model), sizeof *search.pairs);
+    i4q_table_init(&search.insides, &model->arena);
+    if (!search.pairs)
         return i4q_fail_memory(error);
     for (const struct i4q_node *node = model->graph.nodes; node; node = node->next) {
         struct i4q_activation_pair pair;
         if (read_pair(&model->arena, node, &pair))
-            (*pairs)[(*count)++] = pair;
+            search.pairs[search.count++] = pair;
+        else if (!add_inside(&search, node))
+            return i4q_fail_memory(error);
     }
+    *pairs = search.pairs;
+    *count = search.count;
     return true;
 }
 
@@ -243,8 +318,9 @@ bool i4q_has_quantized_activations(const struct i4q_graph *graph)
 {
     for (const struct i4q_node *node = graph->nodes; node; node = node->next) {
         const Onnx__NodeProto *proto = node->proto;
-        bool quantizes = i4q_is_quant(proto) || i4q_node_is(proto, "QuantizeLinear") ||
-                         i4q_node_is(proto, "MultiThreshold");
+        struct i4q_range range;
+        bool quantizes = i4q_is_quant(proto) || i4q_nbits_input_range(node, &range) ||
+                         i4q_node_is(proto, "QuantizeLinear") || i4q_node_is(proto, "MultiThreshold");
         const struct i4q_value *input =
             quantizes && proto->n_input ? i4q_scope_resolve(node->scope, proto->input[0]) : NULL;
         if (input && !input->is_constant)

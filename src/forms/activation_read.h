@@ -8,10 +8,11 @@
  *
  *     (clamp(rint(x / scale) + zero_point, low, high) - decoded_zero_point) * decoded_scale
  *
- * with one scale for all, or one for each index along `axis`. The scales on the two sides may differ: whoever
- * folds the ratio of channel scales into weights quantizes by a scale a channel and decodes by one.
- * Weights, which are constant, are no activations; nor are tensors whose scale is computed on the way
- * (DynamicQuantizeLinear), or integer operators without a DequantizeLinear. Facts only; nothing is changed.
+ * with one scale for all, or one for each index along `axis`; or an operator does this itself with what it
+ * reads, as ConvNBits with an input_scale does. The scales on the two sides may differ: whoever folds the
+ * ratio of channel scales into weights quantizes by a scale a channel and decodes by one. Weights, which are
+ * constant, are no activations; nor are tensors whose scale is computed on the way (DynamicQuantizeLinear),
+ * or integer operators without a DequantizeLinear. Facts only; nothing is changed.
  */
 #ifndef INT4Q_FORMS_ACTIVATION_READ_H
 #define INT4Q_FORMS_ACTIVATION_READ_H
@@ -21,8 +22,10 @@
 
 enum { I4Q_ACTIVATION_CLIPS = 2 }; /* most nodes between the two that clip codes */
 
-/* One such pair. What it points to belongs to the model. */
+/* One such pair. What it points to belongs to the model. Where an operator does it itself, that is both nodes
+ * and `tensor` also the result; operators that do the same with a tensor are one pair. */
 struct i4q_activation_pair {
+    bool is_inside;                 /* an operator does it itself */
     const struct i4q_value *tensor; /* x, what is quantized */
     const struct i4q_value *result; /* what is read in its place */
     const struct i4q_node *quantize, *dequantize;
@@ -42,8 +45,8 @@ struct i4q_activation_pair {
     const char *flaw; /* why its numbers cannot be what they should, a sentence; NULL: nothing is wrong */
 };
 
-/* All pairs of the model in file order of their DequantizeLinear, bodies and functions included; the array is
- * in the model's arena. One QuantizeLinear may be in several. Fails only for want of memory. */
+/* All pairs of the model in file order of their DequantizeLinear or operator, bodies and functions included;
+ * the array is in the model's arena. One QuantizeLinear may be in several. Fails only for want of memory. */
 bool i4q_activations_find(struct i4q_model *model, struct i4q_activation_pair **pairs, size_t *count,
                           struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -56,3 +56,16 @@ bool i4q_nbits_read(const struct i4q_node *node, struct i4q_fusion *fusion)
            read_ints(proto, "dilations", dimensions, fusion->dilations) &&
            read_ints(proto, "pads", 2 * dimensions, fusion->pads);
 }
+
+bool i4q_nbits_input_range(const struct i4q_node *node, struct i4q_range *range)
+{
+    enum { BITS = 8, TOP = 255, LEVEL = 4 };
+    if (!i4q_nbits_is(node->proto) || !i4q_has_input(node, I4Q_NBITS_X) ||
+        i4q_node_int(node->proto, "accuracy_level", 0) != LEVEL)
+        return false;
+    int64_t zero = i4q_node_int(node->proto, "input_zero_point", 0);
+    *range = (struct i4q_range){.scale = float_attribute(node->proto, "input_scale"),
+                                .zero = zero < 0 || zero > TOP ? -1 : (int)zero,
+                                .bits = BITS};
+    return range->scale < 0 || range->scale > 0 || range->scale != range->scale;
+}

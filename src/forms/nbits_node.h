@@ -9,6 +9,7 @@
 
 #include "onnx/fusion.h"
 #include "quantize/format.h"
+#include "quantize/range.h"
 
 extern const char i4q_nbits_domain[], i4q_nbits_op[];
 
@@ -30,5 +31,9 @@ const struct i4q_format *i4q_nbits_stream(const struct i4q_node *node);
 /* What the node was made of, as i4q_fusion_find() has it, but for the nodes that went into it. False:
  * attributes that are not those of the operator. */
 bool i4q_nbits_read(const struct i4q_node *node, struct i4q_fusion *fusion);
+
+/* The range of 8 bits that the node has for what it reads, as it stands there: the scale may be no positive
+ * number, and a zero point that is no code is -1. False: it finds one on each run, or computes in float. */
+bool i4q_nbits_input_range(const struct i4q_node *node, struct i4q_range *range);
 
 #endif

@@ -27,7 +27,7 @@ const bool *i4q_factors_mark(const struct i4q_inspection *inspection, const stru
     bool *marks = i4q_arena_alloc(&model->arena, model->graph.n_values, sizeof *marks);
     for (size_t i = 0; marks && i < inspection->n_activations; i++) {
         const struct i4q_activation_pair *pair = &inspection->activations[i];
-        marks[pair->result->index] = has_factors(pair, reference);
+        marks[pair->result->index] |= has_factors(pair, reference);
     }
     return marks;
 }

@@ -10,6 +10,7 @@
 #include "forms/reader.h"
 #include "onnx/edit.h"
 #include "onnx/prune.h"
+#include "rewrite/input_ranges.h"
 
 #include <string.h>
 
@@ -291,7 +292,7 @@ bool i4q_restore(struct i4q_model *model, const struct i4q_kernels *kernels,
     i4q_arena_init(&restorer.scratch, model->arena.limit);
     *restoration = (struct i4q_restoration){0};
     i4q_table_init(&restorer.spreads, &model->arena);
-    if (!i4q_nbits_expand(model, &restorer.spreads, error) ||
+    if (!i4q_input_ranges_split(model, error) || !i4q_nbits_expand(model, &restorer.spreads, error) ||
         !i4q_convs_find(model, 0, i4q_ops_all(), &convs, &count, error))
         return false;
     restoration->weights = i4q_arena_alloc(&model->arena, count, sizeof *restoration->weights);

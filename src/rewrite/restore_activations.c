@@ -5,6 +5,7 @@
 #include "onnx/edit.h"
 #include "onnx/prune.h"
 #include "rewrite/factor.h"
+#include "rewrite/input_ranges.h"
 
 #include <string.h>
 
@@ -304,8 +305,8 @@ bool i4q_restore_activations(struct i4q_model *model, enum i4q_activation_aim ai
     struct i4q_activation_pair *pairs;
     size_t count;
     struct restorer restorer = {.model = model, .aim = aim, .result = restoration, .error = error};
-    if (!i4q_activations_find(model, &pairs, &count, error) || !open_restorer(&restorer, count) ||
-        !decide_all(&restorer, pairs, count))
+    if (!i4q_input_ranges_split(model, error) || !i4q_activations_find(model, &pairs, &count, error) ||
+        !open_restorer(&restorer, count) || !decide_all(&restorer, pairs, count))
         return false;
     if (!edit_graphs(&restorer) ||
         (restoration->fates[I4Q_ACTIVATION_QUANT] && !i4q_edit_import(model, i4q_qonnx_domain)))
