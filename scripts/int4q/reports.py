@@ -317,7 +317,7 @@ class Report(_Rows, _Written):
         if levels:  # with decode="fused" there are no rows to count
             count = f"{sum(a.reason is None for a in self.activations)} " if self.activations else ""
             yield f"{count}activations in {levels}"
-        if quants := sum((self.quants or {}).get(key, 0) for key in ("linear", "sign")):
+        if quants := sum((self.quants or {}).get(key, 0) for key in ("linear", "sign", "steps")):
             yield f"{quants} activations imported"
 
     def shown_rows(self) -> Sequence[Json]:

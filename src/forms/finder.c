@@ -4,6 +4,7 @@
 #include "forms/recognise.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { MOST_BITS = 8 };
 
@@ -74,8 +75,43 @@ const Onnx__TensorProto *i4q_finder_open(struct i4q_finder *finder, const struct
     return proto;
 }
 
+/* One integer of 32 or 64 bits, as the number that it is. */
+static bool widen(struct i4q_finder *finder, const Onnx__TensorProto *proto, struct i4q_numbers *numbers,
+                  struct i4q_error *error)
+{
+    bool is_int64 = i4q_is_type(proto, I4Q_TYPE(INT64));
+    double *wide = i4q_arena_alloc(finder->arena, 1, sizeof *wide);
+    struct i4q_view payload;
+    int64_t long_one;
+    int32_t one;
+    if (!wide || !i4q_tensor_payload(finder->arena, proto, &payload, error))
+        return wide || i4q_fail_memory(error);
+    memcpy(is_int64 ? (void *)&long_one : (void *)&one, payload.data,
+           is_int64 ? sizeof long_one : sizeof one);
+    *wide = is_int64 ? (double)long_one : one;
+    *numbers = (struct i4q_numbers){.type = i4q_dtype_find(I4Q_TYPE(DOUBLE)),
+                                    .bits = 8 * sizeof *wide,
+                                    .payload = {(const uint8_t *)wide, sizeof *wide},
+                                    .count = 1};
+    return true;
+}
+
+const Onnx__TensorProto *i4q_finder_open_wide(struct i4q_finder *finder, const struct i4q_value *value,
+                                              struct i4q_tensor *tensor, struct i4q_numbers *numbers)
+{
+    struct i4q_error found = {0};
+    const Onnx__TensorProto *proto = i4q_finder_open(finder, value, tensor, numbers);
+    bool is_wide = i4q_is_type(proto, I4Q_TYPE(INT64)) || i4q_is_type(proto, I4Q_TYPE(INT32));
+    if (!is_wide || tensor->count != 1 || widen(finder, proto, numbers, &found))
+        return proto;
+    finder->failed |= found.code != I4Q_MODEL;
+    i4q_finder_flaw(finder, found.message);
+    return NULL;
+}
+
 void i4q_finder_elements(struct i4q_finder *finder, const struct i4q_value *value)
 {
+    static const int64_t one[] = {1};
     struct i4q_origin *origin = finder->origin;
     if (finder->is_activation)
         return;
@@ -85,8 +121,12 @@ void i4q_finder_elements(struct i4q_finder *finder, const struct i4q_value *valu
         i4q_finder_blame(finder, I4Q_FAULT_COMPUTED);
     else if (!origin->elements.type)
         i4q_finder_blame(finder, I4Q_FAULT_DTYPE);
-    else if (!origin->tensor.count || !origin->tensor.rank)
+    else if (!origin->tensor.count || !(origin->tensor.rank || finder->takes_scalars))
         i4q_finder_blame(finder, I4Q_FAULT_EMPTY);
+    else if (!origin->tensor.rank) {
+        origin->tensor.rank = 1;
+        origin->tensor.dims = one;
+    }
 }
 
 bool i4q_is_type(const Onnx__TensorProto *proto, int32_t type)
@@ -109,12 +149,13 @@ static bool find_wide(const struct i4q_tensor *tensor, size_t *from_behind)
     return wide <= 1;
 }
 
-/* Right-aligned. */
-static bool find_broadcast_axis(const struct i4q_tensor *elements, const struct i4q_tensor *tensor,
+/* Right-aligned, without another dimension for the elements. */
+static bool find_broadcast_axis(const struct i4q_finder *finder, const struct i4q_tensor *tensor,
                                 size_t *axis)
 {
+    const struct i4q_tensor *elements = &finder->origin->tensor;
     size_t from_behind;
-    if (!find_wide(tensor, &from_behind) || tensor->rank > elements->rank)
+    if (!find_wide(tensor, &from_behind) || tensor->rank > finder->origin->proto->n_dims)
         return false;
     *axis = elements->rank - from_behind;
     return !from_behind || elements->dims[*axis] == tensor->dims[tensor->rank - from_behind];
@@ -128,7 +169,7 @@ static bool find_axis(const struct i4q_finder *finder, const struct i4q_tensor *
     if (finder->is_activation)
         return find_wide(tensor, axis);
     if (spread->broadcast)
-        return find_broadcast_axis(elements, tensor, axis);
+        return find_broadcast_axis(finder, tensor, axis);
     if (tensor->rank > 1 || tensor->count == 1)
         return tensor->rank <= 1;
     *axis = (size_t)along;
@@ -143,13 +184,13 @@ static void read_parameter(struct i4q_finder *finder, const struct i4q_node *nod
     struct i4q_tensor tensor;
     struct i4q_parameter found = {0};
     const struct i4q_value *value = i4q_finder_value(node, input);
-    found.proto = i4q_finder_open(finder, value, &tensor, &found.numbers);
+    found.proto = i4q_finder_open_wide(finder, value, &tensor, &found.numbers);
     finder->origin->reads_input |= value && value->is_input;
     if (!i4q_has_input(node, input) || !(finder->is_activation || finder->origin->proto))
         return;
     if (!found.proto)
         i4q_finder_blame(finder, computed);
-    else if (!found.numbers.type || (spread->broadcast && !i4q_is_type(found.proto, I4Q_TYPE(FLOAT))))
+    else if (!found.numbers.type || (spread->is_float && !i4q_is_type(found.proto, I4Q_TYPE(FLOAT))))
         i4q_finder_blame(finder, I4Q_FAULT_DTYPE);
     else if (!tensor.count || !find_axis(finder, &tensor, spread, &found.axis))
         i4q_finder_blame(finder, shape);

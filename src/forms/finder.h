@@ -14,13 +14,15 @@ struct i4q_finder {
     const struct i4q_node *node; /* that makes the value; NULL: it is stored */
     struct i4q_origin *origin;
     bool is_activation; /* the elements are computed, and only the parameters are wanted */
+    bool takes_scalars; /* of rank 0, which no weight is; they count as having one dimension */
     bool failed;        /* memory ran out */
 };
 
 /* How a parameter is spread along the elements: as broadcasting has it, or as DequantizeLinear. */
 struct i4q_spread {
     bool broadcast;
-    int64_t axis; /* of DequantizeLinear */
+    bool is_float; /* only FLOAT will do */
+    int64_t axis;  /* of DequantizeLinear */
 };
 
 /* The first fault is the one that is told. A flaw is a fault, and a sentence. */
@@ -33,6 +35,10 @@ struct i4q_value *i4q_finder_value(const struct i4q_node *node, size_t input);
 /* Opens what is stored as the value; NULL: nothing is, or it is unsound, which makes the node so. */
 const Onnx__TensorProto *i4q_finder_open(struct i4q_finder *finder, const struct i4q_value *value,
                                          struct i4q_tensor *tensor, struct i4q_numbers *numbers);
+
+/* The same; and an integer of 32 or 64 bits, where it is the only element, is read as a DOUBLE. */
+const Onnx__TensorProto *i4q_finder_open_wide(struct i4q_finder *finder, const struct i4q_value *value,
+                                              struct i4q_tensor *tensor, struct i4q_numbers *numbers);
 
 /* The elements of the origin; those of an activation are left out. */
 void i4q_finder_elements(struct i4q_finder *finder, const struct i4q_value *value);

@@ -60,6 +60,7 @@ enum i4q_coding {
     I4Q_CODING_STORED,          /* they are codes */
     I4Q_CODING_QUANT,           /* by i4q_quant_code */
     I4Q_CODING_QUANTIZE_LINEAR, /* rint(x / scale) + zero point */
+    I4Q_CODING_TRUNC, /* rint(x / scale) / shift, clamped, and rounded as quant says; of activations */
 };
 
 struct i4q_origin {
@@ -81,6 +82,7 @@ struct i4q_origin {
     struct i4q_quant quant;
     struct i4q_parameter code_scale, code_zero; /* of the coding */
     float low, high;                            /* clamp the codes */
+    float shift;                                /* of Trunc: a power of two */
 
     struct i4q_parameter scale, zero; /* value = (code - zero) * scale; without them 1 and 0 */
     bool half;                        /* the values are FLOAT16 */

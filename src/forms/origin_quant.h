@@ -11,7 +11,10 @@ extern const char *const i4q_quant_domains[];
 /* Whether the node is one of them. */
 bool i4q_is_quant(const Onnx__NodeProto *node);
 
-/* Describes what the finder's node, which is one of them, makes. */
+/* Whether it is a Trunc, of activations, which takes low bits off their codes. */
+bool i4q_is_trunc(const Onnx__NodeProto *node);
+
+/* Describes what the finder's node, which is one of these, makes. */
 void i4q_finder_quant(struct i4q_finder *finder);
 
 /* What such a node makes of a stored tensor; or, `is_activation`, of a computed one: then only the parameters

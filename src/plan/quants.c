@@ -2,6 +2,7 @@
 #include "plan/quants.h"
 
 #include "forms/origin_quant.h"
+#include "forms/steps.h"
 
 #include <math.h>
 #include <string.h>
@@ -69,45 +70,45 @@ static void decide_constant(struct finder *finder, struct i4q_origin *origin, st
     bool replaceable = origin->reads_input && !finder->plan->inputs_are_constant;
     size_t bytes = origin->tensor.count * sizeof(float);
     quant->reason = i4q_reason_of_fault(find_fold_fault(origin));
-    if (quant->reason != I4Q_REASON_IMPORTED || replaceable || bytes > finder->room) {
-        quant->reason = replaceable ? I4Q_REASON_WEIGHT_IS_INPUT : quant->reason;
-        return;
-    }
-    finder->room -= bytes;
-    quant->fate = I4Q_QUANT_FOLDED;
     quant->origin = origin;
+    if (quant->reason == I4Q_REASON_IMPORTED && !replaceable && bytes <= finder->room) {
+        finder->room -= bytes;
+        quant->fate = I4Q_QUANT_FOLDED;
+    } else if (i4q_has_steps(quant->node, origin)) {
+        quant->fate = I4Q_QUANT_STEPS;
+    } else if (replaceable) {
+        quant->reason = I4Q_REASON_WEIGHT_IS_INPUT;
+    }
 }
 
 /* ---- activations */
-
-static bool has_zero_point(const struct i4q_parameter *zero)
-{
-    bool found = false;
-    for (size_t i = 0; zero->proto && i < zero->numbers.count; i++)
-        found |= fabs(i4q_number(&zero->numbers, i)) > 0;
-    return found;
-}
 
 /* QuantizeLinear rounds half to even, and before it adds the zero point; it has no codes -1 and 1. */
 static enum i4q_fault find_linear_fault(const struct i4q_origin *origin)
 {
     if (origin->fault || origin->dialect == I4Q_DIALECT_BIPOLAR)
         return origin->fault;
+    if (origin->coding == I4Q_CODING_TRUNC)
+        return I4Q_FAULT_ROUNDING;
     if (origin->quant.rounding != I4Q_ROUND_HALF_EVEN)
         return I4Q_FAULT_ROUNDING;
     if (origin->bits == 1 && origin->quant.is_signed)
         return I4Q_FAULT_BIT_WIDTH;
-    return has_zero_point(&origin->zero) ? I4Q_FAULT_ZERO_POINT : I4Q_FAULT_NONE;
+    return i4q_is_zero(&origin->zero) ? I4Q_FAULT_NONE : I4Q_FAULT_ZERO_POINT;
 }
 
 static void decide_activation(struct i4q_plan *plan, const struct i4q_origin *origin,
                               struct i4q_plan_quant *quant)
 {
     bool replaceable = origin->reads_input && !plan->inputs_are_constant;
+    bool steps = i4q_has_steps(quant->node, origin);
     quant->reason = replaceable ? I4Q_REASON_SCALE_COMPUTED : i4q_reason_of_fault(find_linear_fault(origin));
-    if (quant->reason != I4Q_REASON_IMPORTED)
+    bool linear = quant->reason == I4Q_REASON_IMPORTED;
+    if (!linear && !steps)
         return;
-    quant->fate = origin->dialect == I4Q_DIALECT_BIPOLAR ? I4Q_QUANT_SIGN : I4Q_QUANT_LINEAR;
+    quant->fate = !linear                                  ? I4Q_QUANT_STEPS
+                  : origin->dialect == I4Q_DIALECT_BIPOLAR ? I4Q_QUANT_SIGN
+                                                           : I4Q_QUANT_LINEAR;
     quant->origin = origin;
 }
 
@@ -119,13 +120,14 @@ static bool decide(struct finder *finder, struct i4q_plan_quant *quant)
     const Onnx__NodeProto *proto = node->proto;
     const struct i4q_value *made =
         proto->n_output == 1 ? i4q_scope_resolve(node->scope, proto->output[0]) : NULL;
-    if (!finder->all || !i4q_is_quant(proto) || !made || finder->is_weight[made->index])
+    if (!finder->all || !(i4q_is_quant(proto) || i4q_is_trunc(proto)) || !made ||
+        finder->is_weight[made->index])
         return true;
     quant->reason = I4Q_REASON_FUNCTION;
     if (!node->scope->graph)
         return true;
     const struct i4q_value *source = i4q_finder_value(node, 0);
-    bool is_activation = !source || !i4q_value_tensor(source);
+    bool is_activation = i4q_is_trunc(proto) || !source || !i4q_value_tensor(source);
     struct i4q_origin *origin = i4q_origin_of_quant(&finder->plan->facts->model->arena, node, is_activation);
     if (origin && is_activation)
         decide_activation(finder->plan, origin, quant);
@@ -197,8 +199,8 @@ size_t i4q_plan_count_quants(const struct i4q_plan *plan, enum i4q_quant_fate fa
 
 bool i4q_plan_changes_quants(const struct i4q_plan *plan)
 {
-    return i4q_plan_count_quants(plan, I4Q_QUANT_LINEAR) || i4q_plan_count_quants(plan, I4Q_QUANT_SIGN) ||
-           i4q_plan_count_quants(plan, I4Q_QUANT_FOLDED);
+    size_t stay = i4q_plan_count_quants(plan, I4Q_QUANT_LEFT) + i4q_plan_count_quants(plan, I4Q_QUANT_WEIGHT);
+    return stay < plan->n_quants;
 }
 
 bool i4q_plan_writes(const struct i4q_plan *plan)

@@ -94,11 +94,14 @@ void i4q_report_quants(const struct i4q_plan *plan, FILE *stream)
 {
     size_t linear = i4q_plan_count_quants(plan, I4Q_QUANT_LINEAR),
            sign = i4q_plan_count_quants(plan, I4Q_QUANT_SIGN),
+           steps = i4q_plan_count_quants(plan, I4Q_QUANT_STEPS),
            folded = i4q_plan_count_quants(plan, I4Q_QUANT_FOLDED);
     if (linear)
         fprintf(stream, "activations %zu Quant become QuantizeLinear and DequantizeLinear\n", linear);
     if (sign)
         fprintf(stream, "activations %zu BipolarQuant become GreaterOrEqual and Where\n", sign);
+    if (steps)
+        fprintf(stream, "activations %zu become Div, Round and Mul, one step at a time\n", steps);
     if (folded)
         fprintf(stream, "constants  %zu behind Quant become floats\n", folded);
     if (print_left(plan, stream))
@@ -122,6 +125,7 @@ json_t *i4q_json_quants(const struct i4q_plan *plan)
     }
     i4q_json_put(&json, "linear", i4q_json_size(i4q_plan_count_quants(plan, I4Q_QUANT_LINEAR)));
     i4q_json_put(&json, "sign", i4q_json_size(i4q_plan_count_quants(plan, I4Q_QUANT_SIGN)));
+    i4q_json_put(&json, "steps", i4q_json_size(i4q_plan_count_quants(plan, I4Q_QUANT_STEPS)));
     i4q_json_put(&json, "folded", i4q_json_size(i4q_plan_count_quants(plan, I4Q_QUANT_FOLDED)));
     i4q_json_put(&json, "left", left);
     return json;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rewrite/quants.h"
 
-#include "forms/emit.h"
+#include "forms/steps.h"
 #include "onnx/dtype.h"
 #include "onnx/prune.h"
 
@@ -11,7 +11,8 @@ enum { OPSET_AXIS = 13 };
 
 int64_t i4q_quants_opset(const struct i4q_plan *plan)
 {
-    bool nodes = i4q_plan_count_quants(plan, I4Q_QUANT_LINEAR) || i4q_plan_count_quants(plan, I4Q_QUANT_SIGN);
+    bool nodes = i4q_plan_count_quants(plan, I4Q_QUANT_LINEAR) ||
+                 i4q_plan_count_quants(plan, I4Q_QUANT_SIGN) || i4q_plan_count_quants(plan, I4Q_QUANT_STEPS);
     return nodes ? OPSET_AXIS : 0;
 }
 
@@ -112,14 +113,15 @@ static void emit_sign(struct i4q_emission *emission, const struct i4q_plan_quant
 
 static void emit_floats(struct i4q_emission *emission, const struct i4q_origin *origin)
 {
-    const struct i4q_tensor *shape = &origin->tensor;
+    const Onnx__TensorProto *shape = origin->proto;
+    size_t count = origin->tensor.count;
     Onnx__TensorProto *made =
         i4q_edit_blank_tensor(emission->model, emission->weight->value->name, I4Q_TYPE(FLOAT), shape->dims,
-                              shape->rank, shape->count * sizeof(float));
+                              shape->n_dims, count * sizeof(float));
     emission->failed |= !made || !i4q_list_add(&emission->model->arena, &emission->tensors, made);
     if (emission->failed)
         return;
-    i4q_origin_values(origin, 0, shape->count, (float *)(void *)made->raw_data.data);
+    i4q_origin_values(origin, 0, count, (float *)(void *)made->raw_data.data);
     i4q_edit_take_place(made, origin->proto);
 }
 
@@ -150,6 +152,8 @@ static bool place(struct i4q_model *model, struct front *front, const struct i4q
         emit_linear(&emission, quant);
     else if (quant->fate == I4Q_QUANT_SIGN)
         emit_sign(&emission, quant);
+    else if (quant->fate == I4Q_QUANT_STEPS)
+        i4q_emit_steps(&emission, quant->node, quant->origin);
     else
         emit_floats(&emission, quant->origin);
     *nodes = emission.nodes;
@@ -181,7 +185,7 @@ static bool rebuild(struct i4q_model *model, Onnx__GraphProto *graph, const stru
 static bool changes(const struct i4q_plan *plan, const struct i4q_plan_quant *quant)
 {
     enum i4q_quant_fate fate = i4q_plan_quant_fate(plan, quant);
-    return fate == I4Q_QUANT_LINEAR || fate == I4Q_QUANT_SIGN || fate == I4Q_QUANT_FOLDED;
+    return fate != I4Q_QUANT_LEFT && fate != I4Q_QUANT_WEIGHT;
 }
 
 static bool apply_scope(const struct i4q_plan *plan, const struct i4q_scope *scope)

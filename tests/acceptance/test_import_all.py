@@ -38,14 +38,12 @@ def test_activations(tmp_path, bits, signed, narrow, shape):
     scale = np.random.default_rng(8).choice([0.25, 0.5, 2.0], shape).astype(np.float32)
     model = activation_model(scale, bits=bits, signed=signed, narrow=narrow)
     if bits == 1 and signed:
-        onnx.save(model, tmp_path / "in.onnx")
-        run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--import", "all", status=4)
-        return
+        pytest.skip("codes -1 and 1, which QuantizeLinear has not: test_import_steps.py")
     result, report = rewrite(model, tmp_path, "--import", "all")
     full = bits == 8 and not narrow
     assert [n.op_type for n in result.graph.node] == ["QuantizeLinear"] + ["Clip"] * (not full) + ["DequantizeLinear"]
     assert [o.domain for o in result.opset_import] == [""]
-    assert report["quants"] == {"linear": 1, "sign": 0, "folded": 0, "left": []}
+    assert report["quants"] == {"linear": 1, "sign": 0, "steps": 0, "folded": 0, "left": []}
     x = hard_activations(0.25)
     np.testing.assert_array_equal(run(result, {"x": x})[0], quant(x, scale, np.float32(0), bits, signed, narrow))
 
@@ -59,8 +57,8 @@ def test_bipolar_activations(tmp_path):
 
 
 @pytest.mark.parametrize("case, reason", [
-    ({"zero": 1}, "zero-point"), ({"rounding_mode": "FLOOR"}, "rounding"), ({"bits": 9}, "bit-width"),
-    ({"scale": np.ones((1, 3, 6, 1))}, "scale-shape"), ({"scale": 0}, "scale-value"), ({"op": "FloatQuant"}, "float-quant")])
+    ({"rounding_mode": "NEAREST"}, "rounding"), ({"bits": 25}, "bit-width"), ({"bits": 4.5}, "bit-width"),
+    ({"scale": 0}, "scale-value"), ({"op": "FloatQuant"}, "float-quant")])
 def test_activations_that_stay(tmp_path, case, reason):
     """Told with the reason, and that ONNX Runtime cannot run the file."""
     model = activation_model(**case)
@@ -69,9 +67,6 @@ def test_activations_that_stay(tmp_path, case, reason):
     model.graph.initializer.extend([stored("w", np.ones((4, 3, 3, 3))), stored("t", 1), stored("c", 4)])
     del model.graph.output[:]
     model.graph.output.append(helper.make_tensor_value_info("v", TensorProto.FLOAT, None))
-    if "zero" in case:
-        model.graph.node[1].input[2] = "nil"
-        model.graph.initializer.append(stored("nil", 0))
     onnx.save(model, tmp_path / "in.onnx")
     done = run_int4q("rewrite", tmp_path / "in.onnx", "--import", "all", "-o", tmp_path / "out.onnx",
                      "--json", tmp_path / "r.json")
@@ -94,7 +89,7 @@ def test_biases(tmp_path, bits):
              helper.make_node("Conv", ["x", "q", "vq"], ["y"], name="conv")]
     model = quant_model(weight, 0.1, extra=[stored("v", bias), stored("t", scale), stored("c", bits)], nodes=nodes)
     result, report = rewrite(model, tmp_path, "--import", "all")
-    assert report["quants"] == {"linear": 0, "sign": 0, "folded": 1, "left": []}
+    assert report["quants"] == {"linear": 0, "sign": 0, "steps": 0, "folded": 1, "left": []}
     found = next(numpy_helper.to_array(t) for t in result.graph.initializer if t.name == "vq")
     np.testing.assert_array_equal(found, quant(bias, scale, np.float32(0), bits))
     assert {t.name for t in result.graph.initializer} == {"q_quantized", "q_scale", "q_zero_point", "vq"}
