@@ -34,6 +34,7 @@ def measured(folder, model, arrays, *options):
     onnx.save(model, folder / "model.onnx")
     for i, array in enumerate(arrays):
         np.save(folder / "arrays" / f"{i}.npy", array)
+    (folder / "stats").unlink(missing_ok=True)
     calibrate.main([str(folder / "model.onnx"), "--inputs", str(folder / "arrays"), "-o", str(folder / "stats"),
                     "--no-histograms", *options])
     return read(folder / "stats")
@@ -42,6 +43,12 @@ def measured(folder, model, arrays, *options):
 def read(path):
     with safe_open(path, "numpy") as file:
         return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118 (no dictionary)
+
+
+def but_made(path):
+    """All that is in a file but with which options it was made."""
+    found, metadata = read(path)
+    return {key: array.tobytes() for key, array in found.items()}, {**metadata, "made": None}
 
 
 def inputs(*shape, count=2):
@@ -233,6 +240,35 @@ def test_file(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["arrays", "model.onnx", "stats"]
 
 
+def test_not_twice(tmp_path, monkeypatch, capsys):
+    """The same command leaves what it made; other options, inputs or weights are measured."""
+    arrays, path, made = inputs(1, 4, 7, 9), tmp_path / "model.onnx", tmp_path / "stats"
+    measured(tmp_path, several(), arrays)
+    onnx.save(several(), path, save_as_external_data=True, location="weights", size_threshold=0)
+    times, measure = [], calibrate.measure
+
+    def count(*args):
+        times.append(args)
+        measure(*args)
+    monkeypatch.setattr(calibrate, "measure", count)
+
+    def again(*options):
+        calibrate.main([str(path), "--inputs", str(tmp_path / "arrays"), "-o", str(made), *options])
+        return len(times)
+    assert again() == 1 and again() == 1 and "remove it to measure again" in capsys.readouterr().out
+    assert again("-j", "2") == 1 and again("--mean-only") == 2 and again("--mean-only") == 2
+    np.save(tmp_path / "arrays" / "0.npy", arrays[0][::-1] + 1)
+    assert again("--mean-only") == 3
+    with open(tmp_path / "weights", "r+b") as file:
+        file.write(b"\0\0")
+    assert again("--mean-only") == 4
+    made.write_bytes(made.read_bytes()[:100])
+    assert again("--mean-only") == 5
+    said = json.loads(read(made)[1]["made"])
+    assert said["options"]["mean_only"] and [name for name, _ in said["files"]] == ["model.onnx", "weights", "0.npy", "1.npy"]
+    assert set(said["versions"]) == {"python", "numpy", "onnx", "onnxruntime"}
+
+
 def test_external_data(tmp_path):
     model, arrays = several(), inputs(1, 4, 7, 9)
     inside, _ = measured(tmp_path, model, arrays)
@@ -293,7 +329,7 @@ def test_pictures(tmp_path, capsys):
     assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
     calibrate.main([str(tmp_path / "m.onnx"), "--images", str(tmp_path), "-n", "2", "--family", "yolov10", "-o",
                     str(tmp_path / "focus"), "--seed", "1", "--focus", "0.3"])
-    assert (tmp_path / "focus").read_bytes() == files[0].read_bytes()
+    assert but_made(tmp_path / "focus") == but_made(files[0])
     said = capsys.readouterr().err
     assert "does not tell what it finds where; all positions count the same" in said and "--size" not in said
     for size in "32", "64":
@@ -301,7 +337,7 @@ def test_pictures(tmp_path, capsys):
                         str(tmp_path / "sized"), "--seed", "1", "--size", size])
         said = capsys.readouterr().err
         assert ("m.onnx: --size 64 changes nothing, the input is 32x32" in said) == (size == "64") == ("--size" in said)
-    assert (tmp_path / "sized").read_bytes() == files[0].read_bytes()
+    assert but_made(tmp_path / "sized") == but_made(files[0])
     found, metadata = read(files[0])
     assert metadata["images"] == "2" and json.loads(metadata["positions"]) == {"w": 32}
     assert 0.3 < found["w|mu"].reshape(3, 3, 3)[:, 2, 2].mean() < 0.7

@@ -63,6 +63,20 @@ def test_schemes(yolo, tmp_path):
     assert stored["int8"] == 3 and stored["int4"] == 79
 
 
+def test_schemes_not_twice(yolo, tmp_path, monkeypatch):
+    """The same command asks int4q nothing again, and writes what is gone; another one does."""
+    options = ("--keep", "0,3", "--method", "absmax", "--keep-format", "int8")
+    first, text = make(yolo, tmp_path, *options), (tmp_path / "schemes.json").read_text()
+    (tmp_path / "absmax-keep3-int8.json").unlink()
+    planned, plan = [], make_schemes.plan
+    monkeypatch.setattr(make_schemes, "plan", lambda *args: planned.append(args) or plan(*args))
+    assert make(yolo, tmp_path, *options) == first and not planned and (tmp_path / "schemes.json").read_text() == text
+    assert json.loads((tmp_path / "absmax-keep3-int8.json").read_text()) == {"excluded_onnx_nodes": first[1]["convs"]}
+    assert len(make(yolo, tmp_path, "--keep", "0", "--method", "absmax")) == 1 and planned
+    said = json.loads((tmp_path / "schemes.json").read_text())["made"]
+    assert [name for name, _ in said["files"]] == ["n.onnx", "sens.json"] and "int4q" in said["versions"]
+
+
 def test_scheme_orders(yolo, tmp_path, capsys):
     """By loss a byte other Convs are kept; what gives the same model is listed once; a size that cannot be is a note."""
     found = make(yolo, tmp_path, "--keep", "5", "--method", "absmax", "--keep-format", "int8", "--order", "loss,byte")

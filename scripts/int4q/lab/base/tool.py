@@ -38,7 +38,7 @@ def tool_version(tool: str) -> str:
     return call_int4q(tool, "--version").splitlines()[0]
 
 
-def versions(tool: str) -> dict[str, str]:
-    """Of everything that a result depends on."""
-    return {"int4q": tool_version(tool), "python": platform.python_version(), "numpy": np.__version__,
-            "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+def versions(tool: str | None) -> dict[str, str]:
+    """Of everything that a result depends on; not of the tool where it has no part."""
+    return {**({"int4q": tool_version(tool)} if tool else {}), "python": platform.python_version(),
+            "numpy": np.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}

@@ -68,6 +68,6 @@ def read_arrays(file: str, inputs: Sequence[onnx.ValueInfoProto]) -> Feeds:
     return found
 
 
-def array_feeds(model: onnx.ModelProto, places: Iterable[str]) -> list[Feed]:
+def array_feeds(model: onnx.ModelProto, files: Iterable[str]) -> list[Feed]:
     inputs = inputs_of(model.graph)
-    return [partial(read_arrays, file, inputs) for file in array_files(places)]
+    return [partial(read_arrays, file, inputs) for file in files]

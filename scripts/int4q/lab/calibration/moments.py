@@ -12,6 +12,7 @@ from int4q.lab.calibration.patches import Conv, counted, weighed_blocks
 from int4q.lab.detection.attention import Weigher
 
 VERSION = "1"  # of the format
+MOST_HEADER = 100 << 20  # bytes, as the format has it
 TYPES = {"float32": ("F32", "<f4"), "uint32": ("U32", "<u4")}  # what tensors may be: for the header, for their bytes
 
 
@@ -78,6 +79,18 @@ def write_safetensors(path: str, tensors: Feeds, metadata: Mapping[str, str]) ->
         file.write(len(text).to_bytes(8, "little") + text)
         for key in sorted(tensors):
             file.write(np.ascontiguousarray(tensors[key], TYPES[tensors[key].dtype.name][1]).tobytes())
+
+
+def read_metadata(path: str) -> dict[str, str]:
+    """Of a safetensors file; empty where there is none."""
+    try:
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, MOST_HEADER)))
+        found: dict[str, str] = header["__metadata__"]
+        return found
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def save(path: str, found: dict[str, Moments], spread: Feeds, images: int, digest: str, more: Mapping[str, str]) -> int:

@@ -12,7 +12,9 @@ in the order of the flattened row, zeros of the padding included.  Over all posi
 for every Conv of the main graph with a constant weight; WEIGHT is the name of its initializer.  A weight of several
 Convs gets the moments of all their patches.  Metadata: images (number), positions (JSON, weight -> number of
 patches), weights_crc32 (JSON, weight -> CRC-32 of its numbers: int4q refuses a model in which they differ), model (name of
-its file), model_sha256, focus, sequential, int4q_statistics (version of this format, 1).  Equal input gives equal bytes.
+its file), model_sha256, focus, sequential, int4q_statistics (version of this format, 1), made (JSON: options, names and
+SHA-256 of the files that were read, versions).  Equal input gives equal bytes: where the output says that it was made of the
+same files, with these options and versions, nothing is measured again.
 
 For each value T that such a Conv reads, what `int4q rewrite --activations` needs, of the float model and without --focus:
 
@@ -44,15 +46,18 @@ from threadpoolctl import threadpool_limits
 from int4q.lab.base.errors import user_errors, warn
 from int4q.lab.base.files import file_sha256, need_folder
 from int4q.lab.base.options import command_parser
-from int4q.lab.base.tool import add_tool_option, find_int4q
+from int4q.lab.base.stamps import stamp
+from int4q.lab.base.tool import add_tool_option, find_int4q, versions
 from int4q.lab.calibration import between, measurement, sequential
 from int4q.lab.calibration.convs import conv_nodes, find_convs, weight_sums
-from int4q.lab.calibration.feeds import array_feeds, picture_feeds, picture_focus
-from int4q.lab.calibration.moments import save
+from int4q.lab.calibration.feeds import array_feeds, array_files, picture_feeds, picture_focus
+from int4q.lab.calibration.moments import read_metadata, save
 from int4q.lab.calibration.taps import Taps
 from int4q.lab.detection.detectors import Detector, add_family_options, family_help
 from int4q.lab.detection.pictures import sample_pictures
-from int4q.lab.models.session import load_model
+from int4q.lab.models.session import files_of, load_model
+
+DECIDE = ("number", "seed", "family", "size", "focus", "sequential", "rewrite", "mean_only", "no_histograms")  # the numbers
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -87,14 +92,32 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
+def made_by(args: argparse.Namespace, inputs: Sequence[str]) -> str:
+    """What is in the file of statistics, as JSON; where files and results lie, and in how many threads, is no part of it."""
+    options = {key: value for key, value in vars(args).items() if key in DECIDE}
+    family = [path for path in [(args.family or "").rpartition(":")[0]] if path]
+    tool = find_int4q(args.int4q) if args.sequential else None
+    return json.dumps(stamp(options, [*files_of(args.model), *family, *inputs], versions(tool)), sort_keys=True)
+
+
 def calibrate(args: argparse.Namespace) -> None:
     need_folder(args.output)
+    load_model(args.model)  # for its errors
+    inputs = (sample_pictures(args.images, args.number, args.seed, args.strict) if args.images else
+              list(array_files(args.inputs)))
+    made = made_by(args, inputs)
+    if read_metadata(args.output).get("made") == made:
+        print(f"{args.output}: of these files, options and versions already; remove it to measure again")
+        return
+    measure(args, inputs, made)
+
+
+def measure(args: argparse.Namespace, inputs: Sequence[str], made: str) -> None:
     model, look = load_model(args.model), None
     if args.images:
-        pictures = sample_pictures(args.images, args.number, args.seed, args.strict)
-        feeds = picture_feeds(Detector(args.model, args.family, args.size, args.threads, any_head=True), pictures)
+        feeds = picture_feeds(Detector(args.model, args.family, args.size, args.threads, any_head=True), inputs)
     else:
-        feeds = array_feeds(model, args.inputs)
+        feeds = array_feeds(model, inputs)
     with threadpool_limits(args.threads):
         if args.images and args.focus:
             look = picture_focus(args.model, args.family, args.size, args.threads, args.focus)
@@ -111,7 +134,7 @@ def calibrate(args: argparse.Namespace) -> None:
             warn(f"{args.model}: none of its Conv weights is stored as floats: for the float model int4q rewrite takes "
                  "these statistics only with --allow-other-model")
         more = {"model": os.path.basename(args.model), "weights_crc32": json.dumps(sums),
-                "focus": str(args.focus if look else 0), "sequential": str(args.sequential).lower()}
+                "focus": str(args.focus if look else 0), "sequential": str(args.sequential).lower(), "made": made}
         count = save(args.output, found, spread, images, file_sha256(args.model), more)
     print(f"{args.output}: {images} images, {weights} weights, {count} tensors, {os.path.getsize(args.output)} bytes")
 

@@ -14,6 +14,7 @@ Each scheme is a file NAME.json in the third shape of `int4q rewrite --topk` and
 tells the bytes to come.  Schemes that would give the same model are listed once.
 """
 import argparse
+import contextlib
 import functools
 import itertools
 import json
@@ -27,8 +28,10 @@ from int4q.lab.base.files import file_sha256, read_json, write_json
 from int4q.lab.base.options import command_parser, listed, one_of
 from int4q.lab.base.places import TMP
 from int4q.lab.base.progress import progress
-from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_version
+from int4q.lab.base.stamps import stamp
+from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_version, versions
 from int4q.lab.base.types import Row
+from int4q.lab.models.session import files_of
 
 ACTIVATIONS = ("float", "uint8", "int8", "uint6", "uint5", "uint4", "int4")
 METHODS, FORMATS, ORDERS = ("absmax", "squant", "calibrated"), ("float", "int8"), ("loss", "byte")
@@ -139,9 +142,34 @@ def candidates(args: argparse.Namespace, tool: str, model: str, rows: Sequence[R
 
 
 def make_schemes(args: argparse.Namespace) -> list[Row]:
-    tool = find_int4q(args.int4q)
+    """What goes into schemes.json, made anew only where something has changed; and the files of the schemes."""
+    tool, path = find_int4q(args.int4q), os.path.join(args.output, "schemes.json")
     rows, measured = read_sensitivities(args.sensitivities) if args.sensitivities else ([], {})
     model = find_model(args, measured)
+    options = {key: value for key, value in vars(args).items() if key != "int4q"}
+    files = [*files_of(model), *filter(None, [args.sensitivities, args.calibration])]
+    made = stamp(options, files, versions(tool))
+    found = known_schemes(path, made)
+    if not found:
+        found = list_schemes(args, tool, model, rows)
+        write_json(path, {
+            "model": model, "model_sha256": file_sha256(model), "int4q": tool_version(tool), "made": made,
+            "sensitivities": args.sensitivities and os.path.abspath(args.sensitivities), "schemes": found})
+    for scheme in found:
+        if scheme["topk"]:
+            write_json(scheme["topk"], {"excluded_onnx_nodes": scheme["convs"]})
+    return found
+
+
+def known_schemes(path: str, made: Row) -> list[Row]:
+    """Those of a file that was made so; else none."""
+    known = None
+    with contextlib.suppress(Error):  # no such file, or another one, which goes
+        known = read_json(path)
+    return list(known["schemes"]) if isinstance(known, dict) and known.get("made") == made else []
+
+
+def list_schemes(args: argparse.Namespace, tool: str, model: str, rows: Sequence[Row]) -> list[Row]:
     found, seen = [], set()
     with tempfile.TemporaryDirectory() as folder:
         for name, make in progress(list(candidates(args, tool, model, rows, folder)), "scheme"):
@@ -154,13 +182,8 @@ def make_schemes(args: argparse.Namespace) -> list[Row]:
             if key not in seen:
                 seen.add(key)
                 found.append(scheme)
-                if scheme["topk"]:
-                    write_json(scheme["topk"], {"excluded_onnx_nodes": scheme["convs"]})
     if not found:
         raise Error("no scheme is possible")
-    write_json(os.path.join(args.output, "schemes.json"), {
-        "model": model, "model_sha256": file_sha256(model), "int4q": tool_version(tool),
-        "sensitivities": args.sensitivities and os.path.abspath(args.sensitivities), "schemes": found})
     return found
 
 

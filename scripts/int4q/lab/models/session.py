@@ -52,6 +52,13 @@ def external_files(graph: onnx.GraphProto) -> set[str]:
     return found.union(*map(external_files, bodies))
 
 
+def files_of(path: str) -> list[str]:
+    """The model's file, and those of its external data that are there."""
+    folder = os.path.dirname(path)
+    beside = [os.path.join(folder, location) for location in sorted(external_files(load_model(path).graph))]
+    return [path, *filter(os.path.isfile, beside)]
+
+
 def open_session(path: str, threads: int = 1, model: onnx.ModelProto | None = None,
                  fold: bool = True) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session on the CPU; `model`, if given, is a changed copy of the one at `path`.
