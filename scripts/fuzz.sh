@@ -29,7 +29,7 @@ fuzz_target() {
     fi
     corpus=$root/build/fuzz-corpus/$(basename "${seeds[0]}")
     mkdir -p "$corpus" "$finds"
-    LLVM_PROFILE_FILE=$tree/$target.profraw "$tree/tests/fuzz/fuzz_$target" "${options[@]}" \
+    LLVM_PROFILE_FILE=$tree/$target.profraw "${runner[@]}" "$tree/tests/fuzz/fuzz_$target" "${options[@]}" \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 \
         -artifact_prefix="$finds/$target-" "$corpus" "${seeds[@]}" >"$log" 2>&1 || status=$?
     printf '%-12s %9s executions\n' "$target" "$(sed -n 's/^stat::number_of_executed_units: //p' "$log")"
@@ -51,6 +51,7 @@ print_coverage() {
         }'
 }
 
+keep_addresses
 build_tree fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang -DINT4Q_FUZZ=ON -DINT4Q_WERROR=ON \
     -DCMAKE_C_FLAGS="-fprofile-instr-generate -fcoverage-mapping"
 rm -f "$tree"/*.profraw

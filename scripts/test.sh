@@ -20,8 +20,8 @@ run_tests() {
     shift
     echo "== $title"
     rm -f "$tree/results.xml"
-    env "${settings[@]}" ctest --test-dir "$tree" --output-on-failure -j2 --output-junit "$tree/results.xml" "$@" ||
-        status=$?
+    env "${settings[@]}" "${runner[@]}" ctest --test-dir "$tree" --output-on-failure -j2 \
+        --output-junit "$tree/results.xml" "$@" || status=$?
     counts=$("$python" - "$tree/results.xml" <<'END'
 import sys
 import xml.etree.ElementTree as tree
@@ -38,6 +38,7 @@ END
 build_tree test -DCMAKE_BUILD_TYPE=RelWithDebInfo "${options[@]}"
 run_tests "as built" test -- "$@"
 run_tests "scalar kernels" test INT4Q_CPU=scalar -- "$@"
+keep_addresses
 build_tree asan -DCMAKE_BUILD_TYPE=Debug -DINT4Q_SANITIZE=address,undefined "${options[@]}"
 # What GCC 14 and clang look for by default, GCC 12 does only when it is told.
 run_tests "AddressSanitizer, UndefinedBehaviorSanitizer" asan ASAN_OPTIONS=detect_stack_use_after_return=1 -- "$@"
