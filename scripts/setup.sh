@@ -44,9 +44,9 @@ install_requirements() {
     cmp -s "$list" "$venv/requirements.txt" && return
     echo "installing Python packages into ${venv#"$root"/}"
     rm -rf "$venv"
-    /usr/bin/python3 -m venv "$venv"
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$list"
-    cp "$list" "$venv/requirements.txt"
+    /usr/bin/python3 -m venv "$venv" &&
+        "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$list" &&
+        cp "$list" "$venv/requirements.txt"
 }
 
 # What builds, as they run what they have built, and tests are run by. Sanitizers of GCC 12 and clang 14 find no place for

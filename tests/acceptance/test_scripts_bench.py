@@ -140,6 +140,12 @@ def test_other_tools(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr()
     assert said.out == f"{tmp_path / 'out' / 'copies.onnx'}\n"
     assert "fails: cp: " in said.err and "other_tools.py: garbage: " in said.err
+    monkeypatch.setattr(rivals, "TOOLS", ("copies", "fails", "absent"))
+    for tool, says in (("fails", "other_tools.py: fails: cp: "), ("absent", "other_tools.py: absent: not installed")):
+        with pytest.raises(SystemExit, match=says):
+            other_tools.main([str(tmp_path / "m.onnx"), "-o", str(tmp_path / "out"), "--tool", tool])
+    other_tools.main([str(tmp_path / "m.onnx"), "-o", str(tmp_path / "out"), "--tool", "copies"])
+    assert capsys.readouterr() == (f"{tmp_path / 'out' / 'copies.onnx'}\n", "")
 
 
 def test_other_tools_commands(monkeypatch):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors that a user can do something about, as one line of the command that ran into them."""
 import contextlib
-import functools
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -42,10 +41,14 @@ def user_errors(command: str, resumes: bool = False) -> Iterator[None]:
         sys.exit(f"{command}: interrupted" + ("; what is done is kept, the same command goes on" if resumes else ""))
 
 
-@functools.cache
-def warn_once(text: str) -> None:
-    """The same, of what comes up again and again."""
-    warn(text)
+_told: set[str] = set()
+
+
+def warn_once(text: str, of: str = "") -> None:
+    """The same, of what comes up again and again: `of` is the first of the files of which it is true."""
+    if text not in _told:
+        _told.add(text)
+        warn(f"{of}: {text}" if of else text)
 
 
 def warn(text: str) -> None:

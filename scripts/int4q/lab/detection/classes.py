@@ -40,14 +40,14 @@ def by_name(path: str, names: Sequence[str], categories: Sequence[Category]) -> 
     others = [n for n, i in zip(names, ids, strict=True) if i == NONE]
     if others and len(names) == len(categories):
         differ = next((n, c.name) for n, c in zip(names, categories, strict=True) if plain(n) != plain(c.name))
-        warn_once(f"{path}: class {differ[0]!r} is taken for category {differ[1]!r}: as many of both, in their order")
+        warn_once(f"class {differ[0]!r} is taken for category {differ[1]!r}: as many of both, in their order", path)
         return by_position(path, len(names), categories)
     if len(others) == len(names):
         raise Error(f"{path}: none of its {len(names)} classes ({some(names)}) is among the {len(categories)} categories of "
                     f"the annotations ({some([c.name for c in categories])})")
     if others:
-        warn_once(f"{path}: {len(others)} of its {len(names)} classes are no categories of the annotations, and do not "
-                  f"count: {some(others)}")
+        warn_once(f"{len(others)} of its {len(names)} classes are no categories of the annotations, and do not count: "
+                  f"{some(others)}", path)
     return np.array(ids, np.int64)
 
 
