@@ -10,12 +10,23 @@
 
 /* ---- names and lists */
 
-static char *new_name(struct i4q_emission *emission, const char *suffix)
+static char *new_name(struct i4q_emission *emission, const char *base)
 {
-    char *base = i4q_arena_format(&emission->model->arena, "%s_%s", emission->weight->value->name, suffix);
-    char *name = base ? i4q_graph_new_name(&emission->model->graph, base) : NULL;
+    char *name = emission->failed || !base ? NULL : i4q_graph_new_name(&emission->model->graph, base);
     emission->failed |= !name;
     return name;
+}
+
+/* Of what belongs to the weight, and of what is for all. */
+static char *own_name(struct i4q_emission *emission, const char *suffix)
+{
+    const char *owner = emission->weight->value->name;
+    return new_name(emission, i4q_arena_format(&emission->model->arena, "%s_%s", owner, suffix));
+}
+
+static char *common_name(struct i4q_emission *emission, const char *suffix)
+{
+    return new_name(emission, i4q_arena_format(&emission->model->arena, "i4q_%s", suffix));
 }
 
 static bool add(struct i4q_emission *emission, struct i4q_list *list, void *item)
@@ -31,16 +42,21 @@ static const char *name_of(const Onnx__TensorProto *tensor)
 
 /* ---- initializers */
 
-Onnx__TensorProto *i4q_emit_tensor(struct i4q_emission *emission, const char *suffix, int32_t type,
-                                   const int64_t *dims, size_t rank, const void *data, size_t size)
+static Onnx__TensorProto *named_tensor(struct i4q_emission *emission, char *name, int32_t type,
+                                       const int64_t *dims, size_t rank, const void *data, size_t size)
 {
-    char *name = emission->failed ? NULL : new_name(emission, suffix);
     Onnx__TensorProto *made =
         name ? i4q_edit_tensor(emission->model, name, type, dims, rank, data, size) : NULL;
     if (!add(emission, &emission->tensors, made))
         return NULL;
     i4q_edit_follow_layout(made, emission->weight->proto);
     return made;
+}
+
+Onnx__TensorProto *i4q_emit_tensor(struct i4q_emission *emission, const char *suffix, int32_t type,
+                                   const int64_t *dims, size_t rank, const void *data, size_t size)
+{
+    return named_tensor(emission, own_name(emission, suffix), type, dims, rank, data, size);
 }
 
 const char *i4q_emit_codes(struct i4q_emission *emission, const char *suffix, int32_t type,
@@ -119,10 +135,11 @@ const char *i4q_emit_shape(struct i4q_emission *emission)
 const char *i4q_emit_shared(struct i4q_emission *emission, const char *key, const char *suffix, int32_t type,
                             const int64_t *dims, size_t rank, const void *data, size_t size)
 {
-    void **slot = i4q_table_at(emission->shared, key);
+    void **slot = emission->failed ? NULL : i4q_table_at(emission->shared, key);
     emission->failed |= !slot;
     if (slot && !*slot)
-        *slot = (void *)name_of(i4q_emit_tensor(emission, suffix, type, dims, rank, data, size));
+        *slot = (void *)name_of(
+            named_tensor(emission, common_name(emission, suffix), type, dims, rank, data, size));
     return emission->failed ? "" : *slot;
 }
 
@@ -138,15 +155,27 @@ const int64_t *i4q_emit_column(struct i4q_emission *emission)
 
 /* ---- nodes */
 
+static Onnx__NodeProto *named_node(struct i4q_emission *emission, const char *op, const char *name,
+                                   const char *value, const char *const inputs[3])
+{
+    size_t n = inputs[2] ? 3 : inputs[1] ? 2 : 1;
+    Onnx__NodeProto *made =
+        name && value ? i4q_edit_node(emission->model, op, name, inputs, n, &value, 1) : NULL;
+    return add(emission, &emission->nodes, made) ? made : NULL;
+}
+
 Onnx__NodeProto *i4q_emit_node(struct i4q_emission *emission, const char *op, const char *output,
                                const char *a, const char *b, const char *c)
 {
-    const char *inputs[] = {a, b, c};
-    size_t n = c ? 3 : b ? 2 : 1;
-    const char *name = emission->failed ? NULL : new_name(emission, op);
-    const char *value = !name ? NULL : output ? new_name(emission, output) : emission->weight->value->name;
-    Onnx__NodeProto *made = value ? i4q_edit_node(emission->model, op, name, inputs, n, &value, 1) : NULL;
-    return add(emission, &emission->nodes, made) ? made : NULL;
+    const char *name = own_name(emission, op);
+    const char *value = output ? own_name(emission, output) : emission->weight->value->name;
+    return named_node(emission, op, name, value, (const char *const[]){a, b, c});
+}
+
+Onnx__NodeProto *i4q_emit_step(struct i4q_emission *emission, const char *op, const char *a, const char *b,
+                               const char *c)
+{
+    return named_node(emission, op, "", new_name(emission, "i4q"), (const char *const[]){a, b, c});
 }
 
 const char *i4q_emit_zero_bytes(struct i4q_emission *emission, const int64_t *dims, size_t rank)

@@ -68,8 +68,7 @@ const char *i4q_emit_zero_bytes(struct i4q_emission *emission, const int64_t *di
 /* W_shape: the weight's dimensions. */
 const char *i4q_emit_shape(struct i4q_emission *emission);
 
-/* A constant that all weights of a graph share by its key: W_<suffix> of the first of them. Key, dimensions
- * and data are borrowed. */
+/* A constant i4q_<suffix> that all weights of a graph share by its key. Key and data are borrowed. */
 const char *i4q_emit_shared(struct i4q_emission *emission, const char *key, const char *suffix, int32_t type,
                             const int64_t *dims, size_t rank, const void *data, size_t size);
 
@@ -77,6 +76,11 @@ const char *i4q_emit_shared(struct i4q_emission *emission, const char *key, cons
  * is W_<output>, NULL for the weight itself. */
 Onnx__NodeProto *i4q_emit_node(struct i4q_emission *emission, const char *op, const char *output,
                                const char *a, const char *b, const char *c);
+
+/* A node in the midst of a long decoder: it has no name, and its output a short one, as names would be most
+ * of what the decoder takes in the file. */
+Onnx__NodeProto *i4q_emit_step(struct i4q_emission *emission, const char *op, const char *a, const char *b,
+                               const char *c);
 
 /* The codes as the weight is shaped, with blocks as [channels, inner]; scales and zero points of one a
  * channel, or a block. The names under which DequantizeLinear has them. */

@@ -49,7 +49,7 @@ static const char *fill_up(struct i4q_emission *emission, const struct group *gr
     if (missing == group->bytes)
         return bytes;
     const char *padding = constant(emission, group, "padding", &missing, 1, zeros);
-    Onnx__NodeProto *made = i4q_emit_node(emission, "Concat", "padded", bytes, padding, NULL);
+    Onnx__NodeProto *made = i4q_emit_step(emission, "Concat", bytes, padding, NULL);
     i4q_emit_int(emission, made, "axis", 0);
     return i4q_emit_output(made);
 }
@@ -60,12 +60,12 @@ static const char *join(struct i4q_emission *emission, const struct group *group
     static const int64_t powers[MOST_BYTES] = {1, 1 << 8, 1 << 16, 1 << 24, (int64_t)1 << 32}, two = 2;
     const int64_t view[] = {-1, group->bytes}, column[] = {group->bytes, 1};
     const struct group shapes = {group->bits, 0, 0, i4q_dtype_find(I4Q_TYPE(INT64))};
-    const char *rows = i4q_emit_output(i4q_emit_node(
-        emission, "Reshape", "groups", bytes, constant(emission, &shapes, "view", &two, 1, view), NULL));
+    const char *rows = i4q_emit_output(
+        i4q_emit_step(emission, "Reshape", bytes, constant(emission, &shapes, "view", &two, 1, view), NULL));
     if (group->bytes == 1)
         return rows;
     const char *places = constant(emission, group, "places", column, 2, powers);
-    return i4q_emit_output(i4q_emit_node(emission, "MatMul", "joined", rows, places, NULL));
+    return i4q_emit_output(i4q_emit_step(emission, "MatMul", rows, places, NULL));
 }
 
 const char *i4q_emit_fields(struct i4q_emission *emission, const char *packed)
@@ -75,12 +75,12 @@ const char *i4q_emit_fields(struct i4q_emission *emission, const char *packed)
     const int64_t modulus = (int64_t)1 << group.bits;
     for (int64_t i = 0; i < group.codes; i++)
         steps[i] = (int64_t)1 << group.bits * i;
-    Onnx__NodeProto *cast = i4q_emit_node(emission, "Cast", "bytes", packed, NULL, NULL);
+    Onnx__NodeProto *cast = i4q_emit_step(emission, "Cast", packed, NULL, NULL);
     i4q_emit_int(emission, cast, "to", group.type->type);
     const char *numbers = join(emission, &group, fill_up(emission, &group, i4q_emit_output(cast)));
     const char *divisors = constant(emission, &group, "divisors", &group.codes, 1, steps);
-    Onnx__NodeProto *shifted = i4q_emit_node(emission, "Div", "moved", numbers, divisors, NULL);
-    return i4q_emit_output(i4q_emit_node(emission, "Mod", "fields", i4q_emit_output(shifted),
+    Onnx__NodeProto *shifted = i4q_emit_step(emission, "Div", numbers, divisors, NULL);
+    return i4q_emit_output(i4q_emit_step(emission, "Mod", i4q_emit_output(shifted),
                                          constant(emission, &group, "modulus", NULL, 0, &modulus), NULL));
 }
 

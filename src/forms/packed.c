@@ -9,6 +9,8 @@
 #include "forms/form.h"
 #include "forms/recognise.h"
 
+#include <inttypes.h>
+
 #define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
 
 enum { NIBBLE = 4, OPSET = 11, OPSET_UNSQUEEZE_INPUT = 13 };
@@ -42,22 +44,22 @@ static int64_t ir_version(const struct i4q_quantize_job *job)
 /* ---- writing */
 
 /* [n] → [n, 1] */
-static const char *unsqueeze(struct i4q_emission *emission, const char *value, const char *output)
+static const char *unsqueeze(struct i4q_emission *emission, const char *value)
 {
     static const int64_t axis[] = {1};
     if (emission->opset >= OPSET_UNSQUEEZE_INPUT)
-        return i4q_emit_output(i4q_emit_node(
-            emission, "Unsqueeze", output, value,
+        return i4q_emit_output(i4q_emit_step(
+            emission, "Unsqueeze", value,
             i4q_emit_shared(emission, "axis", "axis", TYPE(INT64), &ONE, 1, axis, sizeof axis), NULL));
-    Onnx__NodeProto *made = i4q_emit_node(emission, "Unsqueeze", output, value, NULL, NULL);
+    Onnx__NodeProto *made = i4q_emit_step(emission, "Unsqueeze", value, NULL, NULL);
     i4q_emit_ints(emission, made, "axes", axis, 1);
     return i4q_emit_output(made);
 }
 
 static const char *shift(struct i4q_emission *emission, const char *value, const char *by,
-                         const char *direction, const char *output)
+                         const char *direction)
 {
-    Onnx__NodeProto *made = i4q_emit_node(emission, "BitShift", output, value, by, NULL);
+    Onnx__NodeProto *made = i4q_emit_step(emission, "BitShift", value, by, NULL);
     i4q_emit_string(emission, made, "direction", direction);
     return i4q_emit_output(made);
 }
@@ -68,22 +70,22 @@ static const char *nibbles(struct i4q_emission *emission, const char *bytes)
 {
     static const uint8_t four = 4;
     const char *by = i4q_emit_shared(emission, "four", "four", TYPE(UINT8), NULL, 0, &four, 1);
-    const char *low = shift(emission, bytes, by, "LEFT", "shifted");
-    low = shift(emission, low, by, "RIGHT", "low");
-    const char *high = shift(emission, bytes, by, "RIGHT", "high");
-    low = unsqueeze(emission, low, "low_column");
-    high = unsqueeze(emission, high, "high_column");
-    Onnx__NodeProto *pairs = i4q_emit_node(emission, "Concat", "pairs", low, high, NULL);
+    const char *low = unsqueeze(emission, shift(emission, shift(emission, bytes, by, "LEFT"), by, "RIGHT"));
+    const char *high = unsqueeze(emission, shift(emission, bytes, by, "RIGHT"));
+    Onnx__NodeProto *pairs = i4q_emit_step(emission, "Concat", low, high, NULL);
     i4q_emit_int(emission, pairs, "axis", 1);
     return i4q_emit_output(pairs);
 }
 
-/* W_<suffix>: one INT64, which is borrowed. */
-static const char *number(struct i4q_emission *emission, const char *suffix, const int64_t *value)
+/* A list of INT64, which is borrowed: those that are equal are one constant. */
+static const char *numbers(struct i4q_emission *emission, const char *suffix, const int64_t *values, size_t n)
 {
-    const Onnx__TensorProto *made =
-        i4q_emit_tensor(emission, suffix, TYPE(INT64), &ONE, 1, value, sizeof *value);
-    return made ? made->name : "";
+    const char *key = suffix;
+    for (size_t i = 0; key && i < n; i++)
+        key = i4q_arena_format(&emission->model->arena, "%s %" PRId64, key, values[i]);
+    emission->failed |= !key;
+    const int64_t length = (int64_t)n;
+    return i4q_emit_shared(emission, key, suffix, TYPE(INT64), &length, 1, values, n * sizeof *values);
 }
 
 /* Drops the codes that are nothing but padding. */
@@ -92,12 +94,13 @@ static const char *drop_padding(struct i4q_emission *emission, const char *pairs
     static const int64_t all = -1, zero = 0;
     int64_t *count = i4q_arena_alloc(&emission->model->arena, 1, sizeof *count);
     emission->failed |= !count;
-    if (count)
-        *count = (int64_t)i4q_job_count(emission->job);
-    const char *flat = i4q_emit_shared(emission, "flat", "flat", TYPE(INT64), &ONE, 1, &all, sizeof all);
-    const Onnx__NodeProto *row = i4q_emit_node(emission, "Reshape", "row", pairs, flat, NULL);
-    const char *start = number(emission, "start", &zero), *end = number(emission, "end", count);
-    return i4q_emit_output(i4q_emit_node(emission, "Slice", "codes", i4q_emit_output(row), start, end));
+    if (emission->failed)
+        return "";
+    *count = (int64_t)i4q_job_count(emission->job);
+    const Onnx__NodeProto *row =
+        i4q_emit_step(emission, "Reshape", pairs, numbers(emission, "flat", &all, 1), NULL);
+    const char *start = numbers(emission, "start", &zero, 1), *end = numbers(emission, "end", count, 1);
+    return i4q_emit_output(i4q_emit_step(emission, "Slice", i4q_emit_output(row), start, end));
 }
 
 /* The zero point of symmetric codes, in the weight's own type: one constant for all weights of a width. */
@@ -114,10 +117,10 @@ static const char *shared_zero(struct i4q_emission *emission)
                            i4q_job_element(job));
 }
 
-/* W_<output>: the value in the weight's own type. */
-static const char *cast(struct i4q_emission *emission, const char *value, const char *output)
+/* The value in the weight's own type. */
+static const char *cast(struct i4q_emission *emission, const char *value)
 {
-    Onnx__NodeProto *made = i4q_emit_node(emission, "Cast", output, value, NULL, NULL);
+    Onnx__NodeProto *made = i4q_emit_step(emission, "Cast", value, NULL, NULL);
     i4q_emit_int(emission, made, "to", emission->weight->tensor.type);
     return i4q_emit_output(made);
 }
@@ -126,7 +129,7 @@ static const char *scales(struct i4q_emission *emission, const int64_t *column, 
 {
     if (!emission->job->narrow)
         return i4q_emit_scales(emission, column, rank);
-    return cast(emission, i4q_emit_scales_narrow(emission, column, rank), "scale_float");
+    return cast(emission, i4q_emit_scales_narrow(emission, column, rank));
 }
 
 static void emit(struct i4q_emission *emission)
@@ -142,14 +145,11 @@ static void emit(struct i4q_emission *emission)
         job->format->bits == NIBBLE ? nibbles(emission, packed) : i4q_emit_fields(emission, packed);
     if (!whole)
         codes = drop_padding(emission, codes);
-    const char *dims = i4q_emit_shape(emission);
-    Onnx__NodeProto *last = i4q_emit_node(
-        emission, "Reshape", job->format->bits == NIBBLE ? "nibbles" : "shaped", codes, dims, NULL);
-    const char *numbers = cast(emission, i4q_emit_output(last), "float");
-    const char *zero = job->asymmetric
-                           ? cast(emission, i4q_emit_zero_bytes(emission, column, shape->rank), "zero")
-                           : shared_zero(emission);
-    last = i4q_emit_node(emission, "Sub", "centred", numbers, zero, NULL);
+    const char *dims = numbers(emission, "shape", shape->dims, shape->rank);
+    const char *zero = job->asymmetric ? cast(emission, i4q_emit_zero_bytes(emission, column, shape->rank))
+                                       : shared_zero(emission);
+    const Onnx__NodeProto *last = i4q_emit_step(emission, "Reshape", codes, dims, NULL);
+    last = i4q_emit_step(emission, "Sub", cast(emission, i4q_emit_output(last)), zero, NULL);
     i4q_emit_node(emission, "Mul", NULL, i4q_emit_output(last), scale, NULL);
 }
 

@@ -159,6 +159,19 @@ def test_float16_scales_have_their_place(tmp_path):
         assert "--scale-type float16 is for packed formats" in done.stderr
 
 
+@pytest.mark.parametrize("fmt", PACKED)
+def test_packed_decoders_are_short(tmp_path, fmt):
+    """A few hundred bytes a Conv, although weights have long names; Convs of one shape share all constants."""
+    names = [f"model.23.one2one_cv3.2.{i}.1.conv.weight" for i in range(3)]
+    nodes = [helper.make_node("Conv", [source, name], [target]) for source, name, target in zip("xab", names, "aby")]
+    original = make_model(nodes, [tensor(name, 3, 3, 4, 4) for name in names])
+    rewritten, _ = rewrite(original, tmp_path, "--format", fmt, "--asymmetric")
+    decoders = [n for n in rewritten.graph.node if n.op_type != "Conv"]
+    assert sum(n.ByteSize() + 2 for n in decoders) < 750 * len(names)
+    others = [t.name for t in rewritten.graph.initializer if not t.name.startswith("model.")]
+    assert len(others) == len(set(others)) <= 8
+
+
 def test_packed4_is_packed_u8(tmp_path):
     outputs = [rewrite(two_convs(), tmp_path, "--format", fmt) for fmt in ("packed4", "packed-u8")]
     assert outputs[0][0].SerializeToString() == outputs[1][0].SerializeToString()
