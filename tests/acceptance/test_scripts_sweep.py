@@ -2,6 +2,7 @@
 """scripts/sensitivity_sweep.py: against one rewrite and one session a Conv; workers and sweeps that are killed."""
 import json
 import os
+import re
 import shutil
 import signal
 
@@ -232,14 +233,15 @@ def test_killed_worker(yolo, swept, tmp_path, cluster, late):
 
 
 def test_killed_scheduler(yolo, tmp_path, cluster):
-    """One line of error; what is done is kept."""
+    """One line of error, behind those that a slow machine gets of the progress; what is done is kept."""
     cluster.start_worker()
     process = cluster.run("sensitivity_sweep", *options(yolo, tmp_path, "--group", "7"))
     wait_for_rows(tmp_path, 3, process)
     cluster.processes[0].kill()
     assert process.wait(300) == 1
     said = (tmp_path / "sensitivity_sweep.log").read_text().splitlines()
-    assert len(said) == 1 and said[0].startswith("sensitivity_sweep.py: Dask lost a task: "), said
+    assert said[-1].startswith("sensitivity_sweep.py: Dask lost a task: "), said
+    assert all(re.match(r"\d+ of 28 Convs, ", line) for line in said[:-1]), said
     assert len(journal(tmp_path)) >= 3
 
 
