@@ -13,21 +13,10 @@ enum { MOST_BITS = 16 };
 
 /* ---- nodes */
 
-static bool is_linear(const struct i4q_node *node, const char *op)
-{
-    return i4q_node_is(node->proto, op) || i4q_node_is_of(node->proto, "com.microsoft", op);
-}
-
-static const struct i4q_value *input_of(const struct i4q_node *node, size_t input)
-{
-    return i4q_has_input(node, input) ? i4q_scope_resolve(node->scope, node->proto->input[input]) : NULL;
-}
-
 /* What is stored for an input, also behind Identity nodes. */
 static const Onnx__TensorProto *stored_input(const struct i4q_node *node, size_t input)
 {
-    struct i4q_value *value =
-        i4q_has_input(node, input) ? i4q_scope_resolve(node->scope, node->proto->input[input]) : NULL;
+    struct i4q_value *value = i4q_input_value(node, input);
     value = value ? i4q_value_behind_identities(value) : NULL;
     return value ? i4q_value_tensor(value) : NULL;
 }
@@ -87,11 +76,11 @@ static unsigned count_bits(int32_t codes)
 static bool find_nodes(struct i4q_activation_pair *pair)
 {
     const struct i4q_node *back[I4Q_ACTIVATION_CLIPS + 1];
-    const struct i4q_value *value = input_of(pair->dequantize, 0);
+    const struct i4q_value *value = i4q_input_value(pair->dequantize, 0);
     size_t n = 0;
     while (value && value->producer && !value->is_constant && n <= I4Q_ACTIVATION_CLIPS) {
         const struct i4q_node *node = value->producer;
-        if (is_linear(node, "QuantizeLinear")) {
+        if (i4q_is_linear(node, "QuantizeLinear")) {
             pair->quantize = node;
             break;
         }
@@ -99,7 +88,7 @@ static bool find_nodes(struct i4q_activation_pair *pair)
             !i4q_node_is(node->proto, "Min"))
             return false;
         back[n++] = node;
-        value = input_of(node, 0);
+        value = i4q_input_value(node, 0);
     }
     pair->n_clips = n;
     for (size_t i = 0; pair->quantize && i < n; i++)
@@ -232,8 +221,8 @@ static bool describe_inside(struct i4q_arena *arena, const struct i4q_node *node
     const uint8_t zero = (uint8_t)range->zero;
     *pair = (struct i4q_activation_pair){
         .is_inside = true,
-        .tensor = input_of(node, 0),
-        .result = input_of(node, 0),
+        .tensor = i4q_input_value(node, 0),
+        .result = i4q_input_value(node, 0),
         .quantize = node,
         .dequantize = node,
         .codes = i4q_dtype_find(I4Q_TYPE(UINT8)),
@@ -261,7 +250,7 @@ struct search {
 static bool add_inside(struct search *search, const struct i4q_node *node)
 {
     struct i4q_arena *arena = &search->model->arena;
-    const struct i4q_value *value = i4q_has_input(node, 0) ? input_of(node, 0) : NULL;
+    const struct i4q_value *value = i4q_input_value(node, 0);
     struct i4q_range range;
     if (!value || value->is_constant || !i4q_nbits_input_range(node, &range))
         return true;
@@ -278,9 +267,9 @@ static bool add_inside(struct search *search, const struct i4q_node *node)
 static bool read_pair(struct i4q_arena *arena, const struct i4q_node *node, struct i4q_activation_pair *pair)
 {
     *pair = (struct i4q_activation_pair){.dequantize = node};
-    if (!is_linear(node, "DequantizeLinear") || node->proto->n_output != 1 || !find_nodes(pair))
+    if (!i4q_is_linear(node, "DequantizeLinear") || node->proto->n_output != 1 || !find_nodes(pair))
         return false;
-    pair->tensor = input_of(pair->quantize, 0);
+    pair->tensor = i4q_input_value(pair->quantize, 0);
     pair->result = i4q_scope_resolve(node->scope, node->proto->output[0]);
     return pair->tensor && pair->result && !pair->tensor->is_constant && read_codes(arena, pair) &&
            read_scales(arena, pair);
@@ -290,7 +279,7 @@ static size_t count_most(const struct i4q_model *model)
 {
     size_t count = 0;
     for (const struct i4q_node *node = model->graph.nodes; node; node = node->next)
-        count += is_linear(node, "DequantizeLinear") || i4q_nbits_is(node->proto);
+        count += i4q_is_linear(node, "DequantizeLinear") || i4q_nbits_is(node->proto);
     return count;
 }
 
@@ -321,8 +310,7 @@ bool i4q_has_quantized_activations(const struct i4q_graph *graph)
         struct i4q_range range;
         bool quantizes = i4q_is_quant(proto) || i4q_nbits_input_range(node, &range) ||
                          i4q_node_is(proto, "QuantizeLinear") || i4q_node_is(proto, "MultiThreshold");
-        const struct i4q_value *input =
-            quantizes && proto->n_input ? i4q_scope_resolve(node->scope, proto->input[0]) : NULL;
+        const struct i4q_value *input = quantizes ? i4q_input_value(node, 0) : NULL;
         if (input && !input->is_constant)
             return true;
     }

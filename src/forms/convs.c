@@ -39,8 +39,7 @@ static const struct i4q_node *find_decoder(const struct i4q_value *value)
 static bool decodes_stored(const struct i4q_conv *conv)
 {
     const struct i4q_node *node = conv->decoder;
-    const struct i4q_value *codes =
-        node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
+    const struct i4q_value *codes = node ? i4q_input_value(node, 0) : NULL;
     return codes && i4q_value_tensor(codes);
 }
 

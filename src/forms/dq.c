@@ -86,8 +86,7 @@ static void emit_microsoft(struct i4q_emission *emission)
 /* What Cast or Sub makes codes of begins with these: see fused.c. */
 static bool begins(const struct i4q_node *node)
 {
-    const struct i4q_value *codes =
-        i4q_has_input(node, 0) ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
+    const struct i4q_value *codes = i4q_input_value(node, 0);
     const Onnx__NodeProto *maker = codes && codes->producer ? codes->producer->proto : NULL;
     return i4q_node_is(node->proto, "DequantizeLinear") &&
            !(maker && (i4q_node_is(maker, "Cast") || i4q_node_is(maker, "Sub")));

@@ -30,8 +30,7 @@ void i4q_finder_flaw(struct i4q_finder *finder, const char *what)
 
 struct i4q_value *i4q_finder_value(const struct i4q_node *node, size_t input)
 {
-    struct i4q_value *value =
-        i4q_has_input(node, input) ? i4q_scope_resolve(node->scope, node->proto->input[input]) : NULL;
+    struct i4q_value *value = i4q_input_value(node, input);
     return value ? i4q_value_behind_identities(value) : NULL;
 }
 

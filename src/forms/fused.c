@@ -101,8 +101,7 @@ static bool is_zero(struct i4q_arena *arena, const Onnx__TensorProto *tensor)
 /* What a Cast to INT8 makes an input of; NULL: something else does. */
 static const Onnx__TensorProto *cast_input(const struct i4q_node *node, size_t input)
 {
-    const struct i4q_value *value =
-        i4q_has_input(node, input) ? i4q_scope_resolve(node->scope, node->proto->input[input]) : NULL;
+    const struct i4q_value *value = i4q_input_value(node, input);
     return value && value->producer && begins(value->producer) ? i4q_input_tensor(value->producer, 0) : NULL;
 }
 

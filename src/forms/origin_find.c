@@ -13,11 +13,6 @@ enum { MAX_DEPTH = 64, MOST_BITS = 8, DEQUANTIZE_AXIS = 1 };
 
 /* ---- (QuantizeLinear,) (Clip,) DequantizeLinear */
 
-static bool is_linear(const struct i4q_node *node, const char *op)
-{
-    return node && (i4q_node_is(node->proto, op) || i4q_node_is_of(node->proto, "com.microsoft", op));
-}
-
 static struct i4q_spread linear_spread(const struct i4q_node *node)
 {
     return (struct i4q_spread){.axis = i4q_node_int(node->proto, "axis", DEQUANTIZE_AXIS)};
@@ -116,8 +111,8 @@ static bool describe_dequantize(struct i4q_finder *finder)
         return false;
     clip = clip && i4q_node_is(clip->proto, "Clip") ? clip : NULL;
     codes = clip ? i4q_finder_value(clip, 0) : codes;
-    const struct i4q_node *quantize =
-        is_linear(i4q_sole_producer(codes), "QuantizeLinear") ? codes->producer : NULL;
+    const struct i4q_node *quantize = i4q_sole_producer(codes);
+    quantize = quantize && i4q_is_linear(quantize, "QuantizeLinear") ? quantize : NULL;
     origin->dialect = clip ? I4Q_DIALECT_QCDQ : quantize ? I4Q_DIALECT_QDQ : I4Q_DIALECT_INT8;
     if (quantize) {
         describe_quantize(finder, quantize);
@@ -165,13 +160,13 @@ static bool moves(const Onnx__NodeProto *node)
     bool found = false;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         found |= i4q_node_is(node, ops[i]);
-    return found && node->n_input;
+    return found;
 }
 
 struct i4q_value *i4q_value_behind_moves(struct i4q_value *value)
 {
     for (int i = 0; i < MAX_DEPTH && i4q_sole_producer(value) && moves(value->producer->proto); i++)
-        value = i4q_scope_resolve(value->producer->scope, value->producer->proto->input[0]);
+        value = i4q_value_operand(value);
     return value;
 }
 
@@ -181,7 +176,7 @@ static bool describe(struct i4q_finder *finder, const struct i4q_value *value)
         return describe_finn(finder, value);
     if (!i4q_sole_producer(value))
         return false;
-    if (is_linear(value->producer, "DequantizeLinear"))
+    if (i4q_is_linear(value->producer, "DequantizeLinear"))
         return describe_dequantize(finder);
     if (!i4q_is_quant(value->producer->proto))
         return false;

@@ -13,9 +13,7 @@ enum { MOST_CODE_BITS = 16 }; /* wider integers are numbers rather than codes */
 
 static const struct i4q_node *producer_of(const struct i4q_node *node, size_t input)
 {
-    if (input >= node->proto->n_input)
-        return NULL;
-    const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[input]);
+    const struct i4q_value *value = i4q_input_value(node, input);
     return value ? value->producer : NULL;
 }
 
@@ -64,15 +62,14 @@ bool i4q_walk_reshape(struct i4q_walk *walk)
 
 /* ---- inputs */
 
-bool i4q_has_input(const struct i4q_node *node, size_t input)
+bool i4q_is_linear(const struct i4q_node *node, const char *op)
 {
-    return input < node->proto->n_input && *node->proto->input[input];
+    return i4q_node_is(node->proto, op) || i4q_node_is_of(node->proto, "com.microsoft", op);
 }
 
 const Onnx__TensorProto *i4q_input_tensor(const struct i4q_node *node, size_t input)
 {
-    const struct i4q_value *value =
-        i4q_has_input(node, input) ? i4q_scope_resolve(node->scope, node->proto->input[input]) : NULL;
+    const struct i4q_value *value = i4q_input_value(node, input);
     return value ? i4q_value_tensor(value) : NULL;
 }
 
@@ -166,8 +163,7 @@ void i4q_describe_integers(struct i4q_storage *storage, const Onnx__TensorProto 
 /* The tensor that an operand is, itself or cast to a float type: the one that it is cast to, else 0. */
 static const Onnx__TensorProto *operand_tensor(const struct i4q_node *node, int64_t *type)
 {
-    const struct i4q_value *value =
-        i4q_has_input(node, 1) ? i4q_scope_resolve(node->scope, node->proto->input[1]) : NULL;
+    const struct i4q_value *value = i4q_input_value(node, 1);
     const struct i4q_node *producer = value ? value->producer : NULL;
     bool cast = producer && i4q_node_is(producer->proto, "Cast");
     *type = cast ? i4q_node_int(producer->proto, "to", 0) : 0;

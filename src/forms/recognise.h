@@ -27,11 +27,13 @@ bool i4q_walk_shape(struct i4q_walk *walk, const struct i4q_node *reshape);
 /* Passes a Reshape, if there is one; false if its shape cannot be told. */
 bool i4q_walk_reshape(struct i4q_walk *walk);
 
+/* Whether the node is this operator, QuantizeLinear or DequantizeLinear, of ONNX or of com.microsoft. */
+bool i4q_is_linear(const struct i4q_node *node, const char *op);
+
 /* The stored tensor that an input is, or NULL. */
 const Onnx__TensorProto *i4q_input_tensor(const struct i4q_node *node, size_t input);
 
-/* Whether the node has such an input; whether its first one is stored, and not of a float type. */
-bool i4q_has_input(const struct i4q_node *node, size_t input);
+/* Whether the first input is stored, and not of a float type. */
 bool i4q_reads_integers(const struct i4q_node *node);
 
 /* Takes codes, scale and zero point, each of which may be NULL, into the storage: by the rules of

@@ -198,7 +198,7 @@ static bool explain_node(struct comparer *comparer, const struct i4q_node *node)
         if (!explain(comparer, node->proto->output[i]))
             return false;
     for (size_t i = 1; i < node->proto->n_input; i++) {
-        const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[i]);
+        const struct i4q_value *value = i4q_input_value(node, i);
         bool copy = value && value->producer && i4q_node_is(value->producer->proto, "Identity");
         bool constant = value && value->producer && i4q_node_is(value->producer->proto, "Constant");
         bool bound = value && value->initializer && !i4q_node_is(node->proto, "Conv");

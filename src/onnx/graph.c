@@ -262,10 +262,19 @@ struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *n
     return NULL;
 }
 
+bool i4q_has_input(const struct i4q_node *node, size_t input)
+{
+    return input < node->proto->n_input && *node->proto->input[input];
+}
+
+struct i4q_value *i4q_input_value(const struct i4q_node *node, size_t input)
+{
+    return i4q_has_input(node, input) ? i4q_scope_resolve(node->scope, node->proto->input[input]) : NULL;
+}
+
 struct i4q_value *i4q_value_operand(const struct i4q_value *value)
 {
-    const struct i4q_node *node = value->producer;
-    return node && node->proto->n_input ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
+    return value->producer ? i4q_input_value(value->producer, 0) : NULL;
 }
 
 const struct i4q_node *i4q_sole_producer(const struct i4q_value *value)

@@ -82,6 +82,10 @@ bool i4q_graph_index(struct i4q_arena *arena, const Onnx__ModelProto *proto, str
  * nothing. */
 struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *name);
 
+/* Whether the node has such an input, and what that names there; NULL: it has none, or nothing that is. */
+bool i4q_has_input(const struct i4q_node *node, size_t input);
+struct i4q_value *i4q_input_value(const struct i4q_node *node, size_t input);
+
 /* The value that input 0 of the node that makes it names; NULL when there is none. */
 struct i4q_value *i4q_value_operand(const struct i4q_value *value);
 

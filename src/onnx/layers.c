@@ -82,8 +82,7 @@ static bool is_op(const struct i4q_conv_op *op, const Onnx__NodeProto *node)
 
 static bool reads_constant(const struct i4q_node *node, size_t input)
 {
-    const char *name = input < node->proto->n_input ? node->proto->input[input] : "";
-    const struct i4q_value *value = *name ? i4q_scope_resolve(node->scope, name) : NULL;
+    const struct i4q_value *value = i4q_input_value(node, input);
     return value && value->is_constant;
 }
 
@@ -210,16 +209,15 @@ static void classify(struct i4q_conv *conv)
 static bool find_weight(struct i4q_conv *conv, struct i4q_error *error)
 {
     const Onnx__NodeProto *node = conv->node->proto;
-    const char *name = node->n_input > conv->op->weight_input ? node->input[conv->op->weight_input] : "";
-    if (!*name)
+    if (!i4q_has_input(conv->node, conv->op->weight_input))
         return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): it has no weight", i4q_node_label(node),
                         node->op_type);
-    struct i4q_value *value = i4q_scope_resolve(conv->node->scope, name);
+    struct i4q_value *value = i4q_input_value(conv->node, conv->op->weight_input);
     if (value)
         value = i4q_value_behind_identities(value);
     if (!value || !(value->initializer || value->sparse || value->producer || value->is_input))
         return i4q_fail(error, I4Q_MODEL, "node '%s' (%s): nothing defines its weight '%s'",
-                        i4q_node_label(node), node->op_type, name);
+                        i4q_node_label(node), node->op_type, node->input[conv->op->weight_input]);
     conv->weight = value;
     classify(conv);
     return true;

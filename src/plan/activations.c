@@ -49,7 +49,7 @@ static bool *find_behind(const struct i4q_plan *plan)
         const struct i4q_node *node = graph->sorted[i];
         bool found = is_conv[node->index];
         for (size_t k = 0; k < node->proto->n_input && !found; k++) {
-            const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[k]);
+            const struct i4q_value *value = i4q_input_value(node, k);
             found = value && behind[value->index];
         }
         for (size_t k = 0; k < node->proto->n_output && found; k++) {
@@ -92,7 +92,7 @@ static void describe(struct i4q_plan_activation *activation, struct i4q_value *v
 static struct i4q_plan_activation *activation_of(struct i4q_plan *plan, const struct i4q_plan_row *row,
                                                  uint32_t *numbers)
 {
-    struct i4q_value *value = i4q_scope_resolve(row->conv->node->scope, row->conv->node->proto->input[0]);
+    struct i4q_value *value = i4q_input_value(row->conv->node, 0);
     if (!value)
         return NULL;
     uint32_t *number = &numbers[value->index];

@@ -103,8 +103,7 @@ static i4q_range_behind_fn *behind_gate(const struct i4q_value *value)
             return NULL;
     const struct i4q_value *made =
         gate && mul ? i4q_scope_resolve(gate->scope, gate->proto->output[0]) : NULL;
-    bool is_product = made && (made == i4q_scope_resolve(mul->scope, mul->proto->input[0]) ||
-                               made == i4q_scope_resolve(mul->scope, mul->proto->input[1]));
+    bool is_product = made && (made == i4q_input_value(mul, 0) || made == i4q_input_value(mul, 1));
     return is_product ? gated(gate->proto) : NULL;
 }
 

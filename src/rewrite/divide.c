@@ -19,10 +19,7 @@ static bool is_dequantized(const struct i4q_value *value)
 /* Whether ONNX Runtime joins it: it computes from what is dequantized, with float weights. */
 static bool joins(const struct i4q_conv *conv)
 {
-    const struct i4q_node *node = conv->node;
-    if (conv->source != I4Q_SOURCE_STORED || !node->proto->n_input)
-        return false;
-    struct i4q_value *input = i4q_scope_resolve(node->scope, node->proto->input[0]);
+    struct i4q_value *input = conv->source == I4Q_SOURCE_STORED ? i4q_input_value(conv->node, 0) : NULL;
     return input && is_dequantized(i4q_value_behind_identities(input));
 }
 

@@ -15,11 +15,11 @@ static size_t rank_of_type(const struct i4q_value *value)
 static size_t rank_of_conv(const struct i4q_node *node)
 {
     const Onnx__AttributeProto *window = i4q_node_attribute(node->proto, "kernel_shape");
-    if (!i4q_node_is(node->proto, "Conv") || node->proto->n_input < 2)
+    if (!i4q_node_is(node->proto, "Conv"))
         return 0;
     if (window && window->n_ints)
         return window->n_ints + 2;
-    const struct i4q_value *weight = i4q_scope_resolve(node->scope, node->proto->input[1]);
+    const struct i4q_value *weight = i4q_input_value(node, 1);
     return weight && weight->initializer ? weight->initializer->n_dims : 0;
 }
 

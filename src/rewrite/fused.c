@@ -86,8 +86,7 @@ static const char *add_bias(struct fusing *fusing, const struct i4q_plan_row *ro
                             const float *values)
 {
     const struct i4q_quantize_job *job = row->weight->job;
-    const struct i4q_value *input =
-        i4q_scope_resolve(row->conv->node->scope, row->conv->node->proto->input[0]);
+    const struct i4q_value *input = i4q_input_value(row->conv->node, 0);
     const struct i4q_range *range = i4q_plan_fused_range(fusing->plan->fused, input);
     Onnx__TensorProto *codes = add_numbers(fusing, base, "int32", I4Q_TYPE(INT32), job->channels),
                       *scales = add_numbers(fusing, base, "scale", I4Q_TYPE(FLOAT), job->channels);

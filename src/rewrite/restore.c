@@ -169,7 +169,7 @@ static bool is_unread(const struct restorer *restorer, const struct i4q_value *v
 static bool drop_unread(struct restorer *restorer, const struct i4q_node *node, int depth)
 {
     for (size_t i = 0; i < node->proto->n_input && depth < MAX_DEPTH; i++) {
-        struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->input[i]);
+        struct i4q_value *value = i4q_input_value(node, i);
         struct fate *fate = value ? fate_of(restorer, value) : NULL;
         if (value && !fate)
             return false;
