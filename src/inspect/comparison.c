@@ -23,8 +23,8 @@ struct comparer {
     const struct i4q_kernels *kernels;
     struct i4q_table biases;  /* names of values that our Convs add */
     struct i4q_table weights; /* names of values that are weights, or are read by their decoders only */
-    const bool *factors;      /* of factors.h */
-    size_t n_scaled;          /* Convs whose weights hold them */
+    const struct i4q_factors *const *factors;
+    size_t n_scaled; /* Convs whose weights hold such as cannot be told */
     struct i4q_error *error;
 };
 
@@ -52,13 +52,15 @@ static bool difference(struct comparer *comparer, const char *kind, const char *
 /* ---- weights */
 
 static void measure(const struct comparer *comparer, const struct i4q_stored *ours,
-                    const struct i4q_stored *theirs, struct i4q_inspected *row)
+                    const struct i4q_undoing *undoing, const struct i4q_stored *theirs,
+                    struct i4q_inspected *row)
 {
     struct i4q_error_sums sums = {0};
     for (size_t start = 0; start < ours->codes.count; start += TILE) {
         float decoded[TILE], weights[TILE];
         size_t n = ours->codes.count - start < TILE ? ours->codes.count - start : TILE;
         i4q_stored_decode(ours, comparer->kernels, start, n, decoded);
+        i4q_undo_factors(undoing, start, n, decoded);
         i4q_stored_decode(theirs, comparer->kernels, start, n, weights);
         float largest = fmaxf(comparer->kernels->absmax(weights, n), comparer->kernels->absmax(decoded, n));
         comparer->kernels->measure(weights, decoded, n, i4q_error_unit(largest), &sums);
@@ -79,7 +81,7 @@ static bool same_shape(const struct i4q_storage *a, const struct i4q_storage *b)
 
 /* Whether both sides could be read: what is not sound is told elsewhere. */
 static bool measure_stored(struct comparer *comparer, const struct i4q_storage *storage,
-                           struct i4q_inspected *row)
+                           const struct i4q_undoing *undoing, struct i4q_inspected *row)
 {
     struct i4q_stored ours, theirs;
     struct i4q_error ignored = {0};
@@ -87,7 +89,7 @@ static bool measure_stored(struct comparer *comparer, const struct i4q_storage *
               i4q_stored_open(&comparer->scratch, storage, &theirs, &ignored) && ours.codes.type &&
               theirs.codes.type && ours.codes.count == theirs.codes.count;
     if (ok)
-        measure(comparer, &ours, &theirs, row);
+        measure(comparer, &ours, undoing, &theirs, row);
     i4q_arena_free(&comparer->scratch);
     return ok;
 }
@@ -95,8 +97,11 @@ static bool measure_stored(struct comparer *comparer, const struct i4q_storage *
 static bool compare_weight(struct comparer *comparer, struct i4q_inspected *row, const struct i4q_conv *conv)
 {
     struct i4q_storage storage;
+    struct i4q_undoing undoing;
     const char *label = i4q_node_label(conv->node->proto);
-    if (row->first->compared == conv->weight) { /* for another Conv */
+    const struct i4q_factors *factors = i4q_factors_of(comparer->factors, row->conv);
+    bool same = factors == i4q_factors_of(comparer->factors, row->first->conv);
+    if (same && row->first->compared == conv->weight) { /* for another Conv */
         row->compared = row->first->compared;
         row->sqnr_db = row->first->sqnr_db;
         row->max_error = row->first->max_error;
@@ -108,9 +113,9 @@ static bool compare_weight(struct comparer *comparer, struct i4q_inspected *row,
     if (!same_shape(&row->storage, &storage))
         return difference(comparer, "weights have another shape", "node '%s': its weight has another shape",
                           label);
-    if (i4q_factors_meet(comparer->factors, row->conv))
+    if (!i4q_undoing_open(factors, row->conv, &row->storage, &undoing))
         comparer->n_scaled++;
-    else if (measure_stored(comparer, &storage, row))
+    else if (measure_stored(comparer, &storage, &undoing, row))
         row->compared = conv->weight;
     return true;
 }
@@ -260,8 +265,8 @@ static bool compare_weights(struct comparer *comparer)
     return !comparer->n_scaled ||
            difference(
                comparer, "weights hold factors",
-               "the weights of %zu Convs hold factors of the channels that they read, whose activations "
-               "are quantized by other scales than decoded: their SQNR is not known",
+               "the weights of %zu Convs hold factors of the channels that they read, which cannot be told: "
+               "their SQNR is not known",
                comparer->n_scaled);
 }
 
@@ -429,7 +434,7 @@ bool i4q_compare(struct i4q_inspection *inspection, struct i4q_model *reference,
                                 .arena = &model->arena,
                                 .reference = reference,
                                 .kernels = kernels,
-                                .factors = i4q_factors_mark(inspection, reference),
+                                .factors = i4q_factors_find(inspection, reference),
                                 .error = error};
     if (!comparer.factors)
         return i4q_fail_memory(error);

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from helpers import make_model, rewrite, run_int4q, tensor
+from helpers import decoded_weights, make_model, rewrite, run_int4q, tensor
 from onnx import TensorProto, helper, numpy_helper
 from test_activations import detector, lopsided, spread, statistics
 
@@ -172,18 +172,47 @@ def weight_size(kind):
     return np.dtype(kind).itemsize
 
 
-@pytest.mark.parametrize("scales, unknown", [("tensor", []), ("channel", ["d", "p", "q"])])
-def test_weights_with_factors_of_channels_have_no_sqnr(tmp_path, scales, unknown):
-    """They make up for what the activations were scaled by, so they are far from those of the reference: one reads a pair with
-    two scales, one a pair behind a Mul."""
-    found = detector()
-    path = statistics(tmp_path, {name: spread(lopsided(name)) for name in ("t", "c")})
-    rewrite(found, tmp_path, "--calibration", path, "--activations", "uint4", "--activation-scales", scales)
-    report, out = tmp_path / "report.json", tmp_path / "out.onnx"
-    run_int4q("inspect", out, "--reference", tmp_path / "in.onnx", "--json", report)
-    told = json.loads(report.read_text())
-    assert [row["weight"] for row in told["convs"] if row["sqnr_db"] is None and row["max_error"] is None] == unknown
-    assert all(row["sqnr_db"] > 10 for row in told["convs"] if row["weight"] not in unknown)
-    assert [f"weights of {len(unknown)} Convs hold factors" in text for text in told["differences"]].count(True) == bool(unknown)
+def compared(folder, *arguments, change=None):
+    """What inspect tells of the detector with activations of scales a channel, and that model."""
+    found, report = detector(), folder / "report.json"
+    path = statistics(folder, {name: spread(lopsided(name)) for name in ("t", "c")})
+    made, _ = rewrite(found, folder, "--calibration", path, "--activations", "uint4", "--activation-scales", "channel", *arguments)
+    if change:
+        change(made)
+        onnx.save(made, folder / "out.onnx")
+    run_int4q("inspect", folder / "out.onnx", "--reference", folder / "in.onnx", "--json", report)
+    return json.loads(report.read_text()), made
+
+
+@pytest.mark.parametrize("arguments", [[], ["--format", "int8"], ["--decode", "nbits"], ["--block", "4"]], ids=" ".join)
+def test_factors_of_channels_are_undone(tmp_path, arguments):
+    """Weights make up for what the activations were scaled by: one reads a pair with two scales, one a pair behind a Mul."""
+    told, _ = compared(tmp_path, *arguments)
+    assert all(row["sqnr_db"] > 10 for row in told["convs"]) and not any("factors" in text for text in told["differences"])
+    out, report = tmp_path / "out.onnx", tmp_path / "report.json"
     run_int4q("inspect", out, "--reference", out, "--json", report)
     assert all(row["max_error"] == 0 for row in json.loads(report.read_text())["convs"])
+
+
+def test_what_weights_are_without_factors(tmp_path):
+    """By numpy: of a depthwise Conv and of one that reads the same channels."""
+    told, made = compared(tmp_path)
+    stored = {t.name: numpy_helper.to_array(t) for t in [*detector().graph.initializer, *made.graph.initializer]
+              if t.data_type == TensorProto.FLOAT}
+    ratio = stored["t_activation_step"] / stored["t_activation_scale"]
+    decoded, rows = decoded_weights(made.graph), {row["weight"]: row for row in told["convs"]}
+    for name, shape in ("d", (8, 1, 1, 1)), ("p", (1, 8, 1, 1)):
+        error = (decoded[name] * ratio.reshape(shape)).astype(np.float64) - stored[name]
+        assert np.isclose(rows[name]["sqnr_db"], 10 * np.log10(np.square(stored[name], dtype=np.float64).sum() / np.square(error).sum()))
+        assert np.isclose(rows[name]["max_error"], np.abs(error).max())
+
+
+def test_factors_that_cannot_be_told(tmp_path):
+    """Along an axis that is counted from the end: the rank of the tensor may be anything."""
+    def change(model):
+        for node in model.graph.node:
+            if node.output[0] == "t_activation_quantized":
+                node.attribute[0].i = -3
+    told, _ = compared(tmp_path, change=change)
+    assert [row["weight"] for row in told["convs"] if row["sqnr_db"] is None and row["max_error"] is None] == ["d", "p"]
+    assert any("weights of 2 Convs hold factors of the channels that they read, which cannot be told" in t for t in told["differences"])
