@@ -39,7 +39,7 @@ bool i4q_output_check(const char *path, enum i4q_output_mode mode, struct i4q_er
     if (leads && S_ISDIR(status.st_mode))
         return i4q_fail(error, I4Q_FAILED, "is a directory");
     if ((!leads || S_ISREG(status.st_mode)) && mode == I4Q_OUTPUT_NEW)
-        return i4q_fail(error, I4Q_FAILED, "already exists; use -f to replace it");
+        return i4q_fail(error, I4Q_FAILED, "already exists; -f replaces it, -o FILE takes another name");
     return true;
 }
 

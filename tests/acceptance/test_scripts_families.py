@@ -102,6 +102,16 @@ def test_classes_by_position(tmp_path, capsys):
     assert f"{path}: class 'cat' is taken for category 'Katze'" in said and said.count("is taken for") == 1
 
 
+@pytest.mark.parametrize("named", ["{0: '0', 1: '1', 2: '2'}", "['class0', 'class1', 'class2']"])
+def test_numbers_are_no_names(tmp_path, capsys, named):
+    """Exports without names have these: they are taken in their order without a word, if there are as many."""
+    scene(tmp_path, 20, ["cat", "dog", "bird"])
+    path = detector(tmp_path / "m.onnx", [[*BOX, 1]], {"names": named})
+    assert evaluated(tmp_path, path, "--images", tmp_path)[0]["mAP"] == 100 and not capsys.readouterr().err
+    scene(tmp_path, 20, ["cat", "dog"])
+    assert "3 classes, but the annotations have 2 categories" in refused(tmp_path, path, "--images", tmp_path)
+
+
 def test_no_class_in_common(tmp_path):
     scene(tmp_path, 10, ["ship", "plane"])
     path = detector(tmp_path / "m.onnx", [[*BOX, 1]], {"names": NAMES})

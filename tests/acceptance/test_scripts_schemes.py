@@ -424,6 +424,7 @@ def test_inspect_page(yolo, experiment, tmp_path):
     assert all(c["sqnr_db"] is None or f"<td>{c['sqnr_db']:.2f}</td>" in text for c in report["convs"])
     assert "<td>int4</td><td>79</td>" in text and "<td>int8</td><td>3</td>" in text
     assert "opset 13 -&gt; 21" in text
+    assert "prefers-color-scheme:dark" in text and "currentColor" in text and "#000000" not in text and "fill: #ffffff" not in text
     assert page.tags.count("svg") == 1 + 82 and not any(s[0] != "#" for s in page.sources) and "script" not in page.tags
     assert len(set(page.ids)) == len(page.ids)
     inspect_page.main([str(made), "-o", str(out), *TOOL])

@@ -3,7 +3,8 @@
 
     int4q-lab inspect-page out.onnx --reference model.onnx -o out.html
 
-With --reference, the model that it was made from, also what each Conv lost and all other differences.
+With --reference, the model that it was made from, also what each Conv lost and all other differences.  The page is light or
+dark, as the system is.
 """
 import argparse
 import html
@@ -22,7 +23,7 @@ from int4q.lab.pages.page import inline, page
 from int4q.lab.pages.plots import conv_errors
 
 HIGH = 18  # of a drawn histogram, in pixels
-HEAD = ("Conv", "shape", "stored as", "scales", "zero point", "bytes", "SQNR dB", "largest error", "codes", "steps")
+HEAD = ("conv", "shape", "stored", "scales", "zero point", "bytes", "SQNR dB", "max error", "codes", "scale range")
 
 
 def escape(value: object) -> str:
@@ -47,7 +48,7 @@ def codes(histogram: Sequence[int] | None) -> str:
     wide, most = 4 if len(histogram) <= 16 else 0.4, max(*histogram, 1)
     bars = "".join(f'<rect x="{i * wide:g}" y="{HIGH - HIGH * n / most:.1f}" width="{wide * 0.9:g}" '
                    f'height="{HIGH * n / most:.1f}"/>' for i, n in enumerate(histogram) if n)
-    return f'<svg width="{len(histogram) * wide:g}" height="{HIGH}" fill="#2166ac">{bars}</svg>'
+    return f'<svg width="{len(histogram) * wide:g}" height="{HIGH}" class="codes">{bars}</svg>'
 
 
 def conv_row(conv: Row) -> str:

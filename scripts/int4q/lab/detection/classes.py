@@ -51,8 +51,15 @@ def by_name(path: str, names: Sequence[str], categories: Sequence[Category]) -> 
     return np.array(ids, np.int64)
 
 
+def says_nothing(names: Sequence[str]) -> bool:
+    """Each is called by its number, as ultralytics calls those that nobody named."""
+    return all(plain(name) in (str(i), f"class{i}", f"class {i}") for i, name in enumerate(names))
+
+
 def match_classes(path: str, names: Sequence[str] | None, count: int | None, categories: Sequence[Category]) -> Array:
     """The id of the category of each class, or NONE; `count` classes, where the outputs tell."""
-    if names and count in (None, len(names)) and all(c.name for c in categories):
-        return by_name(path, names, categories)
+    if names and count in (None, len(names)):
+        if all(c.name for c in categories) and not says_nothing(names):
+            return by_name(path, names, categories)
+        count = len(names)
     return by_position(path, count, categories)

@@ -8,21 +8,25 @@ from matplotlib.figure import Figure
 
 from int4q.lab.pages.plots import svg
 
-STYLE = """:root{color-scheme:light}body{background:#fff;font:15px/1.45 system-ui,sans-serif;
-margin:2em auto;max-width:1080px;padding:0 1em;color:#222}
-h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;font-size:13px}
-td,th{padding:3px 9px;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
+STYLE = """:root{color-scheme:light dark;--ground:#fff;--text:#222;--quiet:#555;--line:#ddd;--codes:#2166ac}
+@media(prefers-color-scheme:dark){:root{--ground:#14171b;--text:#e6e8eb;--quiet:#9aa4af;--line:#363c44;--codes:#7fb0f5}}
+body{background:var(--ground);font:15px/1.45 system-ui,sans-serif;
+margin:2em auto;max-width:1080px;padding:0 1em;color:var(--text)}
+h1{font-size:1.5em;overflow-wrap:anywhere}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;font-size:13px}
+td,th{padding:3px 9px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 td:first-child,th:first-child{text-align:left}
-tr.front{background:#fdf0ec}tr.failed{color:#888}.plot svg{width:100%;height:auto}.wide{overflow-x:auto}
+.plot svg{width:100%;height:auto;fill:currentColor}.wide{overflow-x:auto}.codes{fill:var(--codes)}
 .names td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:11em}
-.pairs{display:grid;grid-template-columns:1fr 1fr;gap:8px}.pairs img{width:100%;height:auto}
-figure{margin:0}figcaption{font-size:12px;color:#555}p.note{color:#555;font-size:13px}code{font-size:12px}"""
+li{overflow-wrap:anywhere}p.note{color:var(--quiet);font-size:13px}"""
 
 
 def inline(figure: Figure, name: str) -> str:
-    """SVG text for a page: without its XML head, and ids that begin with a name, since several are on one page."""
+    """SVG text for a page, in its colours, light or dark: without ground and XML head.
+
+    Ids begin with a name, since several are on one page.
+    """
     text = svg(figure)
-    text = text[text.index("<svg"):]
+    text = text[text.index("<svg"):].replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
     for found in sorted(set(re.findall(r'id="([^"]+)"', text)), key=len, reverse=True):
         text = re.sub(rf'(id="|#){re.escape(found)}(?=["\)])', rf"\g<1>{name}-{found}", text)
     return f'<div class="plot">{text}</div>'
