@@ -56,6 +56,7 @@ tidy() { # without checks of style, and without those that see mistakes where th
     checks+=',-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling'
     # What failed calls leave behind it cannot know.
     checks+=',-clang-analyzer-core.NullDereference,-clang-analyzer-core.NonNullParamChecker'
+    checks+=',-clang-analyzer-optin.portability.UnixAPI'
     checks+=',bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-narrowing-conversions'
     checks+=',-bugprone-assignment-in-if-condition,-bugprone-implicit-widening-of-multiplication-result'
     checks+=',-bugprone-sizeof-expression'

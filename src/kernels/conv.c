@@ -117,14 +117,15 @@ static struct i4q_conv *allocate(const struct i4q_conv_spec *spec, size_t weight
         return NULL;
     }
     size_t block = spec->weights.block_size;
+    bool has_blocks = block && block < weights;
     conv->weights = weights;
-    conv->block = block && block < weights ? block : weights;
-    conv->blocks = i4q_div_up(weights, conv->block);
+    conv->block = has_blocks ? block : weights;
+    conv->blocks = has_blocks ? i4q_div_up(weights, block) : 1;
     size_t outputs = spec->shape.outputs, all = outputs * conv->blocks;
-    conv->scales = malloc(all * sizeof *conv->scales);
-    conv->zeros = malloc(all * sizeof *conv->zeros);
-    conv->bias = malloc(outputs * sizeof *conv->bias);
-    conv->row_scales = malloc(outputs * sizeof *conv->row_scales);
+    conv->scales = calloc(all, sizeof *conv->scales);
+    conv->zeros = calloc(all, sizeof *conv->zeros);
+    conv->bias = calloc(outputs, sizeof *conv->bias);
+    conv->row_scales = calloc(outputs, sizeof *conv->row_scales);
     if (conv->scales && conv->zeros && conv->bias && conv->row_scales)
         return conv;
     i4q_fail_memory(error);

@@ -7,7 +7,7 @@
 
 typedef floats function(floats y, const struct i4q_conv_activation *activation);
 
-#define ENTRY(enumerator, function) [enumerator] = function,
+#define ENTRY(enumerator, function) [enumerator] = (function),
 
 static function *const functions[] = {ACTIVATIONS(ENTRY)};
 

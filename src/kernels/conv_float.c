@@ -20,7 +20,8 @@ static size_t div_up_signed(ptrdiff_t a, size_t b)
     return a <= 0 ? 0 : i4q_div_up((size_t)a, b);
 }
 
-struct i4q_conv_span i4q_conv_span(const struct i4q_conv_job *job, size_t axis, size_t tap)
+/* The same along an axis (0: down, 1: across). */
+static struct i4q_conv_line span(const struct i4q_conv_job *job, size_t axis, size_t tap)
 {
     const struct i4q_conv_shape *shape = &job->conv->shape;
     ptrdiff_t shift = (ptrdiff_t)(tap * shape->dilations[axis]) - (ptrdiff_t)shape->pads[axis];
@@ -28,8 +29,19 @@ struct i4q_conv_span i4q_conv_span(const struct i4q_conv_job *job, size_t axis, 
     size_t first = div_up_signed(-shift, stride), end = div_up_signed((ptrdiff_t)input - shift, stride);
     end = end < job->output[axis] ? end : job->output[axis];
     if (first >= end)
-        return (struct i4q_conv_span){0};
-    return (struct i4q_conv_span){first, end - first, (size_t)((ptrdiff_t)(first * stride) + shift)};
+        return (struct i4q_conv_line){0};
+    return (struct i4q_conv_line){first, end - first, (size_t)((ptrdiff_t)(first * stride) + shift)};
+}
+
+struct i4q_conv_line i4q_conv_line(const struct i4q_conv_job *job, size_t row, size_t tap)
+{
+    const struct i4q_conv_shape *shape = &job->conv->shape;
+    struct i4q_conv_line down = span(job, 0, tap / shape->kernel[1]);
+    struct i4q_conv_line across = span(job, 1, tap % shape->kernel[1]);
+    if (row < down.first || row >= down.first + down.count)
+        return (struct i4q_conv_line){0};
+    across.start += (down.start + (row - down.first) * shape->strides[0]) * job->width;
+    return across;
 }
 
 static void add_line(float weight, const float *x, size_t stride, size_t n, float *sums)
@@ -45,14 +57,10 @@ static void add_row(const struct i4q_conv_job *job, size_t o, size_t row, const 
     size_t pixels = job->height * job->width;
     const float *group = job->x + o / (shape->outputs / shape->groups) * channels * pixels;
     for (size_t tap = 0; tap < taps; tap++) {
-        struct i4q_conv_span down = i4q_conv_span(job, 0, tap / shape->kernel[1]);
-        struct i4q_conv_span across = i4q_conv_span(job, 1, tap % shape->kernel[1]);
-        size_t line = down.start + (row - down.first) * shape->strides[0];
-        if (row < down.first || row >= down.first + down.count)
-            continue;
-        for (size_t c = 0; c < channels; c++)
-            add_line(weights[c * taps + tap], group + c * pixels + line * job->width + across.start,
-                     shape->strides[1], across.count, sums + across.first);
+        struct i4q_conv_line line = i4q_conv_line(job, row, tap);
+        for (size_t c = 0; c < channels && line.count; c++)
+            add_line(weights[c * taps + tap], group + c * pixels + line.start, shape->strides[1], line.count,
+                     sums + line.first);
     }
 }
 

@@ -113,13 +113,13 @@ static inline const struct i4q_conv_grid *i4q_conv_grid_of(const struct i4q_conv
     return &job->grids[each ? channel : 0];
 }
 
-/* The part of Y that reads input where there is some, along an axis (0: down, 1: across), for a tap:
- * y[first + i] belongs to x[start + i * stride], for i < count. */
-struct i4q_conv_span {
+/* The part of a row of Y that reads input where there is some, for a tap: of each channel of X, of height *
+ * width pixels, y[first + i] reads x[start + i * stride across], for i < count. */
+struct i4q_conv_line {
     size_t first, count, start;
 };
 
-struct i4q_conv_span i4q_conv_span(const struct i4q_conv_job *job, size_t axis, size_t tap);
+struct i4q_conv_line i4q_conv_line(const struct i4q_conv_job *job, size_t row, size_t tap);
 
 /* Grids of an image: one, or one a channel where the Conv is depthwise. */
 size_t i4q_conv_grids(const struct i4q_conv *conv);

@@ -43,14 +43,10 @@ static void add_row(const struct plain *plain, size_t o, size_t row, const int16
     size_t pixels = job->height * job->width;
     const int16_t *group = plain->steps + o / (shape->outputs / shape->groups) * channels * pixels;
     for (size_t tap = 0; tap < taps; tap++) {
-        struct i4q_conv_span down = i4q_conv_span(job, 0, tap / shape->kernel[1]);
-        struct i4q_conv_span across = i4q_conv_span(job, 1, tap % shape->kernel[1]);
-        size_t line = down.start + (row - down.first) * shape->strides[0];
-        if (row < down.first || row >= down.first + down.count)
-            continue;
-        for (size_t c = 0; c < channels; c++)
-            add_line(weights[c * taps + tap], group + c * pixels + line * job->width + across.start,
-                     shape->strides[1], across.count, sums + across.first);
+        struct i4q_conv_line line = i4q_conv_line(job, row, tap);
+        for (size_t c = 0; c < channels && line.count; c++)
+            add_line(weights[c * taps + tap], group + c * pixels + line.start, shape->strides[1], line.count,
+                     sums + line.first);
     }
 }
 

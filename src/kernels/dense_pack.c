@@ -169,7 +169,8 @@ static size_t find_run(const int8_t *tile, size_t steps)
     int sums[ROWS * 2][2] = {{0}}; /* of weights above 0, of those below */
     for (size_t step = 0; step < steps; step++)
         for (size_t i = 0; i < I4Q_DENSE_STEP; i++) {
-            int weight = tile[step * I4Q_DENSE_STEP + i], *sum = &sums[i / 2][weight < 0];
+            int8_t weight = tile[step * I4Q_DENSE_STEP + i];
+            int *sum = &sums[i / 2][weight < 0];
             *sum += abs(weight);
             if (*sum > MOST_IN_RUN)
                 return step;

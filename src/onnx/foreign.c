@@ -17,7 +17,7 @@ struct mark {
 
 #define MARK(offset, bytes, meaning)                                                                         \
     {                                                                                                        \
-        offset, bytes, sizeof bytes - 1, meaning                                                             \
+        offset, bytes, sizeof(bytes) - 1, meaning                                                            \
     }
 
 /* A longer mark stands before a shorter one that it begins with. */

@@ -69,7 +69,7 @@ static bool find_window(struct i4q_fusion *fusion, const int64_t *kernel)
         !get_ints(node, "kernel_shape", 1, fusion->dimensions, stated))
         return false;
     if (i4q_node_attribute(node, "kernel_shape") &&
-        memcmp(stated, kernel, fusion->dimensions * sizeof *kernel))
+        memcmp(stated, kernel, fusion->dimensions * sizeof *kernel) != 0)
         return false;
     return find_pads(fusion, kernel);
 }

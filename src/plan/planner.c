@@ -184,7 +184,7 @@ static bool index_names(const struct planner *planner, struct i4q_arena *arena, 
 static bool apply_names(struct planner *planner)
 {
     struct i4q_arena scratch;
-    struct i4q_name_index index;
+    struct i4q_name_index index = {0};
     i4q_arena_init(&scratch, planner->arena->limit - planner->arena->used);
     bool ok = index_names(planner, &scratch, &index) || i4q_fail_memory(planner->error);
     ok = ok && apply_patterns(planner, &index) && apply_sensitivity(planner, &index);

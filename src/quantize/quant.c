@@ -59,13 +59,13 @@ static bool is_bipolar(const struct i4q_quant *quant)
 
 void i4q_quant_range(const struct i4q_quant *quant, float *low, float *high)
 {
-    int levels = 1 << quant->bits, narrow = quant->narrow;
+    int levels = 1 << quant->bits, half = levels / 2, narrow = quant->narrow;
     if (is_bipolar(quant)) {
         *low = -1;
         *high = 1;
     } else if (quant->is_signed) {
-        *low = (float)(-levels / 2 + narrow);
-        *high = (float)(levels / 2 - 1);
+        *low = (float)(narrow - half);
+        *high = (float)(half - 1);
     } else {
         *low = 0;
         *high = (float)(levels - 1 - narrow);

@@ -114,15 +114,13 @@ static struct layout lay_out(const struct i4q_sheet *sheet, const struct i4q_loo
 
 void i4q_cut_middle(char text[static I4Q_TEXT_NAME], size_t width)
 {
-    static const char dots[] = "..";
     size_t length = length_of(text), head = (width - 2) / 2, tail = width - 2 - head;
     if (length <= width)
         return;
     char *middle = text + (skip(text, head) - text);
     const char *end = skip(text, length - tail);
-    size_t size = strlen(end) + 1;
-    memmove(middle + 2, end, size);
-    memcpy(middle, dots, 2);
+    memmove(middle + 2, end, strlen(end) + 1);
+    middle[0] = middle[1] = '.';
 }
 
 static void print_cell(const struct i4q_cell *cell, const struct i4q_column *column, size_t width, bool last,
