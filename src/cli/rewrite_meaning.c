@@ -224,7 +224,7 @@ static bool parse_keep(const struct i4q_patterns *given, struct i4q_activation_o
 {
     for (size_t i = 0; i < given->count; i++) {
         const char *text = given->items[i];
-        bool is_number = strspn(text, "-0123456789") == strlen(text) && strcmp(text, "-") != 0;
+        bool is_number = strspn(text, "-.%0123456789") == strlen(text) && strcmp(text, "-") != 0;
         if (is_number && !i4q_cli_number("--keep-activations", text, &activations->keep, error))
             return false;
         if (!is_number && activations->keep_path)

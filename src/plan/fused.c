@@ -264,6 +264,19 @@ static bool is_around_lossy(const struct i4q_plan *plan, const struct i4q_plan_r
     return plan->fused->stays[row->conv->node->index];
 }
 
+static bool reads_quantized(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    const struct i4q_value *value = operand(row->conv->node, 0);
+    return (row->input && row->input->own == I4Q_INPUT_ALREADY_QUANTIZED) ||
+           (value && value->producer && i4q_node_is(value->producer->proto, "DequantizeLinear"));
+}
+
+static bool reads_misfit(const struct i4q_plan *plan, const struct i4q_plan_row *row)
+{
+    const struct i4q_value *value = operand(row->conv->node, 0);
+    return value && !i4q_fused_op_fits(value->producer);
+}
+
 static bool is_unmeasured(const struct i4q_plan *plan, const struct i4q_plan_row *row)
 {
     return !has_range(plan->fused, operand(row->conv->node, 0)) ||
@@ -293,8 +306,9 @@ static const struct float_reason {
     {has_other_weight, "their weights have more than 4 bits and are not symmetric INT8"},
     {gives_output, "what they give is an output of the model"},
     {is_around_lossy, "what they read or give stays float for what it would lose"},
-    {is_unmeasured, "what they read or give is not in the statistics, or comes from a pooling that ONNX "
-                    "Runtime does not compute in 8 bits"},
+    {reads_quantized, "what they read is quantized already"},
+    {reads_misfit, "what they read comes from a pooling that ONNX Runtime does not compute alike in 8 bits"},
+    {is_unmeasured, "what they read or give is not in the statistics"},
     {has_other_bias, "their bias is computed, or too large for INT32"},
 };
 

@@ -2,6 +2,7 @@
 #include "report/rewrite_report.h"
 
 #include "forms/activation_read.h"
+#include "plan/fused.h"
 #include "plan/quants.h"
 #include "report/export_report.h"
 #include "report/mixture_report.h"
@@ -174,7 +175,8 @@ static void print_hint(const struct i4q_plan *plan, FILE *stream)
         return;
     }
     bool unpacks = target->format->packed && target->form->execution != I4Q_COMPUTES;
-    enum i4q_execution execution = unpacks ? I4Q_DECODES_ONCE : target->form->execution;
+    bool in_float = plan->fused && !plan->fused->n_convs;
+    enum i4q_execution execution = unpacks || in_float ? I4Q_DECODES_ONCE : target->form->execution;
     bool matmul = false;
     for (size_t i = 0; i < plan->n_weights; i++) {
         const struct i4q_plan_weight *weight = &plan->weights[i];

@@ -615,7 +615,9 @@ def test_a_dry_run_tells_the_size(tmp_path, arguments):
 @pytest.mark.parametrize(("arguments", "told"), [
     (["--activations", "uint8"], "needs --calibration"), (["--activation-range", "mse"], "needs --activations"),
     (["--activation-scales", "channel"], "needs --activations"), (["--keep-activations", "3"], "needs --activations"),
-    (["--activations", "uint4", "--calibration", "s", "--keep-activations", "-1"], "--keep-activations: '-1' is not a whole number")])
+    (["--activations", "uint4", "--calibration", "s", "--keep-activations", "-1"], "--keep-activations: '-1' is not a whole number"),
+    (["--activations", "uint4", "--calibration", "s", "--keep-activations", "10%"], "--keep-activations: '10%' is not a whole number"),
+    (["--activations", "uint4", "--calibration", "s", "--keep-activations", "1.5"], "--keep-activations: '1.5' is not a whole number")])
 def test_usage(tmp_path, arguments, told):
     onnx.save(detector(), tmp_path / "m.onnx")
     assert told in run_int4q("rewrite", tmp_path / "m.onnx", *arguments, status=2).stderr

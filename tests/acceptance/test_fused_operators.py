@@ -2,9 +2,9 @@
 """--decode fused: operators between Convs, sizes that are not known, Convs in bodies and functions; and why Convs stay float."""
 import numpy as np
 import pytest
-from helpers import make_model, run, tensor, value
+from helpers import make_model, run, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
-from test_fused import conv, detector, error_db, fuse, needs_cast, optimized, pairs, pictures, weights_of
+from test_fused import OPTIONS, conv, detector, error_db, fuse, needs_cast, optimized, pairs, pictures, weights_of
 
 LIMITS = [numpy_helper.from_array(np.float32(limit), name) for name, limit in (("zero", 0), ("one", 1), ("six", 6))]
 YES = numpy_helper.from_array(np.array(True), "yes")
@@ -74,7 +74,7 @@ def test_pools_that_are_no_others_in_8_bits(tmp_path, pool):
     """ONNX Runtime would refuse the session, or count other pixels; places are no values."""
     error, ops, notes = fused_error(tmp_path, between(pool))
     assert error > 15 and ops["QLinearConv"] == 1 and ops["Conv"] == 1 and pool.op_type in ops
-    assert "1 Convs compute in float: what they read or give is not in the statistics, or comes from a pooling" in notes[0]
+    assert "1 Convs compute in float: what they read comes from a pooling" in notes[0]
 
 
 def test_errors_count_behind_hard_swish(tmp_path):
@@ -135,6 +135,15 @@ def test_functions(tmp_path):
 
 
 # ---- why Convs stay float
+
+
+def test_inputs_that_are_quantized_already(tmp_path):
+    """As where weights alone were restored."""
+    fuse(tmp_path, between(node("Relu", "a", "m")))
+    run_int4q("restore", tmp_path / "out.onnx", "-qf", "-o", tmp_path / "weights.onnx")
+    done = run_int4q("rewrite", tmp_path / "weights.onnx", "-f", "-o", tmp_path / "again.onnx", "--method", "squant", "--calibration",
+                     tmp_path / "stats", "--allow-other-model", *OPTIONS)
+    assert "2 Convs compute in float: what they read is quantized already" in done.stdout and "QLinearConv" not in done.stdout
 
 
 def test_half_precision(tmp_path):
