@@ -154,10 +154,17 @@ static bool describe_finn(struct i4q_finder *finder, const struct i4q_value *val
 
 /* ---- finding */
 
+/* Between floats. What is stored as integers is the weight before that, so it loses nothing. */
+static bool casts_floats(const Onnx__NodeProto *node)
+{
+    const struct i4q_dtype *type = i4q_dtype_find((int32_t)i4q_node_int(node, "to", 0));
+    return i4q_node_is(node, "Cast") && type && type->kind == I4Q_DTYPE_FLOAT;
+}
+
 static bool moves(const Onnx__NodeProto *node)
 {
     static const char *const ops[] = {"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze"};
-    bool found = false;
+    bool found = casts_floats(node);
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         found |= i4q_node_is(node, ops[i]);
     return found;

@@ -7,8 +7,8 @@
 #include "forms/origin.h"
 #include "onnx/layers.h"
 
-/* The value behind nodes that move elements and change none: Identity, Transpose, Reshape, Squeeze,
- * Unsqueeze. NULL where nothing defines it. */
+/* The value behind nodes that move elements (Identity, Transpose, Reshape, Squeeze, Unsqueeze) or cast floats
+ * to another type of floats, as models in FLOAT16 do. NULL where nothing defines it. */
 struct i4q_value *i4q_value_behind_moves(struct i4q_value *value);
 
 /* Finds the origin of a Conv's weight; *origin is NULL where it has none. It is in the arena, and may share

@@ -94,6 +94,31 @@ def test_channels_last(tmp_path):
                                   quant(numpy_helper.to_array(weight), np.float32(0.1), np.float32(0), 4, 1, 1))
 
 
+@pytest.mark.parametrize("make, storage", [
+    (lambda codes: quant_model(codes * np.float32(0.3), 0.3), "int4"),
+    (lambda codes: qcdq(codes, np.full(4, 0.3, np.float32), np.zeros(4), (-7, 7)), "int4"),
+    (lambda codes: qcdq(codes, np.full(4, 0.3, np.float32), np.zeros(4)), "int4"),
+    (lambda codes: qcdq(codes * 9, np.full(4, 0.3, np.float32), np.zeros(4), (-100, 100)), "int8")])
+def test_in_front_of_float16(tmp_path, make, storage):
+    """As Brevitas exports models in FLOAT16: a Cast between decoder and Conv, which stays."""
+    codes = np.random.default_rng(4).integers(-7, 8, (4, 3, 3, 3)).astype(np.float32)
+    codes[0, 0, 0, 0] = 7
+    model = make(codes)
+    model.graph.node[-1].input[:] = ["x", "half"]
+    model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("Cast", ["q"], ["half"], to=TensorProto.FLOAT16))
+    for end in (model.graph.input[0], model.graph.output[0]):
+        end.type.tensor_type.elem_type = TensorProto.FLOAT16
+    onnx.save(model, tmp_path / "model.onnx")
+    run_int4q("restore", tmp_path / "model.onnx", "-o", tmp_path / "floats.onnx")
+    result, report = rewrite(model, tmp_path, "--import", "all", "--strict")
+    assert [c["storage"] for c in report["convs"]] == [storage]
+    inspected(tmp_path / "out.onnx", "--require", f"{storage}==1", "--require", "fake==0")
+    floats = onnx.load(tmp_path / "floats.onnx")
+    assert [n.op_type for n in floats.graph.node] == ["Cast", "Conv"] and not [n for n in result.graph.node if n.domain]
+    feeds = random_feeds(floats)
+    np.testing.assert_array_equal(run(result, feeds)[0], run(floats, feeds)[0])
+
+
 def test_in_a_body(tmp_path):
     """A weight of a body is stored inside it; one that a body captures in the graph that has it."""
     array = numpy_helper.to_array(tensor("w", 4, 3, 3, 3))
