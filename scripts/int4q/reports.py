@@ -181,6 +181,16 @@ class Activation:
 
 
 @dataclass(frozen=True)
+class Quant:
+    """A node that only tools of QONNX, Brevitas and FINN run."""
+    node: str
+    op: str
+    tensor: str | None
+    bits: int | None
+    activation: bool
+
+
+@dataclass(frozen=True)
 class Model:
     """The model that was inspected."""
     path: str | None
@@ -338,6 +348,7 @@ class Inspection(_Rows):
     differences: tuple[str, ...]
     bits_per_weight: float | None = None
     activations: tuple[Activation, ...] = ()
+    quants: tuple[Quant, ...] = ()
     warnings: tuple[str, ...] = ()
     json: Json = field(default_factory=dict, repr=False)
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forms/activation_read.h"
 
+#include "forms/fakes.h"
 #include "forms/nbits_node.h"
-#include "forms/origin_quant.h"
 #include "forms/recognise.h"
 #include "onnx/layers.h"
 
@@ -308,8 +308,8 @@ bool i4q_has_quantized_activations(const struct i4q_graph *graph)
     for (const struct i4q_node *node = graph->nodes; node; node = node->next) {
         const Onnx__NodeProto *proto = node->proto;
         struct i4q_range range;
-        bool quantizes = i4q_is_quant(proto) || i4q_nbits_input_range(node, &range) ||
-                         i4q_node_is(proto, "QuantizeLinear") || i4q_node_is(proto, "MultiThreshold");
+        bool quantizes =
+            i4q_is_fake(proto) || i4q_nbits_input_range(node, &range) || i4q_node_is(proto, "QuantizeLinear");
         const struct i4q_value *input = quantizes ? i4q_input_value(node, 0) : NULL;
         if (input && !input->is_constant)
             return true;

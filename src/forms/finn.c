@@ -42,16 +42,21 @@ static bool read_type(const char *type, unsigned *bits, double *low, double *hig
     return true;
 }
 
-bool i4q_finn_find(const struct i4q_value *value, unsigned *bits, double *low, double *high)
+bool i4q_finn_type(const char *type, unsigned *bits, double *low, double *high)
 {
-    const Onnx__GraphProto *graph = value->scope->graph;
-    const char *type = graph ? find_datatype(graph, value->name) : NULL;
-    for (size_t i = 0; type && i < sizeof named / sizeof *named; i++)
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++)
         if (strcmp(type, named[i].name) == 0) {
             *bits = named[i].bits;
             *low = named[i].low;
             *high = named[i].high;
             return true;
         }
-    return type && read_type(type, bits, low, high);
+    return read_type(type, bits, low, high);
+}
+
+bool i4q_finn_find(const struct i4q_value *value, unsigned *bits, double *low, double *high)
+{
+    const Onnx__GraphProto *graph = value->scope->graph;
+    const char *type = graph ? find_datatype(graph, value->name) : NULL;
+    return type && i4q_finn_type(type, bits, low, high);
 }

@@ -6,7 +6,10 @@
 
 #include "onnx/graph.h"
 
-/* The width and the range of the integers; false: the graph does not tell that the value is some. */
+/* The width and the range of a type, as "INT4" or "BIPOLAR"; false: it is none of integers. */
+bool i4q_finn_type(const char *type, unsigned *bits, double *low, double *high);
+
+/* The same of what a value is annotated with; false: the graph does not tell that the value is some. */
 bool i4q_finn_find(const struct i4q_value *value, unsigned *bits, double *low, double *high);
 
 #endif

@@ -300,6 +300,20 @@ static bool inspect_activations(struct inspector *inspector)
     return true;
 }
 
+/* What is wrong with the Quant of a weight is told with its Conv. */
+static bool inspect_fakes(struct inspector *inspector)
+{
+    struct i4q_inspection *result = inspector->result;
+    if (!i4q_fakes_find(inspector->model, &result->fakes, &result->n_fakes, inspector->error))
+        return false;
+    for (size_t i = 0; i < result->n_fakes; i++) {
+        const struct i4q_fake *fake = &result->fakes[i];
+        if (fake->flaw && fake->is_activation && !problem(inspector, fake->node, fake->flaw))
+            return false;
+    }
+    return true;
+}
+
 size_t i4q_inspection_activations(const struct i4q_inspection *inspection, unsigned bits)
 {
     size_t total = 0;
@@ -327,7 +341,7 @@ bool i4q_inspect(struct i4q_model *model, const struct i4q_kernels *kernels, boo
     for (size_t i = 0; i < inspection->n_rows; i++)
         if (!inspect_row(&inspector, &inspection->convs[i], &inspection->rows[i]))
             return false;
-    return inspect_activations(&inspector);
+    return inspect_activations(&inspector) && inspect_fakes(&inspector);
 }
 
 const char *i4q_inspected_zero_point(const struct i4q_inspected *row)

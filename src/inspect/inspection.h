@@ -4,6 +4,7 @@
 #define INT4Q_INSPECT_INSPECTION_H
 
 #include "forms/activation_read.h"
+#include "forms/fakes.h"
 #include "forms/storage.h"
 #include "inspect/differences.h"
 #include "kernels/sets.h"
@@ -47,6 +48,8 @@ struct i4q_inspection {
     size_t n_rows;
     struct i4q_activation_pair *activations; /* that are quantized, in file order */
     size_t n_activations;
+    struct i4q_fake *fakes; /* all nodes of QONNX and its kin that quantize, in file order */
+    size_t n_fakes;
     size_t float_bytes;                 /* of the weights that are stored as floats, each counted once */
     size_t integers, integer_bytes;     /* elements of the others, and what is stored for them */
     int64_t opset;                      /* of ai.onnx */

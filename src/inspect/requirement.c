@@ -35,6 +35,11 @@ static double activations(const struct i4q_inspection *inspection, size_t bytes,
     return (double)i4q_inspection_activations(inspection, bits);
 }
 
+static double quants(const struct i4q_inspection *inspection, size_t bytes, unsigned bits)
+{
+    return (double)inspection->n_fakes;
+}
+
 static const struct subject {
     const char *name;
     double (*value)(const struct i4q_inspection *inspection, size_t bytes, unsigned bits);
@@ -45,7 +50,7 @@ static const struct subject {
     {"ir", ir_version, false, 0},    {"valid", valid, true, 0},         {"act", activations, false, 0},
     {"act2", activations, false, 2}, {"act3", activations, false, 3},   {"act4", activations, false, 4},
     {"act5", activations, false, 5}, {"act6", activations, false, 6},   {"act7", activations, false, 7},
-    {"act8", activations, false, 8}, {"act16", activations, false, 16},
+    {"act8", activations, false, 8}, {"act16", activations, false, 16}, {"quants", quants, false, 0},
 };
 
 static bool less(double a, double b)

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "report/activation_report.h"
+#include "report/fake_report.h"
 #include "report/origins.h"
 #include "report/text.h"
 
@@ -119,6 +120,7 @@ json_t *i4q_inspect_json(const struct i4q_inspect_report *report)
     i4q_json_put(&json, "convs", rows_json(inspection));
     i4q_json_put(&json, "activations",
                  i4q_activations_json(inspection->activations, inspection->n_activations));
+    i4q_json_put(&json, "quants", i4q_fakes_json(inspection->fakes, inspection->n_fakes));
     i4q_json_put(&json, "totals", totals_json(inspection));
     i4q_json_put(&json, "bits_per_weight", i4q_json_real(i4q_inspection_bits(inspection)));
     i4q_json_put(&json, "problems", i4q_json_texts(inspection->problems.items, inspection->problems.count));

@@ -2,6 +2,7 @@
 #include "report/inspect_report.h"
 
 #include "report/activation_report.h"
+#include "report/fake_report.h"
 #include "report/columns.h"
 #include "report/origins.h"
 #include "report/summary.h"
@@ -206,6 +207,7 @@ void i4q_inspect_text(const struct i4q_inspect_report *report, FILE *stream)
         i4q_summary_stages(&summary, false, report->has_reference, &report->look, stream);
     print_totals(inspection, stream);
     i4q_activation_totals(inspection->activations, inspection->n_activations, stream);
+    i4q_fake_totals(inspection->fakes, inspection->n_fakes, stream);
     if (!report->table)
         i4q_summary_worst(&summary, &report->look, stream);
     if (inspection->integers)

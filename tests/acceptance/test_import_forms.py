@@ -38,6 +38,33 @@ def test_inspect(tmp_path, make, storage, source, bits, fake):
     assert after["convs"][0]["max_error"] == 0
 
 
+def test_inspect_activations(tmp_path):
+    """Every node that only QONNX's kin has, of activations and of constants; none once all is imported."""
+    def threshold(source, made, kind):
+        return helper.make_node("MultiThreshold", [source, "t"], [made], domain="finn.custom_op.general", out_dtype=kind)
+    nodes = [quant_node("w4"), quant_node("x4", inputs=("x", "one", "z", "b"), output="a"),
+             quant_node("a4", inputs=("a", "one", "z", "b"), output="c", narrow=0),
+             quant_node("sign", "BipolarQuant", inputs=("c", "one"), output="d"), conv("q", "e", source="d"),
+             threshold("e", "f", "UINT6"), threshold("f", "g", "FLOAT32"),
+             helper.make_node("Trunc", ["g", "one", "z", "b", "two"], ["y"], "cut", domain=QONNX)]
+    model = quant_model(np.ones((4, 3, 3, 3)), 0.5, nodes=nodes,
+                        extra=[stored("one", 1), stored("two", 2), stored("t", np.zeros((1, 3)))])
+    onnx.save(model, tmp_path / "model.onnx")
+    found = inspected(tmp_path / "model.onnx", "--require", "quants==7", "--require", "valid")
+    assert [(q["op"], q["tensor"], q["bits"], q["activation"]) for q in found["quants"]] == [
+        ("Quant", "w", 4, False), ("Quant", "x", 4, True), ("Quant", "a", 4, True), ("BipolarQuant", "c", 1, True),
+        ("MultiThreshold", "e", 6, True), ("MultiThreshold", "f", None, True), ("Trunc", "g", 2, True)]
+    assert [q["node"] for q in found["quants"]][:4] == ["w4", "x4", "a4", "sign"]
+    told = run_int4q("inspect", tmp_path / "model.onnx").stdout
+    assert ("quants     2 Quant of 4 bits, 1 BipolarQuant of 1 bit, 1 Trunc of 2 bits, 1 MultiThreshold, 1 MultiThreshold of 6 bits "
+            "on activations, 1 on constants: ") in told
+    run_int4q("rewrite", tmp_path / "model.onnx", "--import", "all", "-o", tmp_path / "out.onnx")
+    assert {q["op"] for q in inspected(tmp_path / "out.onnx")["quants"]} == {"MultiThreshold"}
+    del model.graph.node[1].input[3]
+    onnx.save(model, tmp_path / "model.onnx")
+    assert "node 'x4' (Quant): it has 3 inputs" in inspected(tmp_path / "model.onnx", status=3)["problems"][0]
+
+
 def test_inspect_malformed(tmp_path):
     model = quant_model(np.ones((4, 3, 3, 3)), 0.5)
     model.graph.node[0].input.pop()
