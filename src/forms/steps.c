@@ -18,12 +18,13 @@ static bool is_bearable(enum i4q_fault fault)
            fault == I4Q_FAULT_ZERO_POINT || fault == I4Q_FAULT_BIT_WIDTH;
 }
 
-bool i4q_is_zero(const struct i4q_parameter *zero)
+bool i4q_has_zero_point(const struct i4q_node *node, const struct i4q_origin *origin)
 {
-    bool other = !zero->proto;
+    const struct i4q_parameter *zero = &origin->zero;
+    bool found = !zero->proto && i4q_has_input(node, ZERO_INPUT);
     for (size_t i = 0; zero->proto && i < zero->numbers.count; i++)
-        other |= fabs(i4q_number(&zero->numbers, i)) > 0;
-    return !other;
+        found |= fabs(i4q_number(&zero->numbers, i)) > 0;
+    return found;
 }
 
 /* Integers are copied as floats, whose shape has to be known as that of a parameter. */
@@ -31,7 +32,8 @@ static bool can_be_added(const struct i4q_node *node, const struct i4q_parameter
 {
     const struct i4q_value *value = i4q_finder_value(node, ZERO_INPUT);
     const Onnx__TensorProto *proto = value ? i4q_value_tensor(value) : NULL;
-    return zero->proto || (value && (!proto || i4q_is_type(proto, I4Q_TYPE(FLOAT))));
+    return zero->proto || !i4q_has_input(node, ZERO_INPUT) ||
+           (value && (!proto || i4q_is_type(proto, I4Q_TYPE(FLOAT))));
 }
 
 bool i4q_has_steps(const struct i4q_node *node, const struct i4q_origin *origin)
@@ -41,7 +43,7 @@ bool i4q_has_steps(const struct i4q_node *node, const struct i4q_origin *origin)
     if (origin->dialect == I4Q_DIALECT_BIPOLAR)
         return true;
     if (origin->coding == I4Q_CODING_TRUNC)
-        return !origin->fault && i4q_is_zero(&origin->zero);
+        return !origin->fault && !i4q_has_zero_point(node, origin);
     return origin->bits >= 1 && origin->bits <= MOST_EXACT_BITS && can_be_added(node, &origin->zero);
 }
 
@@ -68,10 +70,11 @@ static const char *number(struct i4q_emission *emission, float value)
 
 /* NULL: it is 0. */
 static const char *zero_point(struct i4q_emission *emission, const struct i4q_node *node,
-                              const struct i4q_parameter *zero)
+                              const struct i4q_origin *origin)
 {
+    const struct i4q_parameter *zero = &origin->zero;
     const Onnx__TensorProto *proto = zero->proto;
-    if (i4q_is_zero(zero))
+    if (!i4q_has_zero_point(node, origin))
         return NULL;
     if (!proto || i4q_is_type(proto, I4Q_TYPE(FLOAT)))
         return node->proto->input[ZERO_INPUT];
@@ -142,7 +145,7 @@ static void emit_quant(struct i4q_emission *emission, const struct i4q_node *nod
                        const struct i4q_origin *origin)
 {
     char **inputs = node->proto->input;
-    const char *zero = zero_point(emission, node, &origin->zero);
+    const char *zero = zero_point(emission, node, origin);
     const char *value = step(emission, "Div", "scaled", inputs[0], inputs[1]);
     if (zero)
         value = step(emission, "Add", "shifted", value, zero);

@@ -18,8 +18,8 @@
 #include "forms/emit.h"
 #include "forms/origin.h"
 
-/* Whether a zero point is stored, and 0 throughout. */
-bool i4q_is_zero(const struct i4q_parameter *zero);
+/* Whether there is a zero point, other than one that is stored and 0 throughout. */
+bool i4q_has_zero_point(const struct i4q_node *node, const struct i4q_origin *origin);
 
 /* Whether there are such steps. The origin is that of an activation, and may be at fault. */
 bool i4q_has_steps(const struct i4q_node *node, const struct i4q_origin *origin);

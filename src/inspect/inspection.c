@@ -308,8 +308,9 @@ static bool inspect_fakes(struct inspector *inspector)
         return false;
     for (size_t i = 0; i < result->n_fakes; i++) {
         const struct i4q_fake *fake = &result->fakes[i];
-        if (fake->flaw && fake->is_activation && !problem(inspector, fake->node, fake->flaw))
-            return false;
+        bool told = !fake->flaw || !fake->is_activation;
+        if (!told && !i4q_patterns_add(&inspector->model->arena, &result->problems, fake->flaw))
+            return i4q_fail_memory(inspector->error);
     }
     return true;
 }

@@ -297,8 +297,8 @@ bool i4q_plan_make(struct i4q_weights *facts, const struct i4q_plan_options *opt
     if (!i4q_plan_activations_find(plan, options->threads, error) ||
         !i4q_plan_fused_find(plan, options->threads, error))
         return false;
-    if (!i4q_plan_quants_find(plan, options->import_all))
-        return i4q_fail_memory(error);
+    if (!i4q_plan_quants_find(plan, options->import_all, error))
+        return false;
     bool propagate = options->target.method.propagate && options->correct_bias && !options->statistics;
     if (propagate && !i4q_propagate_means(facts, options->threads, plan->means))
         return i4q_fail_memory(error);

@@ -84,7 +84,7 @@ static void decide_constant(struct finder *finder, struct i4q_origin *origin, st
 /* ---- activations */
 
 /* QuantizeLinear rounds half to even, and before it adds the zero point; it has no codes -1 and 1. */
-static enum i4q_fault find_linear_fault(const struct i4q_origin *origin)
+static enum i4q_fault find_linear_fault(const struct i4q_node *node, const struct i4q_origin *origin)
 {
     if (origin->fault || origin->dialect == I4Q_DIALECT_BIPOLAR)
         return origin->fault;
@@ -94,7 +94,7 @@ static enum i4q_fault find_linear_fault(const struct i4q_origin *origin)
         return I4Q_FAULT_ROUNDING;
     if (origin->bits == 1 && origin->quant.is_signed)
         return I4Q_FAULT_BIT_WIDTH;
-    return i4q_is_zero(&origin->zero) ? I4Q_FAULT_NONE : I4Q_FAULT_ZERO_POINT;
+    return i4q_has_zero_point(node, origin) ? I4Q_FAULT_ZERO_POINT : I4Q_FAULT_NONE;
 }
 
 static void decide_activation(struct i4q_plan *plan, const struct i4q_origin *origin,
@@ -102,7 +102,8 @@ static void decide_activation(struct i4q_plan *plan, const struct i4q_origin *or
 {
     bool replaceable = origin->reads_input && !plan->inputs_are_constant;
     bool steps = i4q_has_steps(quant->node, origin);
-    quant->reason = replaceable ? I4Q_REASON_SCALE_COMPUTED : i4q_reason_of_fault(find_linear_fault(origin));
+    quant->reason =
+        replaceable ? I4Q_REASON_SCALE_COMPUTED : i4q_reason_of_fault(find_linear_fault(quant->node, origin));
     bool linear = quant->reason == I4Q_REASON_IMPORTED;
     if (!linear && !steps)
         return;
@@ -114,7 +115,7 @@ static void decide_activation(struct i4q_plan *plan, const struct i4q_origin *or
 
 /* ---- all nodes */
 
-static bool decide(struct finder *finder, struct i4q_plan_quant *quant)
+static bool decide(struct finder *finder, struct i4q_plan_quant *quant, struct i4q_error *error)
 {
     const struct i4q_node *node = quant->node;
     const Onnx__NodeProto *proto = node->proto;
@@ -129,11 +130,15 @@ static bool decide(struct finder *finder, struct i4q_plan_quant *quant)
     const struct i4q_value *source = i4q_finder_value(node, 0);
     bool is_activation = i4q_is_trunc(proto) || !source || !i4q_value_tensor(source);
     struct i4q_origin *origin = i4q_origin_of_quant(&finder->plan->facts->model->arena, node, is_activation);
-    if (origin && is_activation)
+    if (!origin)
+        return i4q_fail_memory(error);
+    if (origin->flaw)
+        return i4q_fail(error, I4Q_MODEL, "%s", origin->flaw);
+    if (is_activation)
         decide_activation(finder->plan, origin, quant);
-    else if (origin)
+    else
         decide_constant(finder, origin, quant);
-    return origin;
+    return true;
 }
 
 static bool find_weights(struct finder *finder)
@@ -147,7 +152,7 @@ static bool find_weights(struct finder *finder)
     return finder->is_weight;
 }
 
-bool i4q_plan_quants_find(struct i4q_plan *plan, bool all)
+bool i4q_plan_quants_find(struct i4q_plan *plan, bool all, struct i4q_error *error)
 {
     struct i4q_model *model = plan->facts->model;
     struct finder finder = {.plan = plan, .all = all};
@@ -158,14 +163,14 @@ bool i4q_plan_quants_find(struct i4q_plan *plan, bool all)
         count += is_of_kin(node->proto);
     plan->quants = i4q_arena_alloc(&model->arena, count, sizeof *plan->quants);
     if (!plan->quants || !find_weights(&finder))
-        return false;
+        return i4q_fail_memory(error);
     finder.room = i4q_model_bytes(model) * FOLDED_RATIO + FOLDED_ROOM;
     for (const struct i4q_node *node = model->graph.nodes; node; node = node->next) {
         if (!is_of_kin(node->proto))
             continue;
         struct i4q_plan_quant *quant = &plan->quants[plan->n_quants++];
         quant->node = node;
-        if (!decide(&finder, quant))
+        if (!decide(&finder, quant, error))
             return false;
     }
     return true;

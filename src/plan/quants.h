@@ -12,9 +12,9 @@
 
 #include "plan/plan.h"
 
-/* Finds the nodes, where weights are imported; `all`: more than weights are. False only when memory runs out.
- */
-bool i4q_plan_quants_find(struct i4q_plan *plan, bool all) I4Q_MUST_CHECK;
+/* Finds the nodes, where weights are imported; `all`: more than weights are. I4Q_MODEL: one of them that no
+ * runtime could make sense of. */
+bool i4q_plan_quants_find(struct i4q_plan *plan, bool all, struct i4q_error *error) I4Q_MUST_CHECK;
 
 /* What becomes of one, with what is known of the weights by now. */
 enum i4q_quant_fate i4q_plan_quant_fate(const struct i4q_plan *plan, const struct i4q_plan_quant *quant);

@@ -79,6 +79,24 @@ def test_activations_that_stay(tmp_path, case, reason):
     assert QONNX in [o.domain for o in onnx.load(tmp_path / "out.onnx").opset_import]
 
 
+@pytest.mark.parametrize("case, told", [
+    ({"inputs": ("x", "s", "z")}, "it has 3 inputs, not 4"), ({"signed": 1.5}, "an attribute that is to be 0 or 1 is neither"),
+    ({"rounding_mode": 3}, "its rounding_mode is no text"), ({"inputs": ("x", "", "z", "b")}, "it has no scale")])
+def test_malformed_activations(tmp_path, case, told):
+    """What no runtime could make sense of is an error, of activations as of weights."""
+    onnx.save(activation_model(**case), tmp_path / "in.onnx")
+    done = run_int4q("rewrite", tmp_path / "in.onnx", "--import", "all", "-n", status=3)
+    assert done.stderr == f"int4q: {tmp_path / 'in.onnx'}: node 'quant' (Quant): {told}\n"
+
+
+def test_without_a_zero_point(tmp_path):
+    """One that is left out is 0."""
+    model = activation_model(inputs=("x", "s", "", "b"))
+    assert rewrite(model, tmp_path, "--import", "all", "--strict")[1]["quants"]["linear"] == 1
+    model = activation_model(inputs=("x", "s", "", "b"), rounding_mode="FLOOR")
+    assert rewrite(model, tmp_path, "--import", "all", "--strict")[1]["quants"]["steps"] == 1
+
+
 @pytest.mark.parametrize("bits", [4, 8, 16, 24, 32])
 def test_biases(tmp_path, bits):
     """Constants that are no weights become floats, whatever their width."""
