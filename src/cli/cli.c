@@ -313,6 +313,19 @@ int i4q_cli_fail(const char *subject, const struct i4q_error *error)
     return (int)error->code;
 }
 
+int i4q_cli_work(const struct i4q_command *command, int argc, char **argv, const struct i4q_work *work)
+{
+    const struct i4q_common *common = work->arguments;
+    bool ok = i4q_cli_parse(command, argc, argv, work->arguments, work->error);
+    if (ok && common->help) {
+        i4q_cli_help(command);
+    } else if (ok) {
+        i4q_cli_enter_sandbox(command, work->arguments);
+        ok = work->carry_out(work->run);
+    }
+    return ok ? I4Q_OK : i4q_cli_fail(*work->subject, work->error);
+}
+
 int i4q_cli_finish(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

@@ -41,6 +41,19 @@ void i4q_cli_has_written(const char *path);
 /* Reports an error, about error->file or else about `subject`, and gives the exit status for it. */
 int i4q_cli_fail(const char *subject, const struct i4q_error *error);
 
+/* What a command does with its arguments, which lie where i4q_cli_parse puts them. */
+struct i4q_work {
+    void *arguments;
+    bool (*carry_out)(void *run); /* behind the sandbox; false: `error` tells why */
+    void *run;
+    const char *const *subject; /* what an error is about, at that time */
+    struct i4q_error *error;
+};
+
+/* Reads argv, shows the help or carries out the work, and reports its error while all is there that the error
+ * may speak of. Gives the exit status. */
+int i4q_cli_work(const struct i4q_command *command, int argc, char **argv, const struct i4q_work *work);
+
 /* Flushes standard output; its errors (a full disk, say) are errors of the command. Gives the exit status. */
 int i4q_cli_finish(int status);
 

@@ -157,6 +157,11 @@ static bool check_outcome(struct run *run)
     return !*failed || i4q_fail(run->error, I4Q_UNMET, "does not hold: %s", failed);
 }
 
+static bool carry_out(void *run)
+{
+    return parse_requirements(run) && open_json(run) && inspect(run) && tell(run) && check_outcome(run);
+}
+
 static int run_inspect(const struct i4q_command *command, int argc, char **argv)
 {
     struct i4q_error error = {0};
@@ -164,15 +169,8 @@ static int run_inspect(const struct i4q_command *command, int argc, char **argv)
     struct run run = {.arguments = &arguments, .subject = command->name, .error = &error};
     i4q_arena_init(&run.arena, SIZE_MAX / 2);
     arguments.common.arena = &run.arena;
-    bool ok = i4q_cli_parse(command, argc, argv, &arguments, &error);
-    if (ok && arguments.common.help) {
-        i4q_cli_help(command);
-    } else if (ok) {
-        i4q_cli_enter_sandbox(command, &arguments);
-        ok =
-            parse_requirements(&run) && open_json(&run) && inspect(&run) && tell(&run) && check_outcome(&run);
-    }
-    int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+    int status = i4q_cli_work(command, argc, argv,
+                              &(struct i4q_work){&arguments, carry_out, &run, &run.subject, &error});
     i4q_output_abort(&run.json);
     i4q_model_free(&run.reference);
     i4q_model_free(&run.model);

@@ -355,6 +355,15 @@ static bool finish(struct run *run)
     return sound || i4q_fail(run->error, outcome.code, "%s", outcome.message);
 }
 
+static bool carry_out(void *context)
+{
+    struct run *run = context;
+    run->kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), run->error);
+    return run->kernels && i4q_rewrite_check_usage(run->arguments, run->error) && read_options(run) &&
+           open_outputs(run) && read_sensitivities(run) && open_statistics(run) && load(run) && decide(run) &&
+           rewrite(run) && finish(run);
+}
+
 static void free_run(struct run *run)
 {
     i4q_output_abort(&run->output);
@@ -373,18 +382,8 @@ static int run_rewrite(const struct i4q_command *command, int argc, char **argv)
     struct run run = {.arguments = &arguments, .subject = command->name, .error = &error};
     i4q_arena_init(&run.arena, SIZE_MAX / 2);
     arguments.common.arena = &run.arena;
-    bool ok = i4q_cli_parse(command, argc, argv, &arguments, &error);
-    if (ok && arguments.common.help) {
-        i4q_cli_help(command);
-    } else if (ok) {
-        i4q_cli_enter_sandbox(command, &arguments);
-        run.kernels = i4q_kernels_choose(getenv("INT4Q_CPU"), &error);
-        ok = run.kernels && i4q_rewrite_check_usage(&arguments, &error) && read_options(&run) &&
-             open_outputs(&run) && read_sensitivities(&run) && open_statistics(&run) && load(&run) &&
-             decide(&run) && rewrite(&run) && finish(&run);
-    }
-    /* Before what the error may speak of is freed. */
-    int status = ok ? I4Q_OK : i4q_cli_fail(run.subject, &error);
+    int status = i4q_cli_work(command, argc, argv,
+                              &(struct i4q_work){&arguments, carry_out, &run, &run.subject, &error});
     free_run(&run);
     return status;
 }
