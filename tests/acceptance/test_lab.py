@@ -29,6 +29,7 @@ def test_usage():
     assert call().returncode == 2 and call().stdout == done.stdout
     done = call("no-such")
     assert done.returncode == 2 and done.stderr == "int4q-lab: unknown command 'no-such'; int4q-lab --help lists them\n"
+    assert call("calibrat").stderr == "int4q-lab: unknown command 'calibrat': did you mean 'calibrate'?\n"
 
 
 def test_commands(tmp_path):

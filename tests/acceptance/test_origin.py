@@ -98,17 +98,21 @@ def test_nothing_to_allow(tmp_path):
     assert "--allow-other-model: there is no --calibration" in done.stdout
 
 
-def test_statistics_of_a_quantized_model(tmp_path, capsys):
-    """They tell no sums, since the model stores no such weights: the float model does not take them for its own."""
+@pytest.mark.parametrize("options", [(), ("--exclude", "stem")])
+def test_statistics_of_a_quantized_model(tmp_path, capsys, options):
+    """They tell no sums of weights that the model does not store: the float model does not take them for its own."""
     float_model, stats = tmp_path / "float.onnx", tmp_path / "stats"
     onnx.save(model(), float_model)
-    run_int4q("rewrite", float_model, "--method", "squant", "-o", tmp_path / "int4.onnx")
+    run_int4q("rewrite", float_model, "--method", "squant", "-o", tmp_path / "int4.onnx", *options)
     np.save(tmp_path / "x.npy", np.ones((1, 3, 6, 6), np.float32))
     calibrate.main([str(tmp_path / "int4.onnx"), "--inputs", str(tmp_path / "x.npy"), "-o", str(stats)])
-    assert "int4.onnx: none of its Conv weights is stored as floats" in capsys.readouterr().err
+    count = 2 - len(options) // 2
+    assert f"int4.onnx: {count} of its 2 Conv weights are not stored as floats" in capsys.readouterr().err
     arguments = ["rewrite", float_model, "-n", "--method", "squant", "--calibration", stats]
-    assert "measured on int4.onnx, which stores no weight of a Conv as floats" in run_int4q(*arguments, status=3).stderr
+    assert f"measured on int4.onnx, which does not store {count} weights of Convs as floats" in run_int4q(*arguments, status=3).stderr
     run_int4q(*arguments, "--allow-other-model")
+    if options:
+        run_int4q("rewrite", tmp_path / "int4.onnx", "-n", "--calibration", stats)
 
 
 def test_weights_in_constants_are_known(tmp_path):

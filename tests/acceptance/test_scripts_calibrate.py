@@ -305,6 +305,8 @@ def test_errors(tmp_path):
     with pytest.raises(SystemExit, match="^calibrate.py: .*/new/stats: cannot create: the folder does not exist$"):
         calibrate.main([str(model), "--inputs", str(array), "-o", str(tmp_path / "new" / "stats")])
     assert not (tmp_path / "new").exists()
+    with pytest.raises(SystemExit, match="^calibrate.py: .*/empty: is a directory$"):
+        calibrate.main([str(model), "--inputs", str(array), "-o", str(tmp_path / "empty")])
     assert "no .npy or .npz files" in refused(tmp_path, model, "--inputs", tmp_path / "empty")
     assert "no pictures" in refused(tmp_path, model, "--images", tmp_path / "empty")
     onnx.save(behind_relu(helper.make_node("Relu", ["h"], ["y"])), model)

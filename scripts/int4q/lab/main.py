@@ -7,6 +7,7 @@
 Each command is a module of int4q.lab.commands. They need the packages of `pip install 'int4q[lab]'`.
 """
 import ast
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -56,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if arguments else 2
     name = arguments[0]
     if name.replace("_", "-") not in known_commands():
-        print(f"int4q-lab: unknown command '{name}'; int4q-lab --help lists them", file=sys.stderr)
+        near = difflib.get_close_matches(name.replace("_", "-"), known_commands(), 1)
+        hint = f": did you mean '{near[0]}'?" if near else "; int4q-lab --help lists them"
+        print(f"int4q-lab: unknown command '{name}'{hint}", file=sys.stderr)
         return 2
     sys.argv[0] = f"int4q-lab {name}"  # in helps and errors
     return run_command(name, arguments[1:])

@@ -27,8 +27,15 @@ def make_folder(path: str) -> str:
     return path
 
 
+def need_file_name(path: str) -> None:
+    """An Error where what is to be written after long work is a directory already."""
+    if os.path.isdir(path):
+        raise Error(f"{path}: is a directory")
+
+
 def need_folder(path: str) -> None:
-    """An Error where the folder of this file, to be written after long work, is missing: perhaps its name is misspelt."""
+    """The same where the folder of the file is missing: perhaps its name is misspelt."""
+    need_file_name(path)
     if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
         raise Error(f"{path}: cannot create: the folder does not exist")
 
@@ -67,10 +74,12 @@ def write_json(path: str, data: object) -> None:
 
 def read_json(path: str) -> Any:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             return json.load(file)
     except OSError as error:
         raise Error(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Error(f"{path}: not JSON, nor any text") from error
     except ValueError as error:
         raise Error(f"{path}: not JSON: {one_line(error)}") from error
 

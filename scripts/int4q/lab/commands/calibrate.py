@@ -130,9 +130,9 @@ def measure(args: argparse.Namespace, inputs: Sequence[str], made: str) -> None:
             found, images = measurement.measure(convs, taps, feeds, look, args.mean_only)
         spread = {} if args.no_histograms else between.measure(args.model, model, convs, taps, feeds, args.threads)
         weights, sums = len(found), weight_sums(args.model, model, convs)
-        if not sums:
-            warn(f"{args.model}: none of its Conv weights is stored as floats: for the float model int4q rewrite takes "
-                 "these statistics only with --allow-other-model")
+        if len(sums) < weights:
+            warn(f"{args.model}: {weights - len(sums)} of its {weights} Conv weights are not stored as floats: for the "
+                 "float model int4q rewrite takes these statistics only with --allow-other-model")
         more = {"model": os.path.basename(args.model), "weights_crc32": json.dumps(sums),
                 "focus": str(args.focus if look else 0), "sequential": str(args.sequential).lower(), "made": made}
         count = save(args.output, found, spread, images, file_sha256(args.model), more)

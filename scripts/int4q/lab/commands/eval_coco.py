@@ -20,7 +20,7 @@ import os
 from collections.abc import Sequence
 
 from int4q.lab.base.errors import user_errors
-from int4q.lab.base.files import write_json
+from int4q.lab.base.files import need_file_name, write_json
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.tables import shown, write_csv
 from int4q.lab.base.types import Row
@@ -116,6 +116,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     with user_errors("eval_coco.py"):
         use_library(args.ops_library)
+        for path in filter(None, (args.csv, args.json)):
+            need_file_name(path)
         rows = evaluate(args)
         print_table(rows)
         print_means(mean_rows(rows))

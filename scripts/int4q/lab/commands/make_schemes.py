@@ -41,6 +41,8 @@ Choice = tuple[str, str | None, list[str], str]  # name, order, options that dec
 
 def read_sensitivities(path: str) -> tuple[list[Row], Row]:
     """([rows], the model that they were measured on or None)."""
+    if path.lower().endswith(".onnx"):
+        raise Error(f"{path}: a model goes to --model; here it is what sensitivity-sweep wrote")
     data = read_json(path)
     rows = data.get("layer_sensitivity") if isinstance(data, dict) else None
     if not isinstance(rows, list) or not rows or not all(

@@ -32,7 +32,7 @@ import sys
 from collections.abc import Sequence
 
 from int4q.lab.base.errors import Error, user_errors, warn
-from int4q.lab.base.files import Journal, digest, file_sha256, make_folder, write_json, write_whole
+from int4q.lab.base.files import Journal, digest, file_sha256, make_folder, need_file_name, write_json, write_whole
 from int4q.lab.base.options import command_parser
 from int4q.lab.base.places import TMP
 from int4q.lab.base.tool import add_tool_option, find_int4q, tool_version
@@ -83,6 +83,7 @@ def rewrite_options(args: argparse.Namespace) -> list[str]:
 
 
 def sweep(args: argparse.Namespace) -> Row:
+    need_file_name(args.output)
     tool = find_int4q(args.int4q)
     detector = Detector(args.model, args.family, args.size, 1, probabilities=True)
     check_head(detector, args.metric)

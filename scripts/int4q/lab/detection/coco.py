@@ -3,7 +3,6 @@
 import contextlib
 import io
 import itertools
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from int4q.lab.base.errors import Error, one_line
-from int4q.lab.base.files import digest
+from int4q.lab.base.files import digest, read_json
 from int4q.lab.base.types import Array, Row
 from int4q.lab.detection.classes import NONE, Category
 from int4q.lab.detection.data_yaml import is_data_yaml
@@ -60,13 +59,9 @@ def read_annotations(path: str, place: str) -> COCO:
 
 
 def read_instances(path: str) -> Any:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return json.load(file)
-    except IsADirectoryError as error:
-        raise Error(f"{path}: a folder; of labels for YOLOs it is their data.yaml that is wanted") from error
-    except OSError as error:
-        raise Error(f"{path}: {error.strerror}") from error
+    if os.path.isdir(path):
+        raise Error(f"{path}: a folder; of labels for YOLOs it is their data.yaml that is wanted")
+    return read_json(path)
 
 
 def dataset_sha256(coco: COCO) -> str:

@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 
 from int4q.lab.base.errors import Error, one_line
+from int4q.lab.base.tool import what_it_is
 from int4q.lab.base.types import Array, Feeds
 from int4q.lab.models.operators import register
 
@@ -19,7 +20,7 @@ def load_model(path: str) -> onnx.ModelProto:
     except OSError as error:
         raise Error(f"{path}: {error.strerror}") from error
     except Exception as error:  # protobuf's own class of errors
-        raise Error(f"{path}: not an ONNX model: {one_line(error)}") from error
+        raise Error(f"{path}: not an ONNX model: {what_it_is(path) or one_line(error)}") from error
 
 
 def load_whole(path: str) -> onnx.ModelProto:
