@@ -143,6 +143,18 @@ const char *i4q_emit_shared(struct i4q_emission *emission, const char *key, cons
     return emission->failed ? "" : *slot;
 }
 
+const char *i4q_emit_number(struct i4q_emission *emission, float number)
+{
+    struct i4q_arena *arena = &emission->model->arena;
+    char *key = i4q_arena_format(arena, "float %a", (double)number);
+    float *data = i4q_arena_alloc(arena, 1, sizeof *data);
+    emission->failed |= !key || !data;
+    if (emission->failed)
+        return "";
+    *data = number;
+    return i4q_emit_shared(emission, key, "number", I4Q_TYPE(FLOAT), NULL, 0, data, sizeof *data);
+}
+
 const int64_t *i4q_emit_column(struct i4q_emission *emission)
 {
     const struct i4q_weight *weight = emission->weight;

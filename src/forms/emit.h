@@ -72,6 +72,9 @@ const char *i4q_emit_shape(struct i4q_emission *emission);
 const char *i4q_emit_shared(struct i4q_emission *emission, const char *key, const char *suffix, int32_t type,
                             const int64_t *dims, size_t rank, const void *data, size_t size);
 
+/* A FLOAT scalar, shared by all that have it. */
+const char *i4q_emit_number(struct i4q_emission *emission, float number);
+
 /* A node W_<op> of the standard domain that reads up to three values, the last ones may be NULL; its output
  * is W_<output>, NULL for the weight itself. */
 Onnx__NodeProto *i4q_emit_node(struct i4q_emission *emission, const char *op, const char *output,

@@ -55,19 +55,6 @@ static const char *step(struct i4q_emission *emission, const char *op, const cha
     return i4q_emit_output(i4q_emit_node(emission, op, output, a, b, NULL));
 }
 
-/* A constant, shared by all that have it. */
-static const char *number(struct i4q_emission *emission, float value)
-{
-    struct i4q_arena *arena = &emission->model->arena;
-    char *key = i4q_arena_format(arena, "float %a", (double)value);
-    float *data = i4q_arena_alloc(arena, 1, sizeof *data);
-    emission->failed |= !key || !data;
-    if (emission->failed)
-        return "";
-    *data = value;
-    return i4q_emit_shared(emission, key, "number", I4Q_TYPE(FLOAT), NULL, 0, data, sizeof *data);
-}
-
 /* NULL: it is 0. */
 static const char *zero_point(struct i4q_emission *emission, const struct i4q_node *node,
                               const struct i4q_origin *origin)
@@ -113,22 +100,22 @@ static const char *emit_rounding(struct i4q_emission *emission, enum i4q_quant_r
     const char *sign = step(emission, "Sign", "sign", value, NULL);
     value = step(emission, "Abs", "magnitude", value, NULL);
     if (fabsf(way->added) > 0)
-        value = step(emission, "Add", "magnitude_moved", value, number(emission, way->added));
+        value = step(emission, "Add", "magnitude_moved", value, i4q_emit_number(emission, way->added));
     value = step(emission, way->op, "magnitude_rounded", value, NULL);
     return step(emission, "Mul", "rounded", value, sign);
 }
 
 static const char *emit_sign(struct i4q_emission *emission, const char *value)
 {
-    const char *positive = step(emission, "GreaterOrEqual", "positive", value, number(emission, 0));
-    return i4q_emit_output(
-        i4q_emit_node(emission, "Where", "sign", positive, number(emission, 1), number(emission, -1)));
+    const char *positive = step(emission, "GreaterOrEqual", "positive", value, i4q_emit_number(emission, 0));
+    return i4q_emit_output(i4q_emit_node(emission, "Where", "sign", positive, i4q_emit_number(emission, 1),
+                                         i4q_emit_number(emission, -1)));
 }
 
 static const char *emit_clip(struct i4q_emission *emission, float low, float high, const char *value)
 {
-    return i4q_emit_output(
-        i4q_emit_node(emission, "Clip", "clipped", value, number(emission, low), number(emission, high)));
+    return i4q_emit_output(i4q_emit_node(emission, "Clip", "clipped", value, i4q_emit_number(emission, low),
+                                         i4q_emit_number(emission, high)));
 }
 
 static const char *emit_quant_codes(struct i4q_emission *emission, const struct i4q_quant *quant,
@@ -162,7 +149,7 @@ static void emit_trunc(struct i4q_emission *emission, const struct i4q_node *nod
     bool clamps = isfinite(origin->high);
     const char *value = step(emission, "Div", "scaled", inputs[0], inputs[1]);
     value = step(emission, "Round", "codes", value, NULL);
-    value = step(emission, "Div", "shifted", value, number(emission, origin->shift));
+    value = step(emission, "Div", "shifted", value, i4q_emit_number(emission, origin->shift));
     if (clamps)
         value = emit_clip(emission, origin->low, origin->high, value);
     value = emit_rounding(emission, origin->quant.rounding, value);

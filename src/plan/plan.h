@@ -112,7 +112,7 @@ enum i4q_quant_fate {
     I4Q_QUANT_WEIGHT, /* its integers are stored */
     I4Q_QUANT_LINEAR, /* becomes QuantizeLinear and DequantizeLinear */
     I4Q_QUANT_SIGN,   /* of one signed bit: becomes GreaterOrEqual and Where */
-    I4Q_QUANT_STEPS,  /* becomes Div, Round, Mul and the like */
+    I4Q_QUANT_STEPS,  /* becomes Div, Round, Mul and the like, see steps.h and thresholds.h */
     I4Q_QUANT_FOLDED, /* becomes an initializer */
     I4Q_QUANT_FATES,
 };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/quants.h"
 
+#include "forms/fakes.h"
 #include "forms/origin_quant.h"
 #include "forms/steps.h"
+#include "forms/thresholds.h"
 
 #include <math.h>
 #include <string.h>
@@ -121,12 +123,16 @@ static bool decide(struct finder *finder, struct i4q_plan_quant *quant, struct i
     const Onnx__NodeProto *proto = node->proto;
     const struct i4q_value *made =
         proto->n_output == 1 ? i4q_scope_resolve(node->scope, proto->output[0]) : NULL;
-    if (!finder->all || !(i4q_is_quant(proto) || i4q_is_trunc(proto)) || !made ||
-        finder->is_weight[made->index])
+    if (!finder->all || !i4q_is_fake(proto) || !made || finder->is_weight[made->index])
         return true;
     quant->reason = I4Q_REASON_FUNCTION;
     if (!node->scope->graph)
         return true;
+    if (i4q_is_multi_threshold(proto)) {
+        quant->fate = i4q_has_thresholds(node) ? I4Q_QUANT_STEPS : I4Q_QUANT_LEFT;
+        quant->reason = I4Q_REASON_IMPORTED;
+        return true;
+    }
     const struct i4q_value *source = i4q_finder_value(node, 0);
     bool is_activation = i4q_is_trunc(proto) || !source || !i4q_value_tensor(source);
     struct i4q_origin *origin = i4q_origin_of_quant(&finder->plan->facts->model->arena, node, is_activation);

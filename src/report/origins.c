@@ -101,7 +101,7 @@ void i4q_report_quants(const struct i4q_plan *plan, FILE *stream)
     if (sign)
         fprintf(stream, "activations %zu BipolarQuant become GreaterOrEqual and Where\n", sign);
     if (steps)
-        fprintf(stream, "activations %zu become Div, Round and Mul, one step at a time\n", steps);
+        fprintf(stream, "activations %zu become standard operators, one step at a time\n", steps);
     if (folded)
         fprintf(stream, "constants  %zu behind Quant become floats\n", folded);
     if (print_left(plan, stream))

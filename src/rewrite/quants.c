@@ -2,6 +2,7 @@
 #include "rewrite/quants.h"
 
 #include "forms/steps.h"
+#include "forms/thresholds.h"
 #include "onnx/dtype.h"
 #include "onnx/prune.h"
 
@@ -152,6 +153,8 @@ static bool place(struct i4q_model *model, struct front *front, const struct i4q
         emit_linear(&emission, quant);
     else if (quant->fate == I4Q_QUANT_SIGN)
         emit_sign(&emission, quant);
+    else if (quant->fate == I4Q_QUANT_STEPS && !quant->origin)
+        i4q_emit_thresholds(&emission, quant->node);
     else if (quant->fate == I4Q_QUANT_STEPS)
         i4q_emit_steps(&emission, quant->node, quant->origin);
     else

@@ -122,13 +122,14 @@ def test_all_keeps_what_the_user_excludes(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["qonnx_espcn_nn_quant", "zoo_TFC_1W1A", "zoo_TFC_2W2A", "b010_lpyolo_4w4a.qonnx",
-                                  "b013_lpyolo_4w4a.qonnx", "b010_act_shift4.qonnx", "b010_w4_bias8.qonnx"])
+                                  "b013_lpyolo_4w4a.qonnx", "b010_act_shift4.qonnx", "b010_w4_bias8.qonnx",
+                                  "b008_lpyolo_4w4a.finn"])
 def test_files_run_afterwards(tmp_path, name):
     """Nothing of QONNX is left, ONNX Runtime runs the result, and PyTorch's output is near where there is one."""
     path = shared_data("exchange", f"{name}.onnx")
     result, report = rewrite(onnx.load(path), tmp_path, "--import", "all")
     assert report["quants"]["left"] == [] and not [n for n in result.graph.node if n.domain]
-    beside = path.replace(".qonnx.onnx", ".npz").replace(".onnx", ".npz")
+    beside = path.replace(".qonnx.onnx", ".npz").replace(".finn.onnx", ".npz").replace(".onnx", ".npz")
     if os.path.exists(beside):
         with np.load(beside) as arrays:
             got = run(result, {result.graph.input[0].name: arrays["x"]})[0]
