@@ -63,6 +63,29 @@ static void what_stays_anyway_has_none(void **state)
     assert_true(isnan(losses[2]) && isnan(losses[3]));
 }
 
+/* A column for each recipe, floats among them. */
+static void recipes_are_forecast_side_by_side(void **state)
+{
+    load();
+    struct i4q_prospect *table = NULL;
+    struct i4q_recipe recipes[3] = {convs.options.target, {.format = NULL}, convs.options.target};
+    const struct i4q_estimate how = {
+        .facts = &convs.facts, .options = &convs.options, .kernels = convs_kernels(), .threads = 2};
+    recipes[2].format = i4q_format_find("int8");
+    if (!i4q_forecast(&how, recipes, 3, &arena, &table, &convs.error))
+        fail_msg("%s", convs.error.message);
+    assert_null(convs.model.trial);
+    const struct i4q_prospect *row = table + 3; /* of 4 weights: codes, a scale, a zero point */
+    assert_int_equal(row[0].bytes, 2 + 4 + 1);
+    assert_int_equal(row[1].bytes, 16);
+    assert_int_equal(row[2].bytes, 4 + 4 + 1);
+    assert_true(fabs(row[0].loss - 3 * 0.25 / (49 + 0.25 + 2.25 + 6.25)) < 1e-7);
+    assert_true(row[1].loss == 0);
+    assert_true(row[2].loss > 0 && row[2].loss < row[0].loss / 100);
+    for (size_t i = 0; i < 3; i++) /* of weights that are not finite, or excluded */
+        assert_true(isnan(table[2 * 3 + i].loss) && isnan(table[3 * 3 + i].loss));
+}
+
 /* The ranking that is asked for, and the methods that need images, are of the plan to come. */
 static void options_of_the_plan_to_come_do_not_matter(void **state)
 {
@@ -106,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(losses_are_noise_by_signal_and_size, teardown),
         cmocka_unit_test_teardown(what_stays_anyway_has_none, teardown),
+        cmocka_unit_test_teardown(recipes_are_forecast_side_by_side, teardown),
         cmocka_unit_test_teardown(options_of_the_plan_to_come_do_not_matter, teardown),
         cmocka_unit_test_teardown(nothing_of_it_stays, teardown),
         cmocka_unit_test_teardown(errors_go_on, teardown),
