@@ -260,7 +260,7 @@ const char *i4q_option_title(const struct i4q_command *command, const struct i4q
     return NULL;
 }
 
-void i4q_cli_help(const struct i4q_command *command)
+static void print_help(const struct i4q_command *command)
 {
     printf("usage: int4q %s MODEL%s [options]\n\n%s\nMODEL may be '-', standard input.\n", command->name,
            find_output(command) ? " [OUTPUT]" : "", command->summary);
@@ -318,7 +318,7 @@ int i4q_cli_work(const struct i4q_command *command, int argc, char **argv, const
     const struct i4q_common *common = work->arguments;
     bool ok = i4q_cli_parse(command, argc, argv, work->arguments, work->error);
     if (ok && common->help) {
-        i4q_cli_help(command);
+        print_help(command);
     } else if (ok) {
         i4q_cli_enter_sandbox(command, work->arguments);
         ok = work->carry_out(work->run);

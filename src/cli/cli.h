@@ -16,9 +16,6 @@
 bool i4q_cli_parse(const struct i4q_command *command, int argc, char **argv, void *arguments,
                    struct i4q_error *error) I4Q_MUST_CHECK;
 
-/* Prints the help of a command to standard output. */
-void i4q_cli_help(const struct i4q_command *command);
-
 /* A whole decimal number; `what` names it in the error (I4Q_USAGE). */
 bool i4q_cli_number(const char *what, const char *text, size_t *value,
                     struct i4q_error *error) I4Q_MUST_CHECK;

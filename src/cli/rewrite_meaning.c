@@ -103,7 +103,8 @@ static bool override_method(const struct i4q_rewrite_arguments *a, struct i4q_re
     return true;
 }
 
-bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *a)
+/* --rank: by the outputs of Convs rather than by their weights. */
+static bool ranks_by_outputs(const struct i4q_rewrite_arguments *a)
 {
     return a->rank.word && a->rank.index == I4Q_RANK_STATS;
 }
@@ -135,7 +136,7 @@ static bool check_zero_points(const struct i4q_rewrite_arguments *a, const struc
  * says nothing. */
 static bool estimates_by_outputs(const struct i4q_rewrite_arguments *a)
 {
-    return a->rank.word ? i4q_rewrite_ranks_by_outputs(a) : i4q_rewrite_mixes(a) && a->calibration;
+    return a->rank.word ? ranks_by_outputs(a) : i4q_rewrite_mixes(a) && a->calibration;
 }
 
 static bool has_narrow_scales(const struct i4q_rewrite_arguments *a)
@@ -160,7 +161,7 @@ static bool parse_target(const struct i4q_rewrite_arguments *a, struct i4q_recip
     if (target->narrow && !i4q_rewrite_mixes(a) && !target->format->packed)
         return i4q_fail(error, I4Q_USAGE, "--scale-type float16 is for packed formats, and --format is %s",
                         target->format->name);
-    if (i4q_rewrite_ranks_by_outputs(a) && !a->calibration)
+    if (ranks_by_outputs(a) && !a->calibration)
         return i4q_fail(error, I4Q_USAGE, "--rank stats needs --calibration");
     bool streams = target->format->packed && target->form && target->form->execution == I4Q_COMPUTES;
     if (!i4q_format_is_integers(target->format) &&
@@ -287,7 +288,7 @@ static bool corrects_nothing(const struct i4q_rewrite_arguments *a, const struct
 static bool needs_no_statistics(const struct i4q_rewrite_arguments *a, const struct i4q_plan_options *options)
 {
     return a->calibration && a->no_bias_correction && !a->activations.word &&
-           !i4q_method_needs_statistics(&options->target.method) && !i4q_rewrite_ranks_by_outputs(a);
+           !i4q_method_needs_statistics(&options->target.method) && !ranks_by_outputs(a);
 }
 
 static bool keeps_what_has_8_bits(const struct i4q_rewrite_arguments *a,

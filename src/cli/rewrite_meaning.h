@@ -19,7 +19,4 @@ bool i4q_rewrite_plan_options(const struct i4q_rewrite_arguments *arguments, str
 bool i4q_rewrite_ops(const struct i4q_rewrite_arguments *arguments, unsigned *ops,
                      struct i4q_error *error) I4Q_MUST_CHECK;
 
-/* --rank: by the outputs of Convs rather than by their weights. */
-bool i4q_rewrite_ranks_by_outputs(const struct i4q_rewrite_arguments *arguments);
-
 #endif

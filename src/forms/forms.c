@@ -13,7 +13,8 @@ const struct i4q_form *const i4q_forms[] = {
 
 static const char STANDARD[] = "ai.onnx";
 
-const char *i4q_form_domain(const struct i4q_form *form)
+/* As users call it. */
+static const char *domain_of(const struct i4q_form *form)
 {
     return form->domain ? form->domain : STANDARD;
 }
@@ -22,7 +23,7 @@ const struct i4q_form *i4q_form_find(const char *word, const char *domain)
 {
     for (const struct i4q_form *const *form = i4q_forms; *form; form++)
         if ((*form)->word && strcmp((*form)->word, word) == 0 &&
-            (!domain || strcmp(i4q_form_domain(*form), domain) == 0))
+            (!domain || strcmp(domain_of(*form), domain) == 0))
             return *form;
     return NULL;
 }
@@ -39,7 +40,7 @@ const char *i4q_form_dq_domain(size_t index)
 {
     for (const struct i4q_form *const *form = i4q_forms; *form; form++)
         if ((*form)->word && strcmp((*form)->word, i4q_form_dq.word) == 0 && index-- == 0)
-            return i4q_form_domain(*form);
+            return domain_of(*form);
     return NULL;
 }
 

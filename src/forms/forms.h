@@ -11,9 +11,6 @@ extern const struct i4q_form *const i4q_forms[];
 /* The first row with this word, and with this domain unless that is NULL; or NULL. */
 const struct i4q_form *i4q_form_find(const char *word, const char *domain);
 
-/* The domain of a row as users call it: "ai.onnx" is the standard one. */
-const char *i4q_form_domain(const struct i4q_form *form);
-
 /* The words of --decode, and of --dq-domain the domains of DequantizeLinear: word `index`, NULL behind the
  * last.
  */

@@ -25,7 +25,7 @@ struct inspector {
     struct i4q_error *error;
 };
 
-const char *i4q_zero_point_name(enum i4q_zero_point zero_point)
+static const char *name_of(enum i4q_zero_point zero_point)
 {
     static const char *const names[] = {
         [I4Q_ZERO_NONE] = "none", [I4Q_ZERO_SYMMETRIC] = "zero", [I4Q_ZERO_ASYMMETRIC] = "asymmetric"};
@@ -349,5 +349,5 @@ const char *i4q_inspected_zero_point(const struct i4q_inspected *row)
 {
     const struct i4q_storage *storage = &row->storage;
     bool unread = storage->zero_point && row->zero_point == I4Q_ZERO_NONE;
-    return unread || !(storage->scale || storage->zero_point) ? NULL : i4q_zero_point_name(row->zero_point);
+    return unread || !(storage->scale || storage->zero_point) ? NULL : name_of(row->zero_point);
 }

@@ -71,9 +71,8 @@ size_t i4q_inspection_total(const struct i4q_inspection *inspection, const char 
 /* How many activations are quantized to so many bits; 0 bits: to any. */
 size_t i4q_inspection_activations(const struct i4q_inspection *inspection, unsigned bits);
 
-/* "none", "zero" or "asymmetric"; the one of a Conv: NULL where there is nothing that could have one, and
- * where it is of a type that is not read. */
-const char *i4q_zero_point_name(enum i4q_zero_point zero_point);
+/* "none", "zero" or "asymmetric"; NULL where there is nothing that could have a zero point, and where it is
+ * of a type that is not read. */
 const char *i4q_inspected_zero_point(const struct i4q_inspected *row);
 
 #endif

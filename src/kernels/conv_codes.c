@@ -11,7 +11,7 @@ int i4q_conv_number(const void *numbers, size_t i, unsigned bits, bool is_signed
     return is_signed ? i4q_bits_signed(number, bits) : (int)number;
 }
 
-int i4q_conv_code(const struct i4q_conv *conv, const void *codes, size_t i)
+static int stored_code(const struct i4q_conv *conv, const void *codes, size_t i)
 {
     return i4q_conv_number(codes, i, conv->bits, conv->is_signed);
 }
@@ -28,7 +28,7 @@ void i4q_conv_decoded_row(const struct i4q_conv *conv, const void *codes, size_t
         int zero = conv->zeros[o * conv->blocks + block];
         float scale = conv->scales[o * conv->blocks + block];
         for (; k < block_end(conv, block); k++)
-            row[k] = (float)(i4q_conv_code(conv, codes, o * conv->weights + k) - zero) * scale;
+            row[k] = (float)(stored_code(conv, codes, o * conv->weights + k) - zero) * scale;
     }
 }
 
@@ -38,7 +38,7 @@ static void read_row(const struct i4q_conv *conv, const void *codes, size_t o, i
     for (size_t block = 0, k = 0; block < conv->blocks; block++) {
         int zero = conv->zeros[o * conv->blocks + block];
         for (size_t end = block_end(conv, block); k < end; k++)
-            row[k] = (int16_t)(i4q_conv_code(conv, codes, o * conv->weights + k) - zero);
+            row[k] = (int16_t)(stored_code(conv, codes, o * conv->weights + k) - zero);
     }
 }
 
@@ -47,7 +47,7 @@ float i4q_conv_largest_weight(const struct i4q_conv *conv, const void *codes, si
     float largest = 0;
     for (size_t k = 0; k < conv->weights; k++) {
         size_t block = o * conv->blocks + k / conv->block;
-        int code = i4q_conv_code(conv, codes, o * conv->weights + k) - conv->zeros[block];
+        int code = stored_code(conv, codes, o * conv->weights + k) - conv->zeros[block];
         largest = fmaxf(largest, fabsf((float)code * conv->scales[block]));
     }
     return largest;

@@ -53,10 +53,6 @@ extern const struct i4q_conv_kernels i4q_conv_avx2, i4q_conv_avxvnni, i4q_conv_a
 extern const struct i4q_conv_kernels i4q_conv_neon, i4q_conv_neondot;
 #endif
 
-/* The scalar set's, for sets that have none of their own. */
-void i4q_conv_scalar_range(const float *x, size_t n, struct i4q_conv_range *range);
-void i4q_conv_scalar_finish(const int32_t *sums, size_t n, const struct i4q_conv_finish *finish, float *y);
-
 struct i4q_conv_algorithm;
 
 struct i4q_conv {
@@ -133,8 +129,7 @@ void i4q_conv_share(const struct i4q_conv_workers *workers, size_t count, i4q_co
 /* Number i of a stream of numbers of so many bits. */
 int i4q_conv_number(const void *numbers, size_t i, unsigned bits, bool is_signed);
 
-/* Code i of what is stored; largest |weight| of output o. */
-int i4q_conv_code(const struct i4q_conv *conv, const void *codes, size_t i);
+/* The largest |weight| of output o. */
 float i4q_conv_largest_weight(const struct i4q_conv *conv, const void *codes, size_t o);
 
 /* Codes less zero point, and decoded weights, of output o; K of each. `codes` as in struct i4q_conv_input. */

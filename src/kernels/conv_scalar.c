@@ -27,7 +27,7 @@ uint8_t i4q_conv_quantize(const struct i4q_conv_grid *grid, float x)
     return (uint8_t)((int)rintf(steps > low ? steps : low) + grid->zero);
 }
 
-void i4q_conv_scalar_range(const float *x, size_t n, struct i4q_conv_range *range)
+static void find_range(const float *x, size_t n, struct i4q_conv_range *range)
 {
     for (size_t i = 0; i < n; i++) {
         range->finite &= isfinite(x[i]) != 0;
@@ -36,7 +36,7 @@ void i4q_conv_scalar_range(const float *x, size_t n, struct i4q_conv_range *rang
     }
 }
 
-void i4q_conv_scalar_finish(const int32_t *sums, size_t n, const struct i4q_conv_finish *finish, float *y)
+static void finish_row(const int32_t *sums, size_t n, const struct i4q_conv_finish *finish, float *y)
 {
     for (size_t i = 0; i < n; i++)
         y[i] = i4q_conv_activate(finish->activation,
@@ -45,6 +45,6 @@ void i4q_conv_scalar_finish(const int32_t *sums, size_t n, const struct i4q_conv
 
 const struct i4q_conv_kernels i4q_conv_scalar = {
     .name = "scalar",
-    .range = i4q_conv_scalar_range,
-    .finish = i4q_conv_scalar_finish,
+    .range = find_range,
+    .finish = finish_row,
 };

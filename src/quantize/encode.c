@@ -100,7 +100,8 @@ void i4q_encoder_close(struct i4q_encoder *encoder)
     flush(encoder, true);
 }
 
-const void *i4q_encoder_load(struct i4q_encoder *encoder, size_t start, size_t n)
+/* n <= I4Q_RUN elements from `start` on, as binary32 of any alignment; valid until the next call. */
+static const void *load(struct i4q_encoder *encoder, size_t start, size_t n)
 {
     const struct i4q_quantize_job *job = encoder->job;
     const char *weights = (const char *)job->weights + start * i4q_job_element(job);
@@ -118,7 +119,7 @@ bool i4q_encoder_extend(struct i4q_encoder *encoder, size_t start, size_t n, str
 {
     for (size_t i = 0; i < n; i += I4Q_RUN) {
         size_t part = n - i < I4Q_RUN ? n - i : I4Q_RUN;
-        const void *weights = i4q_encoder_load(encoder, start + i, part);
+        const void *weights = load(encoder, start + i, part);
         if (!i4q_extent_add(extent, encoder->kernels, encoder->job->method, weights, part))
             return false;
     }
@@ -147,7 +148,7 @@ static void round_run(struct i4q_encoder *encoder, size_t start, size_t n, const
                       struct i4q_error_sums *sums)
 {
     const struct i4q_kernels *kernels = encoder->kernels;
-    const void *weights = i4q_encoder_load(encoder, start, n);
+    const void *weights = load(encoder, start, n);
     int8_t *codes = encoder->stage + encoder->staged;
     if (may_fuse(encoder, n, grid)) {
         flush(encoder, false);
@@ -171,7 +172,7 @@ void i4q_encoder_take(struct i4q_encoder *encoder, size_t start, size_t n, const
                       const int8_t *codes, struct i4q_error_sums *sums)
 {
     memcpy(encoder->stage + encoder->staged, codes, n);
-    i4q_encode_measure(encoder->kernels, encoder->job, grid, i4q_encoder_load(encoder, start, n), codes, n,
+    i4q_encode_measure(encoder->kernels, encoder->job, grid, load(encoder, start, n), codes, n,
                        encoder->decoded, sums);
     stage(encoder, n);
 }

@@ -57,9 +57,6 @@ void i4q_encoder_open(struct i4q_encoder *encoder, const struct i4q_kernels *ker
 /* Writes what still waits. */
 void i4q_encoder_close(struct i4q_encoder *encoder);
 
-/* n <= I4Q_RUN elements from `start` on, as binary32 of any alignment; valid until the next call. */
-const void *i4q_encoder_load(struct i4q_encoder *encoder, size_t start, size_t n);
-
 /* Extends `extent` by n elements; false if one of them is not finite. */
 bool i4q_encoder_extend(struct i4q_encoder *encoder, size_t start, size_t n,
                         struct i4q_extent *extent) I4Q_MUST_CHECK;

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "platform/threads.h"
 #include "quantize/scale_search.h"
+#include "quantize/squant.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -26,12 +27,25 @@ bool i4q_choose_by_rows(const struct i4q_quantize_job *job)
 
 /* ---- one row */
 
-bool i4q_chooser_open(struct i4q_chooser *chooser, const struct i4q_kernels *kernels,
-                      const struct i4q_quantize_job *job)
+/* One row of a job, and room to work on it. */
+struct chooser {
+    const struct i4q_kernels *kernels;
+    const struct i4q_quantize_job *job;
+    void *memory; /* owns what follows */
+    float *weights;
+    struct i4q_grid *grids;
+    int8_t *codes, *nearest;
+    struct i4q_squant_room room;
+    struct i4q_row row; /* the arrays above */
+};
+
+/* False only when memory runs out. To be closed in any case. */
+static bool I4Q_MUST_CHECK open_chooser(struct chooser *chooser, const struct i4q_kernels *kernels,
+                                        const struct i4q_quantize_job *job)
 {
     size_t n = job->inner, blocks = i4q_job_blocks(job), bytes;
     const size_t element = sizeof(double) + 2 * sizeof(uint32_t) + sizeof(float) + 2 * sizeof(int8_t);
-    *chooser = (struct i4q_chooser){.kernels = kernels, .job = job};
+    *chooser = (struct chooser){.kernels = kernels, .job = job};
     if (n > UINT32_MAX || !i4q_mul_size(n, element, &bytes) ||
         !i4q_add_size(bytes, blocks * sizeof(struct i4q_grid), &bytes))
         return false;
@@ -57,14 +71,14 @@ bool i4q_chooser_open(struct i4q_chooser *chooser, const struct i4q_kernels *ker
     return true;
 }
 
-void i4q_chooser_close(struct i4q_chooser *chooser)
+static void close_chooser(struct chooser *chooser)
 {
     free(chooser->memory);
-    *chooser = (struct i4q_chooser){0};
+    *chooser = (struct chooser){0};
 }
 
 /* What the codes are to come near; false if a weight is not finite. */
-static bool read_row(struct i4q_chooser *chooser, size_t channel)
+static bool read_row(struct chooser *chooser, size_t channel)
 {
     const struct i4q_quantize_job *job = chooser->job;
     size_t element = i4q_job_element(job);
@@ -83,7 +97,8 @@ static bool read_row(struct i4q_chooser *chooser, size_t channel)
     return finite;
 }
 
-bool i4q_chooser_load(struct i4q_chooser *chooser, size_t channel)
+/* Reads a row and chooses its grids; false if a weight is not finite. */
+static bool I4Q_MUST_CHECK load_row(struct chooser *chooser, size_t channel)
 {
     const struct i4q_quantize_job *job = chooser->job;
     const struct i4q_row *row = &chooser->row;
@@ -99,7 +114,8 @@ bool i4q_chooser_load(struct i4q_chooser *chooser, size_t channel)
     return true;
 }
 
-void i4q_chooser_round(struct i4q_chooser *chooser, const int8_t *chosen)
+/* Chooses the codes of the row that was loaded, without moments, or takes `chosen` where that is not NULL. */
+static void round_row(struct chooser *chooser, const int8_t *chosen)
 {
     const struct i4q_row *row = &chooser->row;
     for (size_t first = 0, b = 0; first < row->count; first += row->block, b++) {
@@ -111,7 +127,8 @@ void i4q_chooser_round(struct i4q_chooser *chooser, const int8_t *chosen)
         i4q_squant(row, &chooser->room);
 }
 
-size_t i4q_chooser_moved(const struct i4q_chooser *chooser)
+/* How many codes of the row are not the nearest ones. */
+static size_t count_moved(const struct chooser *chooser)
 {
     size_t moved = 0;
     for (size_t i = 0; i < chooser->row.count; i++)
@@ -163,17 +180,17 @@ void i4q_quantize_rows(struct i4q_encoder *encoder, size_t channel, size_t chann
                        struct i4q_figures *figures)
 {
     const struct i4q_quantize_job *job = encoder->job;
-    struct i4q_chooser chooser;
-    figures->failed = !i4q_chooser_open(&chooser, encoder->kernels, job);
+    struct chooser chooser;
+    figures->failed = !open_chooser(&chooser, encoder->kernels, job);
     for (size_t c = channel; c < channel + channels && !figures->failed && figures->finite; c++) {
-        figures->finite = i4q_chooser_load(&chooser, c);
+        figures->finite = load_row(&chooser, c);
         if (!figures->finite)
             break;
-        i4q_chooser_round(&chooser, job->chosen ? job->chosen + c * job->inner : NULL);
-        figures->moved += i4q_chooser_moved(&chooser);
+        round_row(&chooser, job->chosen ? job->chosen + c * job->inner : NULL);
+        figures->moved += count_moved(&chooser);
         take_row(encoder, &chooser.row, c, figures);
     }
-    i4q_chooser_close(&chooser);
+    close_chooser(&chooser);
 }
 
 /* ---- all rows of a weight together */
@@ -204,14 +221,14 @@ static void prepare_rows(void *context, size_t chunk)
     struct choice *choice = context;
     const struct i4q_quantize_job *job = choice->job;
     size_t n = job->inner, blocks = i4q_job_blocks(job), end = (chunk + 1) * ROWS;
-    struct i4q_chooser chooser;
+    struct chooser chooser;
     struct i4q_error error = {0};
-    if (!i4q_chooser_open(&chooser, choice->kernels, job) && !i4q_fail_memory(&error))
+    if (!open_chooser(&chooser, choice->kernels, job) && !i4q_fail_memory(&error))
         fail(choice, &error);
     for (size_t row = chunk * ROWS; chooser.memory && row < end && row < job->channels; row++) {
-        bool finite = i4q_chooser_load(&chooser, row);
+        bool finite = load_row(&chooser, row);
         if (finite)
-            i4q_chooser_round(&chooser, NULL);
+            round_row(&chooser, NULL);
         else /* its codes will not be used; anything finite will do */
             memset(chooser.weights, 0, n * sizeof(float));
         for (size_t b = 0; !finite && b < blocks; b++)
@@ -220,7 +237,7 @@ static void prepare_rows(void *context, size_t chunk)
         memcpy(choice->grids + row * blocks, chooser.grids, blocks * sizeof(struct i4q_grid));
         memcpy(choice->codes + row * n, chooser.codes, n);
     }
-    i4q_chooser_close(&chooser);
+    close_chooser(&chooser);
 }
 
 static void choose_group(struct choice *choice, size_t group, unsigned threads)

@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 const char *i4q_text_mask(const char *text, char buffer[static I4Q_TEXT_NAME])
 {
@@ -31,15 +30,4 @@ const char *i4q_text_shape(const struct i4q_storage *storage, char buffer[static
         length += (size_t)snprintf(buffer + length, I4Q_TEXT_SHAPE - length, "%s%" PRId64, i ? "x" : "",
                                    storage->dims[i]);
     return buffer;
-}
-
-int i4q_text_name_width(const struct i4q_conv *convs, size_t count)
-{
-    size_t width = I4Q_TEXT_MIN_NAME;
-    for (size_t i = 0; i < count; i++) {
-        char name[I4Q_TEXT_NAME];
-        size_t length = strlen(i4q_text_name(&convs[i], name));
-        width = length > width ? length : width;
-    }
-    return (int)(width < I4Q_TEXT_MAX_NAME ? width : I4Q_TEXT_MAX_NAME);
 }

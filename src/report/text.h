@@ -5,13 +5,11 @@
 
 #include "forms/storage.h"
 #include "onnx/layers.h"
-#include "onnx/layers.h"
 
 enum {
     I4Q_TEXT_NAME = 256, /* bytes of a masked name, the terminator included; longer ones are cut */
     I4Q_TEXT_SHAPE = 128,
-    I4Q_TEXT_MIN_NAME = 4, /* of a column of names */
-    I4Q_TEXT_MAX_NAME = 72,
+    I4Q_TEXT_MAX_NAME = 72, /* most characters of a column of names */
 };
 
 /* `text` with control characters masked, in `buffer`, which is also returned. */
@@ -22,8 +20,5 @@ const char *i4q_text_name(const struct i4q_conv *conv, char buffer[static I4Q_TE
 
 /* "48x3x3x3", or "-" when the shape is not known. */
 const char *i4q_text_shape(const struct i4q_storage *storage, char buffer[static I4Q_TEXT_SHAPE]);
-
-/* Width of the column for the names of `count` Convs. */
-int i4q_text_name_width(const struct i4q_conv *convs, size_t count);
 
 #endif

@@ -29,22 +29,12 @@ bool i4q_up_done(struct i4q_upgrader *u)
 
 /* ---- what a node says */
 
-/* The attribute, NULL when it is absent. False: it stands for one of the function's caller, whose value only
- * the call tells. */
-bool i4q_up_attribute(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
-                      Onnx__AttributeProto **attribute)
+bool i4q_up_find(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
+                 Onnx__AttributeProto__AttributeType type, Onnx__AttributeProto **attribute)
 {
     *attribute = i4q_node_attribute(node, name);
     if (*attribute && *i4q_text((*attribute)->ref_attr_name))
         return i4q_opset_refuse(u, node, "its attribute %s refers to an attribute of the function", name);
-    return true;
-}
-
-bool i4q_up_find(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
-                 Onnx__AttributeProto__AttributeType type, Onnx__AttributeProto **attribute)
-{
-    if (!i4q_up_attribute(u, node, name, attribute))
-        return false;
     if (*attribute && (*attribute)->type != type)
         return i4q_opset_refuse(u, node, "its attribute %s has type %d, expected %d", name,
                                 (int)(*attribute)->type, (int)type);

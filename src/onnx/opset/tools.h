@@ -27,12 +27,9 @@ bool i4q_up_done(struct i4q_upgrader *u);
 
 /* ---- what a node says */
 
-/* The attribute `name`, NULL when it is absent. False: it stands for an attribute of the function that the
- * node is in, whose value only a call tells; refused. */
-bool i4q_up_attribute(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
-                      Onnx__AttributeProto **attribute);
-
-/* The same of an attribute that has to be of this type, as another one would read as empty; refused too. */
+/* The attribute `name`, NULL when it is absent. False, and refused: it stands for an attribute of the
+ * function that the node is in, whose value only a call tells; or it is of another type, which would read as
+ * empty. */
 bool i4q_up_find(struct i4q_upgrader *u, const Onnx__NodeProto *node, const char *name,
                  Onnx__AttributeProto__AttributeType type, Onnx__AttributeProto **attribute);
 

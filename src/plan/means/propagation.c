@@ -6,15 +6,10 @@
 
 #include <string.h>
 
-const struct i4q_known *i4q_known_get(const struct i4q_propagation *p, const char *name)
-{
-    return *name ? i4q_table_get(&p->values, name) : NULL;
-}
-
 const struct i4q_known *i4q_known_input(const struct i4q_propagation *p, const Onnx__NodeProto *node,
                                         size_t i)
 {
-    return i < node->n_input ? i4q_known_get(p, node->input[i]) : NULL;
+    return i < node->n_input && *node->input[i] ? i4q_table_get(&p->values, node->input[i]) : NULL;
 }
 
 struct i4q_known *i4q_known_make(struct i4q_propagation *p, const char *name, size_t channels)

@@ -27,8 +27,7 @@ struct i4q_propagation {
     bool failed; /* sticky: memory ran out */
 };
 
-/* What is known of a value, or of input `i` of a node; NULL: nothing. */
-const struct i4q_known *i4q_known_get(const struct i4q_propagation *p, const char *name);
+/* What is known of input `i` of a node; NULL: nothing. */
 const struct i4q_known *i4q_known_input(const struct i4q_propagation *p, const Onnx__NodeProto *node,
                                         size_t i);
 
