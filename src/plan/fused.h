@@ -26,26 +26,7 @@
 #ifndef INT4Q_PLAN_FUSED_H
 #define INT4Q_PLAN_FUSED_H
 
-#include "plan/plan.h"
-
-/* In the arena. */
-struct i4q_plan_fused {
-    bool *lossy; /* by the index of an activation: it stays float where nobody says what shall */
-
-    /* By the index of a value. */
-    struct i4q_range *ranges;      /* that it has by itself; of others bits is 0 */
-    const struct i4q_value **same; /* whose range it has, of a value of a stretch */
-    bool *listed;                  /* among those below */
-
-    /* By the index of a node. */
-    struct i4q_plan_row **rows; /* of Convs */
-    bool *computes;
-    bool *stays; /* around a value that is kept float */
-
-    const struct i4q_value **values; /* that get a pair, in the order of the graph */
-    size_t n_values, n_convs;        /* how many of these; Convs that compute */
-    size_t n_kept;                   /* values that stay float for what they would lose */
-};
+#include "plan/fused_ranges.h"
 
 /* Finds the ranges of a plan whose target is the form `fused`; of others plan->fused stays NULL. I4Q_MODEL:
  * the statistics tell of no value that a Conv gives. */
@@ -58,16 +39,5 @@ void i4q_plan_fused_fit(struct i4q_plan *plan);
 /* Says what computes, with what is known of the weights by now, and gives weights of other Convs another
  * form. */
 void i4q_plan_fused_conclude(struct i4q_plan *plan);
-
-/* Text `index` of why a Conv whose weight is stored computes in float, in the order in which they are looked
- * for; NULL behind the last. */
-const char *i4q_fused_float_reason(size_t index);
-
-/* The scale of a bias in INT32: of what the Conv reads times that of the weight, in binary32. */
-float i4q_fused_bias_scale(const struct i4q_quantize_job *job, size_t channel, const struct i4q_range *input);
-
-/* The range of a value that is quantized. */
-const struct i4q_range *i4q_plan_fused_range(const struct i4q_plan_fused *fused,
-                                             const struct i4q_value *value);
 
 #endif

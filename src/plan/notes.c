@@ -2,7 +2,7 @@
 #include "plan/notes.h"
 
 #include "plan/bias.h"
-#include "plan/fused.h"
+#include "plan/fused_reasons.h"
 #include "plan/jobs.h"
 
 static bool note(struct i4q_plan *plan, const char *about, size_t count, const char *what)

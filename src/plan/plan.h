@@ -59,7 +59,7 @@ struct i4q_plan_row {
     struct i4q_plan_weight *weight;    /* NULL unless the weight is stored (I4Q_SOURCE_STORED) */
     struct i4q_plan_activation *input; /* that it reads; NULL: none that could be quantized */
     bool computes;                     /* in 8 bits, see fused.h */
-    const char *why_float;             /* or why it does not, one of the texts there; NULL: none is known */
+    const char *why_float;             /* or why it does not, see fused_reasons.h; NULL: none is known */
     enum i4q_choice choice;            /* by the user's patterns */
     bool exact;                        /* an --include pattern is its very name */
     struct i4q_measurement measurement;
