@@ -121,10 +121,26 @@ static const char *usual_choices(const struct i4q_rewrite_arguments *a, const st
     return streams(target) ? "3,4,5,6,8" : a->dq_domain.index || fuses(target) ? "4,8" : "4,4:32,8";
 }
 
+/* What the choices must have together. */
+static bool check_all(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *choices, size_t count,
+                      struct i4q_error *error)
+{
+    bool stores = false, narrows = false;
+    for (size_t i = 0; i < count; i++) {
+        stores |= choices[i].format != NULL;
+        narrows |= choices[i].format && choices[i].format->packed;
+    }
+    if (!stores)
+        return i4q_fail(error, I4Q_USAGE, "--choices: float alone leaves everything as it is");
+    if (a->scale_type.index == I4Q_SCALES_FLOAT16 && !narrows)
+        return i4q_fail(error, I4Q_USAGE,
+                        "--scale-type float16 is for packed formats, and none of the choices is one");
+    return true;
+}
+
 bool i4q_rewrite_choices(const struct i4q_rewrite_arguments *a, const struct i4q_recipe *target,
                          struct i4q_recipe *choices, size_t *count, struct i4q_error *error)
 {
-    bool stores = false;
     *count = 0;
     if (!i4q_rewrite_mixes(a))
         return true;
@@ -136,10 +152,9 @@ bool i4q_rewrite_choices(const struct i4q_rewrite_arguments *a, const struct i4q
         size_t length = strcspn(at, ",");
         if (*count == I4Q_OFFERS)
             return i4q_fail(error, I4Q_USAGE, "--choices: more than %d", I4Q_OFFERS);
-        if (!parse_choice(a, target, at, length, &choices[*count], error))
+        if (!parse_choice(a, target, at, length, &choices[(*count)++], error))
             return false;
-        stores |= choices[(*count)++].format != NULL;
         at += length;
     }
-    return stores || i4q_fail(error, I4Q_USAGE, "--choices: float alone leaves everything as it is");
+    return check_all(a, choices, *count, error);
 }

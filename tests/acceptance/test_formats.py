@@ -154,7 +154,7 @@ def test_float16_scales_have_their_place(tmp_path):
     narrow, _ = rewrite(original, tmp_path, "--format", "packed3", "--scale-type", "float16")
     plain, _ = rewrite(original, tmp_path, "--format", "packed3")
     assert narrow == plain  # they are FLOAT16 anyway
-    for args in (["--format", "int4"], []):
+    for args in (["--format", "int4"], [], ["--bits", "6"], ["--bits", "6", "--choices", "4,8"]):
         done = run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--scale-type", "float16", *args, status=2)
         assert "--scale-type float16 is for packed formats" in done.stderr
 
