@@ -29,22 +29,25 @@ static size_t list_items(const struct i4q_plan *plan, struct i4q_mixture *mixtur
 
 /* ---- scores as weights */
 
-/* The worst score of the Convs that read each weight, NAN where there is none. */
-static void collect_scores(const struct i4q_plan *plan, double *scores)
+/* The worst measurement of the Convs that read each weight; its score is NAN where there is none. */
+static void collect_scores(const struct i4q_plan *plan, double *scores, double *noises)
 {
     for (size_t i = 0; i < plan->n_weights; i++)
         scores[i] = NAN;
     for (size_t i = 0; i < plan->n_rows; i++) {
         const struct i4q_plan_row *row = &plan->rows[i];
-        if (row->weight && row->measurement.present)
-            scores[row->weight - plan->weights] =
-                fmax(scores[row->weight - plan->weights], row->measurement.worse);
+        size_t at = row->weight ? (size_t)(row->weight - plan->weights) : 0;
+        if (!row->weight || !row->measurement.present || row->measurement.worse <= scores[at])
+            continue;
+        scores[at] = row->measurement.worse;
+        noises[at] = row->measurement.noise;
     }
 }
 
-/* Scores become losses of a unit of noise: divided by the noise that they were measured at. */
+/* Scores become losses of a unit of noise: divided by the noise that they were measured at, which is that of
+ * absmax where the file does not tell. */
 static bool divide_by_noise(const struct i4q_estimate *estimate, struct i4q_arena *arena, double *scores,
-                            struct i4q_error *error)
+                            const double *noises, struct i4q_error *error)
 {
     struct i4q_estimate by_weights = *estimate;
     struct i4q_prospect *measured;
@@ -57,7 +60,8 @@ static bool divide_by_noise(const struct i4q_estimate *estimate, struct i4q_aren
             return i4q_fail(error, I4Q_USAGE,
                             "%s: a score of %g is no loss: with --bits or --choices they are to be 0 or more",
                             estimate->options->topk, scores[i]);
-        scores[i] = measured[i].loss > 0 ? scores[i] / measured[i].loss : NAN;
+        double noise = noises[i] > 0 ? noises[i] : measured[i].loss;
+        scores[i] = noise > 0 ? scores[i] / noise : NAN;
     }
     return true;
 }
@@ -80,10 +84,11 @@ static double *find_weights(const struct i4q_plan *plan, const struct i4q_estima
                             struct i4q_arena *arena, struct i4q_error *error)
 {
     double *scores = i4q_arena_alloc(arena, plan->n_weights, sizeof *scores);
-    if (!scores && !i4q_fail_memory(error))
+    double *noises = i4q_arena_alloc(arena, plan->n_weights, sizeof *noises);
+    if ((!scores || !noises) && !i4q_fail_memory(error))
         return NULL;
-    collect_scores(plan, scores);
-    if (plan->sensitivity.scored && !divide_by_noise(estimate, arena, scores, error))
+    collect_scores(plan, scores, noises);
+    if (plan->sensitivity.scored && !divide_by_noise(estimate, arena, scores, noises, error))
         return NULL;
     normalize(scores, plan->n_weights);
     return scores;

@@ -121,7 +121,7 @@ static bool take(struct i4q_sink *sink, const struct i4q_entry *entry)
                i4q_fail_memory(reader->sink.error);
     }
     struct named *named = find_named(reader, entry, hit);
-    const struct i4q_measurement measurement = {true, entry->score, entry->worse};
+    const struct i4q_measurement measurement = {true, entry->score, entry->worse, entry->noise};
     if (named && replaces(&named->measurement, named->bits, &measurement, entry->bits)) {
         named->measurement = measurement;
         named->bits = entry->bits;

@@ -13,6 +13,7 @@ struct i4q_measurement {
     bool present; /* the file names this Conv */
     double score; /* as in the file; 0 where the file only lists names */
     double worse; /* larger = more sensitive, whichever way the file counts */
+    double noise; /* to signal, of the codes that it was measured with; 0 where the file does not tell */
 };
 
 struct i4q_sensitivity {

@@ -159,6 +159,7 @@ def test_brute_force(yolo, swept):
     rows = result(swept)["layer_sensitivity"]
     assert len(rows) == COUNT and [r["sensitivity"] for r in rows] == sorted((r["kl"] for r in rows), reverse=True)
     assert all(r["num_bits"] == 4 and r["box_mse"] >= 0 and r["weights"] > r["bytes_saved"] / 4 > 0 for r in rows)
+    assert all(1e-4 < r["noise"] < 1 for r in rows)  # of 4-bit codes
     images = pictures.list_pictures(yolo / "images")
     shutil.copytree(yolo / "images", swept / "brute" / "images")
     images = pictures.list_pictures(swept / "brute" / "images")

@@ -142,6 +142,24 @@ static void scores_weigh(void **state)
     }
 }
 
+/* Equal scores at a hundredth of the noise are a hundred times the loss of a unit of noise. */
+static void the_noise_of_scores_counts(void **state)
+{
+    static const char *const texts[] = {
+        "{\"layer_sensitivity\": [{\"layer\": \"large\", \"sensitivity\": 1, \"noise\": 0.0001},"
+        "{\"layer\": \"small\", \"sensitivity\": 1, \"noise\": 0.01}]}",
+        "{\"layer_sensitivity\": [{\"layer\": \"large\", \"sensitivity\": 1, \"noise\": 0.01},"
+        "{\"layer\": \"small\", \"sensitivity\": 1, \"noise\": 0.0001}]}"};
+    convs.options.ranking = (struct i4q_ranking){.mode = I4Q_RANK_WEIGH};
+    convs.options.topk = "scores.json";
+    for (int i = 0; i < 2; i++) {
+        convs.options.topk_json = (struct i4q_view){(const uint8_t *)texts[i], strlen(texts[i])};
+        assert_true(mix(3));
+        climb(700);
+        assert_string_equal(choice(4), i ? "packed3" : "int4");
+    }
+}
+
 static void scores_below_0_are_no_losses(void **state)
 {
     static const char text[] = "{\"large\": -1, \"small\": 1}";
@@ -160,6 +178,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(more_bytes_never_predict_more_loss, setup, teardown),
         cmocka_unit_test_setup_teardown(budgets_are_met, setup, teardown),
         cmocka_unit_test_setup_teardown(scores_weigh, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_noise_of_scores_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(scores_below_0_are_no_losses, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

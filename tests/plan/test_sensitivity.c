@@ -215,6 +215,8 @@ static void refusals(void **state)
          "layer_sensitivity[0]: \"layer\" must be a string, got null"},
         {"{\"layer_sensitivity\": [{\"layer\": \"a\", \"sensitivity\": 1, \"num_bits\": \"4\"}]}",
          "layer_sensitivity[0] ('a'): \"num_bits\" must be a finite number, got a string"},
+        {"{\"layer_sensitivity\": [{\"layer\": \"a\", \"sensitivity\": 1, \"noise\": \"low\"}]}",
+         "layer_sensitivity[0] ('a'): \"noise\" must be a finite number, got a string"},
         {"{\"layer_sensitivity\": [7]}", "layer_sensitivity[0]: the row must be an object, got an integer"},
         {"{\"layer_sensitivity\": [{\"layer\": \"a\", \"sensitivity\": 1}], \"k\": -1}",
          "\"k\": the value must be at least 0, got -1"},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Shape 1: {"layer_sensitivity": [{"layer": NAME, "sensitivity": X, "num_bits": B}, ...], "k": K} */
+/* Shape 1: {"layer_sensitivity": [{"layer": NAME, "sensitivity": X, "num_bits": B, "noise": N}, ...], "k": K}
+ */
 #include "plan/shapes/shape.h"
 
 #include <math.h>
@@ -15,6 +16,7 @@ static bool read_row(struct i4q_sink *sink, size_t i, const json_t *row)
 {
     char where[I4Q_WHERE];
     const json_t *name = json_object_get(row, "layer"), *bits = json_object_get(row, "num_bits");
+    const json_t *noise = json_object_get(row, "noise");
     i4q_shape_where(where, "layer_sensitivity", i, name);
     struct i4q_entry entry = {.where = where, .bits = INFINITY};
     if (!json_is_object(row))
@@ -25,6 +27,8 @@ static bool read_row(struct i4q_sink *sink, size_t i, const json_t *row)
         return true;
     if (!i4q_shape_name(sink, where, "\"layer\"", name, &entry.name) ||
         !i4q_shape_number(sink, where, "\"sensitivity\"", json_object_get(row, "sensitivity"), &entry.score))
+        return false;
+    if (noise && !json_is_null(noise) && !i4q_shape_number(sink, where, "\"noise\"", noise, &entry.noise))
         return false;
     entry.worse = entry.score;
     return sink->take(sink, &entry);

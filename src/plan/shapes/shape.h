@@ -16,6 +16,7 @@ struct i4q_entry {
     const char *name;
     double score;
     double worse; /* larger = more sensitive, whichever way the file counts */
+    double noise; /* to signal, of the codes that it was measured with; 0 when the file does not tell */
     double bits;  /* INFINITY when the file does not tell: any row that does tell counts before it */
 };
 

@@ -72,6 +72,12 @@ def changes_of(weight: str, biases: dict[str, str], old: Feeds, new: Feeds) -> C
     return Changes(values, corrected)
 
 
+def noise_of(row: Row) -> dict[str, float]:
+    """What the scores of a sweep are divided by for --bits: the noise to signal of the outputs, else that of the weights."""
+    known = [row[key] for key in ("output_sqnr_db", "sqnr_db") if row[key] is not None]
+    return {"noise": 10 ** (-known[0] / 10)} if known else {}
+
+
 def find_candidates(model: onnx.ModelProto, made: Quantized) -> list[Candidate]:
     """The weights, in the order of the graph. A bias that int4q corrects belongs to its weight."""
     rows, decoded = weight_rows(made.report), made.decoded
@@ -86,7 +92,7 @@ def find_candidates(model: onnx.ModelProto, made: Quantized) -> list[Candidate]:
     for weight, names in outputs.items():
         changes = changes_of(weight, {o: biases[o] for o in names if o in biases}, old, new)
         first = rows[weight][0]
-        about = {"weights": first["weights"], "bytes_saved": first["bytes_before"] - first["bytes_after"]}
+        about = {"weights": first["weights"], "bytes_saved": first["bytes_before"] - first["bytes_after"], **noise_of(first)}
         found.append(Candidate(first["node"] or weight, min(positions[o] for o in names), changes, bits, about))
     if not found:
         raise Error("no Conv of the main graph is quantized")
