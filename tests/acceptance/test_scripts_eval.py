@@ -264,6 +264,21 @@ def test_by_hand(tmp_path, capsys):
     assert len(text.splitlines()) == 4 and "50.49 (" in text and "100.00)" in text
 
 
+def test_classes(tmp_path, capsys):
+    """Each by its name, the one that changes most first; one without annotations is none."""
+    options = write_scene(tmp_path, [[(20, 20, 40, 60, 7)], [(90, 90, 20, 20, 7), (20, 20, 40, 60, 3)]])
+    both = constant_detector(tmp_path / "m.onnx", [[10, 10, 30, 40, 0.9, 1], [10, 10, 30, 40, 0.8, 0]])
+    one = constant_detector(tmp_path / "one.onnx", [[10, 10, 30, 40, 0.9, 1]])
+    rows = report(tmp_path, both, one, *options, "--bootstrap", "0", "--classes")
+    seven = pytest.approx(100 * 51 / 101, abs=1e-3)
+    assert [r["classes"] for r in rows] == [{"3": 50, "7": seven}, {"3": 0, "7": seven}]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-3:]] == ["mAP50-95", "3", "7"]
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    truth["annotations"] = [a for a in truth["annotations"] if a["category_id"] == 7]
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    assert report(tmp_path, both, *options, "--bootstrap", "0")[0]["classes"] == {"7": seven}
+
+
 def test_draws(tmp_path, capsys):
     """Models that differ in their draw are one row of means; others are none."""
     options = write_scene(tmp_path, [[(20, 20, 40, 60, 7)], [(90, 90, 20, 20, 7)]])

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 
 from int4q.lab.commands import calibrate, eval_coco, inspect_page, make_schemes, run_schemes, smoke_run
 from int4q.lab.commands import experiment as experiment_command
+from int4q.lab.detection import coco
 from int4q.lab.experiment.pieces import Pieces
 from int4q.lab.pages import charts, drawing, front, plots, report_page
 
@@ -224,6 +225,7 @@ def test_page(experiment):
     csv_link = next(s for s in page.sources if s.startswith("data:text/csv"))
     assert urllib.parse.unquote(csv_link.split(",", 1)[1]) == (folder / "out" / "results.csv").read_bytes().decode()
     assert all(svg["aria-label"] for svg in page.attributes["svg"] if svg.get("role") == "img")
+    assert "Each class: float beside" in text and len(page.attributes["details"]) == 2
     rest = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", rest)
 
@@ -381,6 +383,23 @@ def test_charts():
     assert [row["name"] for row in charts.front_rows(rows, "kl")] == ["a", "b"]
     convs = [{"layer": "x", "sensitivity": 2.0, "bytes_saved": 4000}, {"layer": "y", "sensitivity": 0.0, "bytes_saved": 1}]
     assert [row["loss"] for row in charts.sensitivity_chart(convs, "KL", per_byte=True)["data"]["values"]] == [0.5]
+    noisy = [{**convs[0], "sensitivity_error": error} for error in (0.25, 1.5)]
+    chart = charts.sensitivity_chart(noisy, "KL", per_byte=True)
+    shown = chart["data"]["values"]
+    assert len(chart["layer"]) == 2 and len(charts.sensitivity_chart(convs, "KL")["layer"]) == 1
+    assert [(row["low"], row["high"]) for row in shown] == [(0.375, 0.625), (0.05, 1.25)]
+
+
+def test_classes_of_the_page():
+    """The greatest loss first, with the objects that are in the pictures."""
+    truth = coco.COCO()
+    truth.dataset = {"images": [{"id": 1}, {"id": 2}], "categories": [{"id": 3, "name": "cat"}, {"id": 5}],
+                     "annotations": [{"id": n, "image_id": i, "category_id": c} for n, (i, c) in enumerate([(1, 3), (1, 5), (2, 5)], 1)]}
+    truth.createIndex()
+    rows = [{"classes": {"cat": 50.0, "5": 40.0}}, {"classes": {"cat": 51.0, "5": 20.0}}]
+    assert report_page.class_rows(rows[1], rows[0], [(1, "")], truth) == [
+        {"name": "5", "objects": 1, "float": 40.0, "shown": 20.0, "difference": -20.0},
+        {"name": "cat", "objects": 1, "float": 50.0, "shown": 51.0, "difference": 1.0}]
 
 
 def test_answer_of_the_page():

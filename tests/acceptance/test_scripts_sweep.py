@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 from int4q.lab.commands import sensitivity_sweep as sweep
 from int4q.lab.detection import detectors, pictures, similarity
 from int4q.lab.experiment import candidates
+from int4q.lab.experiment import sweep as sweep_tasks
 from int4q.lab.models.graph import Graph
 
 SCRIPTS = os.path.join(ROOT, "scripts")
@@ -158,6 +159,7 @@ def test_brute_force(yolo, swept):
     """The same figures; most sensitive first; int4q understands the file, to the last name."""
     rows = result(swept)["layer_sensitivity"]
     assert len(rows) == COUNT and [r["sensitivity"] for r in rows] == sorted((r["kl"] for r in rows), reverse=True)
+    assert all(0 < r["kl_error"] < 2 * r["kl"] and r["sensitivity_error"] == r["kl_error"] for r in rows if r["kl"] > 1e-6)
     assert all(r["num_bits"] == 4 and r["box_mse"] >= 0 and r["weights"] > r["bytes_saved"] / 4 > 0 for r in rows)
     assert all(1e-4 < r["noise"] < 1 for r in rows)  # of 4-bit codes
     images = pictures.list_pictures(yolo / "images")
@@ -185,6 +187,11 @@ def test_same_again(yolo, swept, tmp_path, capsys):
     sweep.main(options(yolo, swept, "--scheduler", "tcp://127.0.0.1:9"))  # nobody there, nobody needed
     assert (swept / "sens.json").read_bytes() == text
     assert f"{COUNT} of {COUNT} Convs are done already" in capsys.readouterr().err
+
+
+def test_errors_of_means():
+    assert sweep_tasks.mean_error([1.0, 3.0]) == (2.0, 1.0) and sweep_tasks.mean_error([4.0]) == (4.0, None)
+    assert sweep_tasks.mean_error([]) == (None, None)
 
 
 def test_map(yolo, tmp_path):

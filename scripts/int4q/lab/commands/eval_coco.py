@@ -61,6 +61,18 @@ def print_means(rows: Sequence[Row]) -> None:
         print_lines(lines)
 
 
+def print_classes(rows: Sequence[Row]) -> None:
+    """mAP50-95 of each class, that which changes most first."""
+    names = sorted(rows[0]["classes"], key=lambda name: -spread([row["classes"][name] for row in rows]))
+    print()
+    print_lines([("mAP50-95 of", *(os.path.basename(row["model"]) for row in rows)),
+                 *((name, *(f"{row['classes'][name]:.2f}" for row in rows)) for name in names)])
+
+
+def spread(values: Sequence[float]) -> float:
+    return max(values) - min(values)
+
+
 def print_lines(lines: Sequence[Sequence[str]]) -> None:
     """In columns."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -84,6 +96,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_family_options(parser)
     parser.add_argument("--bootstrap", type=int, default=200, metavar="N", help="resamples (200); 0: no intervals")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples")
+    parser.add_argument("--classes", action="store_true", help="also mAP of each class (it is in --json anyway)")
     parser.add_argument("--csv", metavar="FILE")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime, or MNN (1)")
@@ -121,4 +134,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows = evaluate(args)
         print_table(rows)
         print_means(mean_rows(rows))
+        if args.classes:
+            print_classes(rows)
         write_reports(args, rows)

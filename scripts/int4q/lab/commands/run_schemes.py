@@ -132,7 +132,7 @@ def evaluate(args: argparse.Namespace, rows: list[Row]) -> tuple[list[Row], list
         evaluations.append(match(coco, np.concatenate([f.rows for f in found]), [i for i, _ in images]))
     figures = report_rows(models, evaluations, bootstrap(evaluations, args.bootstrap, args.seed), compared)
     for row, figure in zip(good, figures, strict=True):
-        row.update({key: figure[key] for key in COLUMNS if key not in ("model", "bytes")})
+        row.update({key: figure[key] for key in (*COLUMNS, "classes") if key not in ("model", "bytes")})
     return good, images, coco
 
 

@@ -20,6 +20,8 @@ For each, a mean over the images, against the float model:
     box_mse  mean squared error of the box sides in pixels of the input, anchors weighted by their best float probability
     map_drop with --annotations: mAP50-95 of the float model minus that of the candidate, in percent
 
+kl_error and box_mse_error are the standard errors of these means: how much other images might change them.
+
 Before a Conv a candidate computes what the float model does, so that is computed once for a few Convs (--group) and kept.
 Each result is stored as soon as it is known (--work); the same command goes on where it was stopped or killed.  Work is
 spread by Dask, over processes of this machine or with --scheduler over those of others, which need Python with the
@@ -110,6 +112,7 @@ def describe(args: argparse.Namespace, tool: str, report: Row, paths: Sequence[s
     """The file for --topk or --keep-activations, most sensitive first."""
     found = {row["layer"]: row for row in journal.rows}
     rows = [{"layer": c.layer, "num_bits": c.bits, "sensitivity": found[c.layer][COLUMN[args.metric]],
+             "sensitivity_error": found[c.layer].get(f"{COLUMN[args.metric]}_error"),
              **{key: v for key, v in found[c.layer].items() if key not in ("layer", "seconds")}, **c.about}
             for c in candidates]
     keep = {"k": max(1, len(rows) // 10)} if args.what == "activations" else {}

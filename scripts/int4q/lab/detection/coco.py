@@ -141,6 +141,13 @@ def empty_results(coco: COCO) -> COCO:
     return found
 
 
+def by_category(evaluation: COCOeval) -> dict[str, float]:
+    """{name of a category: mAP50-95 in percent} of those that are annotated in the images."""
+    precision, cats = evaluation.eval["precision"], evaluation.cocoGt.cats
+    found = {cats[c].get("name") or str(c): precision[:, :, k] for k, c in enumerate(evaluation.params.catIds)}
+    return {name: round(summary(part)[0], 4) for name, part in found.items() if (part > -1).any()}
+
+
 def summary(precision: Array) -> tuple[float, float]:
     """precision [thresholds, ...], -1 where a category has no annotation -> (mAP50-95, mAP50) in percent."""
     def mean(part: Array) -> float:

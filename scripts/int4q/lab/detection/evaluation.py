@@ -11,7 +11,7 @@ from int4q.lab.base.progress import progress
 from int4q.lab.base.types import Array, Row, Size
 from int4q.lab.detection.bootstrap import interval
 from int4q.lab.detection.classes import Category
-from int4q.lab.detection.coco import Image, coco_rows, summary
+from int4q.lab.detection.coco import Image, by_category, coco_rows, summary
 from int4q.lab.detection.detectors import Detector
 from int4q.lab.detection.mnn import MnnDetector
 from int4q.lab.detection.pictures import Placement, read_picture
@@ -63,7 +63,7 @@ def run_detectors(detectors: Sequence[Detector], images: Sequence[Image],
 
 def report_rows(models: Sequence[Model], evaluations: Sequence[COCOeval], resamples: Array,
                 compared: Array | Sequence[Array]) -> list[Row]:
-    """One row of COLUMNS a model; the first is the reference."""
+    """One row of COLUMNS a model, and its mAP by class; the first is the reference."""
     points, rows = [summary(e.eval["precision"]) for e in evaluations], []
     for i, (model, point) in enumerate(zip(models, points, strict=True)):
         values = [model.path, model.family, os.path.getsize(model.path), len(evaluations[i].params.imgIds)]
@@ -73,5 +73,5 @@ def report_rows(models: Sequence[Model], evaluations: Sequence[COCOeval], resamp
         changes = resamples[:, i, 0] - resamples[:, 0, 0]
         values += [round(change, 4), *interval(change, changes, -100)] if i else [None] * 3
         values += similarity(compared[i]) if i else [None] * 2
-        rows.append(dict(zip(COLUMNS, values, strict=True)))
+        rows.append({**dict(zip(COLUMNS, values, strict=True)), "classes": by_category(evaluations[i])})
     return rows

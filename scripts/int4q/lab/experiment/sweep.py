@@ -70,8 +70,16 @@ def mean_precision(detector: Detector, values: list[list[Array]], truth: Truth) 
     return summary(match(coco, np.concatenate(rows), ids).eval["precision"])[0]
 
 
+def mean_error(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """(mean, its standard error) over the images; None for what is not known."""
+    if not values:
+        return None, None
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return float(np.mean(values)), error
+
+
 def distances(wanted: Sequence[Heads], got: Sequence[Heads]) -> Row:
-    """Means over the images; None for the boxes where they are not known."""
+    """Means over the images, and their standard errors; None for the boxes where they are not known."""
     kl, boxes = [], []
     for (probabilities, places), (other, others) in zip(wanted, got, strict=True):
         if probabilities is None or other is None:
@@ -79,7 +87,9 @@ def distances(wanted: Sequence[Heads], got: Sequence[Heads]) -> Row:
         kl.append(divergence(probabilities, other))
         if places is not None and others is not None:
             boxes.append(box_error(others, places, probabilities))
-    return {"kl": float(np.mean(kl)), "box_mse": float(np.mean(boxes)) if boxes else None}
+    kl_mean, kl_error = mean_error(kl)
+    box_mean, box_deviation = mean_error(boxes)
+    return {"kl": kl_mean, "kl_error": kl_error, "box_mse": box_mean, "box_mse_error": box_deviation}
 
 
 def measure(data: bytes, detector: Detector, outputs: Sequence[str], first: int, states: list[Feeds],

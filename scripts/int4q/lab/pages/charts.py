@@ -109,20 +109,31 @@ def chart_row(row: Row) -> Row:
 
 
 def sensitivity_chart(rows: Sequence[Row], title: str, per_byte: bool = False) -> Spec:
-    """What each Conv loses alone, in the order of `rows`, which is that of the graph; or that for each kilobyte saved."""
-    values = [{"at": i, "layer": row["layer"], "weights": row.get("weights"), "saved": row.get("bytes_saved"),
-               "loss": row["sensitivity"] / (row["bytes_saved"] / 1000) if per_byte else row["sensitivity"]}
-              for i, row in enumerate(rows)]
-    values = [row for row in values if row["loss"] > 0]
+    """What each Conv loses alone, in the order of `rows`, which is that of the graph; or that for each kilobyte saved.
+
+    With lines of two standard errors to each side, where they are known; downwards as far as a logarithm goes.
+    """
+    values = [sensitivity_row(i, row, row["bytes_saved"] / 1000 if per_byte else 1) for i, row in enumerate(rows)
+              if row["sensitivity"] > 0]
     title = f"{title}, for a kilobyte saved" if per_byte else title
     base = alt.Chart(alt.Data(values=values)).encode(x=alt.X("at:Q", title="Conv, in the order of the graph"))
-    y = alt.Y("loss:Q", title="loss a kilobyte" if per_byte else "loss", axis=log_axis(),
-              scale=alt.Scale(type="log", nice=False, padding=10))
-    tooltip = [alt.Tooltip("layer:N"), alt.Tooltip("loss:Q", format=".4g"), alt.Tooltip("weights:Q", format=","),
+    y, scale = "loss a kilobyte" if per_byte else "loss", alt.Scale(type="log", nice=False, padding=10)
+    tooltip = [alt.Tooltip("layer:N"), alt.Tooltip("loss:Q", format=".4g"),
+               alt.Tooltip("error:Q", title="± (95 %)", format=".2g"), alt.Tooltip("weights:Q", format=","),
                alt.Tooltip("saved:Q", title="bytes saved", format=",")]
-    return finished(base.mark_point(filled=True, color=COLOURS[0]).encode(
-        y=y, tooltip=tooltip, size=alt.Size("saved:Q", title="bytes saved", legend=alt.Legend(orient="top", format="~s"))),
-        f"{title}, of {len(values)} Convs", 260)
+    points = base.mark_point(filled=True, color=COLOURS[0]).encode(
+        y=alt.Y("loss:Q", title=y, axis=log_axis(), scale=scale), tooltip=tooltip,
+        size=alt.Size("saved:Q", title="bytes saved", legend=alt.Legend(orient="top", format="~s")))
+    bars = base.transform_filter("datum.error > 0").mark_rule(color=COLOURS[0], opacity=0.45, aria=False).encode(
+        y=alt.Y("low:Q", title=y, axis=log_axis(), scale=scale), y2="high:Q")
+    layers = [bars, points] if any(row["error"] for row in values) else [points]  # of no bars Vega complains
+    return finished(alt.layer(*layers), f"{title}, of {len(values)} Convs", 260)
+
+
+def sensitivity_row(at: int, row: Row, unit: float) -> Row:
+    loss, error = row["sensitivity"] / unit, 2 * (row.get("sensitivity_error") or 0) / unit
+    return {"at": at, "layer": row["layer"], "weights": row.get("weights"), "saved": row.get("bytes_saved"),
+            "loss": loss, "error": error, "low": max(loss - error, loss / 10), "high": loss + error}
 
 
 def prediction_chart(rows: Sequence[Row], marks: Marks) -> Spec:

@@ -35,13 +35,15 @@ def short(name: str, most: int = 44) -> str:
 
 
 def sensitivity_bars(rows: Sequence[Row], title: str, unit: str = "Convs", most: int = 40) -> Figure:
-    """Convs, or what else they are called, by falling sensitivity; rows of {"layer", "sensitivity"}."""
+    """Convs, or what else they are called, by falling sensitivity; rows of {"layer", "sensitivity"}, and with
+    "sensitivity_error" a line of two standard errors to each side."""
     rows = sorted(rows, key=lambda row: -row["sensitivity"])
     shown = rows[:most]
     names = [short(row["layer"]) for row in shown]
     with matplotlib.rc_context(STYLE):
         figure, axes = pyplot.subplots(figsize=(8.4, 1 + 0.17 * len(shown)))
-        axes.barh(range(len(shown)), [row["sensitivity"] for row in shown], color=BLUE)
+        axes.barh(range(len(shown)), [row["sensitivity"] for row in shown], color=BLUE,
+                  xerr=[2 * (row.get("sensitivity_error") or 0) for row in shown], error_kw={"lw": 0.8, "ecolor": ORANGE})
         axes.set_yticks(range(len(shown)), names, fontsize=7)
         axes.tick_params(axis="y", length=0)
         axes.invert_yaxis()

@@ -2,6 +2,7 @@
 """The page of run_schemes.py: the answer, charts, table and detections in one HTML file that needs nothing else."""
 import base64
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -139,6 +140,15 @@ def detections(row: Row, rows: Sequence[Row], images: Sequence[CocoImage], coco:
     return found
 
 
+def class_rows(row: Row, first: Row, images: Sequence[CocoImage], coco: COCO) -> list[Row]:
+    """[{name, objects, float, shown, difference}] of the classes that are annotated, the greatest loss first."""
+    names = {c: coco.cats[c].get("name") or str(c) for c in coco.cats}
+    objects = Counter(names[a["category_id"]] for image, _ in images for a in coco.imgToAnns[image])
+    found = [{"name": name, "objects": objects[name], "float": before, "shown": row["classes"][name],
+              "difference": row["classes"][name] - before} for name, before in first["classes"].items()]
+    return sorted(found, key=lambda r: r["difference"])
+
+
 # ---- Sensitivities and weights
 
 def histogram(title: str, weights: Array) -> Row:
@@ -251,4 +261,5 @@ def write_page(folder: str, plan: Row, rows: Sequence[Row], images: Sequence[Coc
         "caution": caution(len(images), good), "csv": text, "made": made, "sure": SURE,
         "pictured": pictured["name"] if pictured else "",
         "pictures": detections(pictured, rows, images, coco, show) if pictured else [],
+        "classes": class_rows(pictured, rows[0], images, coco) if pictured else [],
         **table_context(rows, folder), **charts_context(good, folder, plan)}))
