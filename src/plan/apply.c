@@ -52,6 +52,19 @@ static void watch(void *context, size_t bytes)
     i4q_log_progress(atomic_fetch_add(&watch->done, bytes) + bytes, watch->total);
 }
 
+/* Statistics are to blame, and the file that they are of. */
+static bool blame(const struct i4q_plan *plan, const struct i4q_error *found, struct i4q_error *error)
+{
+    const char *name = NULL;
+    for (size_t i = 0; i < plan->n_weights && !name; i++)
+        if (plan->weights[i].job && plan->weights[i].job->failed)
+            name = plan->weights[i].fact->value->name;
+    if (found->code != I4Q_MODEL || !name)
+        return i4q_fail(error, found->code, "%s", found->message);
+    error->file = plan->statistics->path;
+    return i4q_fail(error, I4Q_MODEL, "'%s|H': %s", name, found->message);
+}
+
 static bool run_jobs(struct i4q_plan *plan, const struct i4q_kernels *kernels, unsigned threads,
                      struct i4q_error *error)
 {
@@ -67,9 +80,10 @@ static bool run_jobs(struct i4q_plan *plan, const struct i4q_kernels *kernels, u
     }
     const struct i4q_quantize_options options = {
         .kernels = kernels, .threads = threads, .done = watch, .context = &watched};
-    bool ok = i4q_quantize(&options, plan->jobs, plan->n_jobs, error);
+    struct i4q_error found = {0};
+    bool ok = i4q_quantize(&options, plan->jobs, plan->n_jobs, &found);
     i4q_log_end_progress();
-    return ok;
+    return ok || blame(plan, &found, error);
 }
 
 bool i4q_plan_quantize(struct i4q_plan *plan, const struct i4q_kernels *kernels, unsigned threads,

@@ -252,7 +252,7 @@ static bool covariance(struct task *task, struct i4q_error *error)
 {
     const struct i4q_reconstruction *work = task->work;
     return i4q_moments_covariance(work->moments, work->group, work->threads, task->a) ||
-           i4q_fail(error, I4Q_MODEL, "the calibration statistics are not finite");
+           i4q_fail(error, I4Q_MODEL, "the moments of its inputs are not finite");
 }
 
 /* Where the matrix is not positive definite, GPTQ is left out: descent needs no factor. */

@@ -44,6 +44,7 @@ struct i4q_quantize_job {
     int8_t *chosen; /* for the quantizer's own use */
 
     /* i4q_quantize() fills the rest. */
+    bool failed; /* what it fails by is in this job */
     bool finite; /* false: a NaN or an infinity among the weights; codes, scales and figures are then void */
     double sqnr_db;  /* 10 log10(sum w^2 / sum (w - decoded)^2); INFINITY when no error, NAN when all weights
                         are 0 */

@@ -164,7 +164,7 @@ bool i4q_quantize(const struct i4q_quantize_options *options, struct i4q_quantiz
         if (jobs[i].outer > 1)
             ok = i4q_quantize_scattered(options, &jobs[i], error);
         else if (!is_simple(&jobs[i]))
-            ok = quantize_by_moments(options, &jobs[i], error);
+            jobs[i].failed = !(ok = quantize_by_moments(options, &jobs[i], error));
     free(simple);
     return ok;
 }

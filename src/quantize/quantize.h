@@ -17,7 +17,8 @@
 #include "quantize/job.h"
 
 /* Quantizes all jobs, in chunks of rows spread over the threads. The results do not depend on the number of
- * threads or on the kernel set. I4Q_FAILED: no memory; I4Q_MODEL: moments that are not finite. */
+ * threads or on the kernel set. I4Q_FAILED: no memory; I4Q_MODEL: moments that are not finite, of the
+ * job that is `failed` then. */
 bool i4q_quantize(const struct i4q_quantize_options *options, struct i4q_quantize_job *jobs, size_t count,
                   struct i4q_error *error) I4Q_MUST_CHECK;
 

@@ -318,6 +318,8 @@ def test_damaged_statistics_are_refused(tmp_path, kind):
     onnx.save(model, tmp_path / "in.onnx")
     done = run_int4q("rewrite", tmp_path / "in.onnx", "--method", "calibrated", "--calibration", path, "-o", tmp_path / "out.onnx", status=3)
     assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "out.onnx").exists()
+    assert done.stderr.startswith(f"int4q: {path}: ")  # neither the model nor nothing
+    assert kind != "infinite" or "|H': the moments of its inputs are not finite" in done.stderr
 
 
 def test_statistics_of_another_model_are_refused(tmp_path):

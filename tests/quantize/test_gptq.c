@@ -300,7 +300,7 @@ static void what_cannot_be_is_told(void **state)
     make(&sample, 2, 3, 3);
     sample.second[4] = INFINITY;
     assert_false(i4q_reconstruct(&sample.work, &output, &error));
-    assert_failed(error, I4Q_MODEL, "the calibration statistics are not finite");
+    assert_failed(error, I4Q_MODEL, "the moments of its inputs are not finite");
     error = (struct i4q_error){0};
     sample.work.k = SIZE_MAX / 2 + 1; /* of which the square is no size */
     assert_false(i4q_reconstruct(&sample.work, &output, &error));
