@@ -117,6 +117,31 @@ static bool check_strict(const struct run *run)
     return true;
 }
 
+/* Why activations stay, where that is one reason for all; NULL: none does, or they differ. */
+static const char *common_reason(const struct i4q_activation_restoration *restoration)
+{
+    const char *found = NULL;
+    for (size_t i = 0; i < restoration->count; i++) {
+        const char *reason = restoration->activations[i].reason;
+        if (reason && found && strcmp(reason, found) != 0)
+            return NULL;
+        found = reason ? reason : found;
+    }
+    return found;
+}
+
+static bool fail_for_nothing(const struct run *run, bool weights)
+{
+    const char *reason = weights ? NULL : common_reason(&run->activations);
+    if (reason)
+        return i4q_fail(run->error, I4Q_UNMET,
+                        "nothing to restore: %zu quantized activations have to stay: %s",
+                        run->activations.count, reason);
+    return i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no %s",
+                    weights ? "weight is decoded from integers"
+                            : "activation is quantized, or none that can be restored");
+}
+
 /* Activations first: weights are found by what reads them. */
 static bool take_out(struct run *run, const struct i4q_kernels *kernels)
 {
@@ -134,9 +159,7 @@ static bool take_out(struct run *run, const struct i4q_kernels *kernels)
         return false;
     size_t n = run->restoration.n_weights + run->exported.n_weights - run->exported.n_left +
                run->activations.count - run->activations.fates[I4Q_ACTIVATION_LEFT];
-    return n || i4q_fail(run->error, I4Q_UNMET, "nothing to restore: no %s",
-                         weights ? "weight is decoded from integers"
-                                 : "activation is quantized, or none that can be restored");
+    return n || fail_for_nothing(run, weights);
 }
 
 static bool open_outputs(struct run *run)
@@ -222,7 +245,8 @@ static void print_totals(const struct run *run, FILE *stream)
                 fates[I4Q_ACTIVATION_GONE] + fates[I4Q_ACTIVATION_FACTOR]);
     if (fates[I4Q_ACTIVATION_FACTOR])
         fprintf(stream, ", %zu of them times the ratio of their scales", fates[I4Q_ACTIVATION_FACTOR]);
-    fprintf(stream, ", %zu left\n", fates[I4Q_ACTIVATION_LEFT]);
+    const char *reason = common_reason(&run->activations);
+    fprintf(stream, ", %zu left%s%s\n", fates[I4Q_ACTIVATION_LEFT], reason ? ": " : "", reason ? reason : "");
 }
 
 static void print(const struct run *run, FILE *stream)

@@ -2,6 +2,8 @@
 #include "rewrite/factor.h"
 
 #include "base/half.h"
+#include "forms/nbits_node.h"
+#include "forms/recognise.h"
 #include "onnx/edit.h"
 
 static size_t rank_of_type(const struct i4q_value *value)
@@ -11,16 +13,41 @@ static size_t rank_of_type(const struct i4q_value *value)
     return known ? type->tensor_type->shape->n_dim : 0;
 }
 
+/* Of a weight, also behind what decodes it: none of these nodes changes the rank, but Reshape. */
+static size_t rank_of_weight(const struct i4q_value *value)
+{
+    static const char *const decoders[] = {"DequantizeLinear", "Cast", "Sub", "Mul", "Identity"};
+    enum { MOST = 16 };
+    for (int depth = 0; value && depth < MOST; depth++) {
+        const struct i4q_node *node = value->producer;
+        bool decodes = false;
+        if (value->initializer || !node)
+            return value->initializer ? value->initializer->n_dims : 0;
+        for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++)
+            decodes |= i4q_node_is(node->proto, decoders[i]) ||
+                       i4q_node_is_of(node->proto, "com.microsoft", decoders[i]);
+        if (i4q_node_is(node->proto, "Reshape")) {
+            const Onnx__TensorProto *shape = i4q_input_tensor(node, 1);
+            return shape && shape->n_dims == 1 ? (size_t)shape->dims[0] : 0;
+        }
+        value =
+            decodes && i4q_has_input(node, 0) ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
+    }
+    return 0;
+}
+
 /* Of what a Conv reads and makes. */
 static size_t rank_of_conv(const struct i4q_node *node)
 {
-    const Onnx__AttributeProto *window = i4q_node_attribute(node->proto, "kernel_shape");
-    if (!i4q_node_is(node->proto, "Conv"))
+    bool is_ours = i4q_nbits_is(node->proto);
+    const Onnx__AttributeProto *shape = is_ours ? i4q_node_attribute(node->proto, "weight_shape") : NULL,
+                               *window = i4q_node_attribute(node->proto, "kernel_shape");
+    if (shape)
+        return shape->n_ints;
+    if (!i4q_node_is(node->proto, "Conv") || node->proto->n_input < 2)
         return 0;
-    if (window && window->n_ints)
-        return window->n_ints + 2;
-    const struct i4q_value *weight = i4q_input_value(node, 1);
-    return weight && weight->initializer ? weight->initializer->n_dims : 0;
+    return window && window->n_ints ? window->n_ints + 2
+                                    : rank_of_weight(i4q_scope_resolve(node->scope, node->proto->input[1]));
 }
 
 size_t i4q_factor_rank(const struct i4q_activation_pair *pair)

@@ -6,8 +6,8 @@
 
 #include "forms/activation_read.h"
 
-/* Dimensions of the tensor: as declared, or by the window or the weight of a Conv that reads or makes
- * it. 0: not known. */
+/* Dimensions of the tensor: as declared, or by the window or the weight, stored or decoded, of a Conv that
+ * reads or makes it. 0: not known. */
 size_t i4q_factor_rank(const struct i4q_activation_pair *pair);
 
 /* The axis as an index, or the rank when it is none. */

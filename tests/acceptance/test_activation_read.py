@@ -5,6 +5,7 @@ import json
 import numpy as np
 import onnx
 import pytest
+import test_activations as activations
 from helpers import assert_equal_outputs, make_model, random_feeds, run, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
 
@@ -194,3 +195,29 @@ def test_weights(tmp_path, weights):
         assert_equal_outputs(clean, restored)
     run_int4q("restore", tmp_path / "w4.onnx", "-f", "-o", tmp_path / "back.onnx")
     assert [n.op_type for n in onnx.load(tmp_path / "back.onnx").graph.node] == ["QuantizeLinear", "DequantizeLinear", "Conv"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--block", "4"], ["--decode", "cast"], ["--format", "packed-u8"], ["--format", "packed3"],
+                                       ["--format", "int8"], ["--decode", "nbits"], ["--dq-domain", "com.microsoft"]], ids=" ".join)
+def test_ranks_come_from_weights(tmp_path, arguments):
+    """Models need not tell the shapes between their nodes, and Convs need not have their kernels': weights do, however stored."""
+    model = activations.detector()
+    del model.graph.output[1]
+    stats = activations.statistics(tmp_path, {n: activations.spread(activations.lopsided(n)) for n in "tc"})
+    onnx.save(model, tmp_path / "float.onnx")
+    run_int4q("rewrite", tmp_path / "float.onnx", "-qfo", tmp_path / "made.onnx", "--calibration", stats, "--activations", "uint8",
+              "--activation-scales", "channel", *arguments)
+    made = onnx.load(tmp_path / "made.onnx")
+    restored = restore(tmp_path, made)
+    assert not any(n.op_type == "QuantizeLinear" for n in restored.graph.node)
+    feeds = random_feeds(model)
+    assert np.corrcoef(run(restored, feeds)[0].ravel(), run(model, feeds)[0].ravel())[0, 1] > 0.9, "but for the weights' rounding"
+
+
+def test_why_nothing_is_restored(tmp_path):
+    """Zero points that differ: in the error where that is all, in the totals where weights are restored."""
+    model = chain(decoded_zero=3)
+    assert "nothing to restore: 1 quantized activations have to stay: its zero points differ" in restore(tmp_path, model, status=4)
+    run_int4q("rewrite", tmp_path / "in.onnx", "-qfo", tmp_path / "int4.onnx")
+    done = run_int4q("restore", tmp_path / "int4.onnx", "-fo", tmp_path / "out.onnx", "--activations", "--weights")
+    assert "0 restored, 1 left: its zero points differ" in done.stdout
