@@ -219,12 +219,26 @@ def finn():
     return made
 
 
+def stepped():
+    """Activations that only single steps can follow."""
+    return [node("Quant", ["x", "s", "one", "bits"], ["xq"], domain=QONNX, signed=0, narrow=0, rounding_mode="HALF_UP", name="xq"),
+            node("MultiThreshold", ["xq", "v2"], ["m"], domain=QONNX, out_scale=2.0, out_bias=-1.0, out_dtype="BIPOLAR", name="m"),
+            node("Trunc", ["m", "one", "zero", "bits", "one"], ["xt"], domain=QONNX, name="xt"),
+            node("BipolarQuant", ["xt", "s"], ["xb"], domain=QONNX, name="xb")]
+
+
+def with_thresholds(model):
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros((1, 2), np.float32), "v2"))
+    return model
+
+
 EXCHANGE = {
     "quant": quant(), "quant-tensor": quant(scale=(), bits=3, narrow=0, rounding_mode="FLOOR"), "quant-unsigned": quant(signed=0, bits=8),
     "quant-bipolar": quant("BipolarQuant", "onnx.brevitas", scale=(1,)), "quant-old": quant("IntQuant", "finn.custom_op.general", bits=6),
     "quant-transpose": quant(behind=[node("Transpose", ["w"], ["t"], perm=[0, 1, 3, 2])], weight="t"), "quant-9": quant(bits=9),
     "quant-all": with_options(quant(behind=[node("Quant", ["x", "one", "zero", "bits"], ["xq"], domain=QONNX, signed=0, narrow=0,
                                                  rounding_mode="ROUND", name="xq"), node("Neg", ["xq"], ["n"])]), 1),
+    "quant-steps": with_options(with_thresholds(quant(behind=stepped())), 1),
     "qcdq": qcdq("Clip"), "qcdq-float": qcdq("QuantizeLinear", "Clip"), "qdq-float": qcdq("QuantizeLinear"), "finn": finn(),
 }
 
