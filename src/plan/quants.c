@@ -21,7 +21,7 @@ static const float MOST_CODE = 0x1p22f;
 struct finder {
     struct i4q_plan *plan;
     bool all;
-    bool *is_weight; /* by the index of a value: some Conv's weight is made of it */
+    bool *is_weight; /* by the index of a value: some Conv's weight is made of it, and can be imported */
     size_t room;     /* bytes that may still be folded */
 };
 
@@ -153,7 +153,7 @@ static bool find_weights(struct finder *finder)
     finder->is_weight =
         i4q_arena_alloc(&facts->model->arena, facts->model->graph.n_values, sizeof *finder->is_weight);
     for (size_t i = 0; finder->is_weight && i < facts->n_convs; i++)
-        if (facts->convs[i].origin)
+        if (facts->convs[i].origin && !facts->convs[i].origin->fault)
             finder->is_weight[facts->convs[i].origin->value->index] = true;
     return finder->is_weight;
 }

@@ -114,6 +114,25 @@ def test_biases(tmp_path, bits):
     run(result, random_feeds(model))
 
 
+@pytest.mark.parametrize("bits, shape, zero, reason, fate", [
+    (12, (4, 1, 1, 1), 0.0, "bit-width", "folded"), (4, (4, 3, 1, 1), 0.0, "scale-shape", "steps"),
+    (4, (), 0.5, "zero-point", "steps")])
+def test_weights_that_no_integers_hold(tmp_path, bits, shape, zero, reason, fate):
+    """They keep their reason, and the file runs all the same."""
+    rng = np.random.default_rng(bits)
+    scale = rng.uniform(0.01, 0.5, shape).astype(np.float32)
+    weight = rng.standard_normal((4, 3, 3, 3)).astype(np.float32)
+    model = quant_model(weight, scale, zero, bits)
+    onnx.save(model, tmp_path / "in.onnx")
+    assert f": {reason} (" in run_int4q("rewrite", tmp_path / "in.onnx", "-n", "--import", "all", "--strict", status=3).stderr
+    result, report = rewrite(model, tmp_path, "--import", "all")
+    assert report["convs"][0]["reason"] == reason and report["quants"][fate] == 1 and not report["quants"]["left"]
+    assert not [n for n in result.graph.node if n.domain]
+    plain = make_model([conv("w")], [stored("w", quant(weight, scale, np.float32(zero), bits, narrow=1))])
+    feeds = random_feeds(plain)
+    np.testing.assert_array_equal(run(result, feeds)[0], run(plain, feeds)[0])
+
+
 def test_all_keeps_what_the_user_excludes(tmp_path):
     nodes = [quant_node("quant"), conv("q")]
     onnx.save(quant_model(np.ones((4, 3, 3, 3)), 0.5, nodes=nodes), tmp_path / "in.onnx")
