@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 import urllib.parse
 
 import numpy as np
@@ -22,7 +23,7 @@ from int4q.lab.commands import calibrate, eval_coco, inspect_page, make_schemes,
 from int4q.lab.commands import experiment as experiment_command
 from int4q.lab.detection import coco
 from int4q.lab.experiment.pieces import Pieces
-from int4q.lab.pages import charts, drawing, front, plots, report_page
+from int4q.lab.pages import charts, drawing, front, histograms, plots, report_page
 
 SCRIPTS = os.path.join(ROOT, "scripts")
 
@@ -414,8 +415,30 @@ def test_answer_of_the_page():
 def test_histogram():
     """An outline inside of its frame, also of nothing but zeros."""
     for weights in (np.zeros((2, 3, 1, 1), np.float32), np.random.default_rng(0).standard_normal((2, 30, 1, 1))):
-        numbers = [float(n) for n in re.findall(r"V([0-9.]+)", report_page.histogram("x", weights)["path"])]
+        numbers = [float(n) for n in re.findall(r"V([0-9.]+)", histograms.histogram("x", weights)["path"])]
         assert len(numbers) == 152 and min(numbers) == 2 and max(numbers) == 100
+
+
+@pytest.mark.parametrize("step, codes", [(0.25, [-7, -3, 0, 2, 5]), (1e-4, [-8, -8, 6]), (3.0, [0, 0]), (0.1, [-4, 6, 3])])
+def test_grid_of_a_channel(step, codes):
+    """The step, or a multiple of it that all codes are on."""
+    found = histograms.grid_step(np.float32(step) * np.array(codes, np.float32))
+    common = np.gcd.reduce(np.abs(codes)) or 1
+    assert found == pytest.approx(step * common if any(codes) else 1)
+
+
+def test_histogram_of_its_own_grid():
+    """Lines at all codes, of both channels; without a grid those of absmax, of 8 bits none."""
+    codes = np.array([[-8, 3, 1, 7], [-2, 0, 1, 2]], np.float32)
+    weights = codes * np.array([[0.5], [0.01]], np.float32)
+    made = histograms.histogram("x", weights + 0.001, weights)
+    assert made["own"] and made["lines"] == list(range(-8, 8)) and made["left"] < -8 and made["left"] + made["width"] > 7
+    noise = np.random.default_rng(0).standard_normal((2, 300)).astype(np.float32)
+    for decoded in (None, noise, noise[:, :9]):
+        made = histograms.histogram("x", noise, decoded)
+        assert not made["own"] and made["lines"] == list(range(-7, 8))
+    made = histograms.histogram("x", noise, np.rint(noise * 30) / 30)
+    assert made["own"] and not made["lines"]
 
 
 def test_labels():
@@ -426,6 +449,10 @@ def test_labels():
     assert taken[0][3] <= taken[1][1] and taken[1][3] <= taken[2][1] and taken[0][0] == taken[2][0]
     assert drawing.free_place(pen, "cup", 10, 10, [(0, 0, 200, 999)])[0] == (10, 67)
     found = np.array([[0, 0, 150, 90], [1, 1, 9, 9.0]]), np.array([0.9, 0.1]), np.array([3, 5])
+    categories, model = ["cat", "dog"], types.SimpleNamespace(class_names=["0", "1"])
+    assert report_page.labels_of(model, categories) == categories
+    model.class_names = ["dog", "cat"]
+    assert report_page.labels_of(model, categories) == ["dog", "cat"]
     drawn = drawing.draw(np.zeros((100, 200, 3), np.uint8), found, ["", "", "", "dog"])
     assert Image.open(io.BytesIO(drawn)).size == (drawing.WIDTH, drawing.WIDTH // 2)
 

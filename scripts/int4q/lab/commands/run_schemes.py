@@ -190,7 +190,7 @@ def run_schemes(args: argparse.Namespace) -> bool:
     good, images, coco = evaluate(args, rows)
     add_pareto(good)
     write_tables(args, tool, plan, rows, smallest(good))
-    write_page(args.output, plan, rows, images, coco, Show(args.show, args.draw, args.family, args.size), TABLE,
+    write_page(args.output, plan, rows, images, coco, Show(args.show, args.draw, args.family, args.size, tool), TABLE,
                origin(args, tool, plan, images))
     print(answer(good))
     print_rows(rows)

@@ -15,14 +15,15 @@ from pycocotools.coco import COCO
 from int4q.lab.base.files import read_json, write_whole
 from int4q.lab.base.tables import csv_text, shown
 from int4q.lab.base.types import Array, Row
+from int4q.lab.detection.classes import says_nothing
 from int4q.lab.detection.coco import Image as CocoImage
 from int4q.lab.detection.coco import categories_of
 from int4q.lab.detection.detectors import Detector
 from int4q.lab.detection.pictures import read_picture
-from int4q.lab.models.graph import stored
 from int4q.lab.pages import charts
 from int4q.lab.pages.drawing import SURE, draw
-from int4q.lab.pages.plots import pareto, short, svg
+from int4q.lab.pages.histograms import conv_weights, decoded_weights, histogram
+from int4q.lab.pages.plots import pareto, svg
 
 BOUNDS = {"difference": 1.0, "kl": 4.0}  # what the smallest may lose, until the reader says something else
 NOBODY = {"link": "", "shown": dict.fromkeys(("name", "bytes", "ratio", "command", "difference", "interval", "kl"), "")}
@@ -35,6 +36,7 @@ class Show(NamedTuple):
     number: int
     family: str | None
     size: int | None
+    tool: str  # int4q, which decodes weights
 
 
 class Column(NamedTuple):
@@ -127,6 +129,12 @@ def busiest(coco: COCO, images: Sequence[CocoImage], number: int) -> list[CocoIm
     return sorted(sorted(images, key=lambda image: (-kinds(image), image[0]))[:number])
 
 
+def labels_of(detector: Detector, categories: Sequence[str]) -> Sequence[str]:
+    """What its classes are called: by the model itself, if it has more than numbers for them."""
+    names = detector.class_names
+    return categories if names is None or says_nothing(names) else names
+
+
 def detections(row: Row, rows: Sequence[Row], images: Sequence[CocoImage], coco: COCO, show: Show) -> list[Row]:
     """[{caption, data}] of the float model and of this one, in turns."""
     categories = [c.name or str(c.id) for c in categories_of(coco)]
@@ -135,7 +143,7 @@ def detections(row: Row, rows: Sequence[Row], images: Sequence[CocoImage], coco:
     for _, path in busiest(coco, images, show.number):
         picture = read_picture(path)
         for model, detector in pairs:
-            data = base64.b64encode(draw(picture, detector.detect(picture), detector.class_names or categories)).decode()
+            data = base64.b64encode(draw(picture, detector.detect(picture), labels_of(detector, categories))).decode()
             found.append({"caption": f"{os.path.basename(path)}, {model['name']}", "data": data})
     return found
 
@@ -151,36 +159,23 @@ def class_rows(row: Row, first: Row, images: Sequence[CocoImage], coco: COCO) ->
 
 # ---- Sensitivities and weights
 
-def histogram(title: str, weights: Array) -> Row:
-    """An outline of how often each weight occurs, in steps of its channel; 100 high, downwards."""
-    flat = weights.reshape(len(weights), -1).astype(np.float32)
-    step = abs(flat).max(1, keepdims=True) / 7
-    step[step == 0] = 1
-    counts, edges = np.histogram(flat / step, bins=151, range=(-7.55, 7.55))
-    points = [f"V{100 - 98 * count / max(counts.max(), 1):.1f}H{right:.1f}"
-              for count, right in zip(counts, edges[1:], strict=True)]
-    return {"title": short(title, 60), "path": f"M{edges[0]:.2f} 100{''.join(points)}V100Z"}
-
-
 def measured_convs(plan: Row) -> tuple[list[Row], str, dict[str, Array]]:
     """([rows of the sensitivities, in the order of the graph], what they are, {Conv: weights})."""
     path = plan.get("sensitivities")
     if not path or not os.path.exists(path):
         return [], "", {}
     data = read_json(path)
-    graph = onnx.load(plan["model"]).graph
-    read = {n.name: n.input[1] for n in graph.node if n.op_type == "Conv" and len(n.input) > 1}
-    values = stored(graph, set(read.values()))
-    order = {name: at for at, name in enumerate(read)}
+    weights = conv_weights(onnx.load(plan["model"]).graph)
+    order = {name: at for at, name in enumerate(weights)}
     rows = sorted(data["layer_sensitivity"], key=lambda row: order.get(row["layer"], len(order)))
-    return (rows, (data.get("scheme") or {}).get("metric", "sensitivity"),
-            {row["layer"]: values[read[row["layer"]]] for row in rows if read.get(row["layer"]) in values})
+    return rows, (data.get("scheme") or {}).get("metric", "sensitivity"), weights
 
 
-def extreme_histograms(rows: Sequence[Row], weights: dict[str, Array]) -> list[Row]:
+def extreme_histograms(rows: Sequence[Row], weights: dict[str, Array], decoded: dict[str, Array]) -> list[Row]:
+    """Of the most and the least sensitive Convs, on the grid that the decoded weights are on."""
     ranked = sorted((row for row in rows if row["layer"] in weights), key=lambda row: -row["sensitivity"])
     names = dict.fromkeys(row["layer"] for row in ranked[:3] + ranked[-3:])
-    return [histogram(name, weights[name]) for name in names]
+    return [histogram(name, weights[name], decoded.get(name)) for name in names]
 
 
 # ---- Page
@@ -237,7 +232,7 @@ def table_context(rows: Sequence[Row], folder: str) -> Row:
             "methods": sorted({row["method"] for row in rows}), "kinds": sorted({row["kind"] for row in rows})}
 
 
-def charts_context(good: Sequence[Row], folder: str, plan: Row) -> Row:
+def charts_context(good: Sequence[Row], folder: str, plan: Row, decoded: dict[str, Array]) -> Row:
     """What the template and its script need for the charts and the answer."""
     convs, metric, weights = measured_convs(plan)
     drawn, marks = all_charts(good, convs, metric), charts.marks_of(good)
@@ -246,7 +241,7 @@ def charts_context(good: Sequence[Row], folder: str, plan: Row) -> Row:
     return {"answered": best is not None, "answer": best or NOBODY, "bounds": BOUNDS,
             "colours": marks.colours, "shapes": {kind: charts.SHAPES[shape] for kind, shape in marks.shapes.items()},
             "charts": drawn, "linked_charts": sum(chart["linked"] for chart in drawn),
-            "histograms": extreme_histograms(convs, weights),
+            "histograms": extreme_histograms(convs, weights, decoded),
             "data": {"charts": {chart["id"]: chart["spec"] for chart in drawn}, "models": candidates, "bounds": BOUNDS}}
 
 
@@ -256,10 +251,11 @@ def write_page(folder: str, plan: Row, rows: Sequence[Row], images: Sequence[Coc
     good = [row for row in rows if row.get("mAP") is not None]
     write_whole(os.path.join(folder, "pareto.svg"), svg(pareto(good)))
     pictured = choose_shown(rows, show.name) if show.number else None
+    decoded = decoded_weights(show.tool, pictured["model"]) if pictured else {}
     write_whole(os.path.join(folder, "report.html"), render({
         "title": f"{os.path.basename(plan['model'])}: {len(rows) - 1} candidates on {len(images)} pictures",
         "caution": caution(len(images), good), "csv": text, "made": made, "sure": SURE,
         "pictured": pictured["name"] if pictured else "",
         "pictures": detections(pictured, rows, images, coco, show) if pictured else [],
         "classes": class_rows(pictured, rows[0], images, coco) if pictured else [],
-        **table_context(rows, folder), **charts_context(good, folder, plan)}))
+        **table_context(rows, folder), **charts_context(good, folder, plan, decoded)}))
