@@ -25,6 +25,8 @@ mapfile -t commands < <("$int4q" --help | sed -n '/^commands:/,/^$/s/^  \([a-z]*
 [ "${#commands[@]}" -ge 3 ] || fail "only ${#commands[@]} commands found"
 for command in "${commands[@]}"; do
     mapfile -t options < <("$int4q" "$command" --help | sed -n 's/^  \(-., \|    \)--\([a-z-]*\).*/\2/p')
+    usage=$("$int4q" "$command" --help | grep -c '^usage: .*OUTPUT')
+    expect "OUTPUT in the synopsis of $command" "$usage" "$(sed -n '/^.SH SYNOPSIS/,/^.SH DESCRIPTION/p' "$manual/int4q-$command.1" | grep -c OUTPUT)"
     [ "${#options[@]}" -ge 10 ] || fail "only ${#options[@]} options of $command found"
     for option in "${options[@]}"; do
         grep -qF -- "\\-\\-${option//-/\\-}\\fR" "$manual/int4q-$command.1" || fail "int4q-$command(1): no --$option"

@@ -36,7 +36,10 @@ def arguments(command: str, options: Mapping[str, Option], folder: Path) -> Iter
             values = [_text(name, item) for item in value]
             yield from (f"--{word}={item}" for item in (values if name in REPEATABLE else [",".join(values)]))
         elif value is None or isinstance(value, bool):
-            yield from _switch(word, value, _known(command))
+            known = _known(command)
+            if value and word in known and known[word]:
+                raise TypeError(f"{name}: a value is wanted ({known[word]}), not True")
+            yield from _switch(word, value, set(known))
         else:
             yield f"--{word}={_text(name, value)}"
 
@@ -50,11 +53,11 @@ def _switch(word: str, value: bool | None, known: set[str]) -> Iterator[str]:
         yield f"--{opposite}"
 
 
-def _known(command: str) -> set[str]:
-    """The long options of this command, from its help."""
+def _known(command: str) -> dict[str, str]:
+    """{long option of this command: what its value is called, "" without one}, from its help."""
     done = subprocess.run([find_program(), command, "--help"], stdin=subprocess.DEVNULL, capture_output=True, check=True,
                           encoding="utf-8")
-    return set(re.findall(r"^  (?:-\w, |    )--([a-z0-9-]+)", done.stdout, re.MULTILINE))
+    return dict(re.findall(r"^  (?:-\w, |    )--([a-z0-9-]+) ?(\S*)", done.stdout, re.MULTILINE))
 
 
 def _text(name: str, value: object) -> str:

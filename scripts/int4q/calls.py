@@ -84,6 +84,8 @@ def _write(kind: type[T], command: str, src: Source, dst: PathLike | None, optio
     refuse_own(command, options)
     if dst is not None and not isinstance(dst, str | os.PathLike):
         raise TypeError(f"dst: a path is wanted, not {type(dst).__name__}")
+    if dst == "-":
+        raise TypeError("dst: '-' is no path here; without dst the model is report.model")
     with tempfile.TemporaryDirectory(prefix="int4q-") as name:
         folder = Path(name)
         target, more = dst, dict(options)
@@ -116,6 +118,13 @@ def _as_file(src: Source, path: Path) -> str:
     return str(path)
 
 
+def _in_python(said: str, path: str, folder: Path) -> str:
+    """A line of the program in terms of Python: options as they are called here, no name of a file of ours."""
+    if path.startswith(f"{folder}{os.sep}"):
+        said = said.replace(path, "the model")
+    return said.replace("-f replaces it, -o FILE takes another name", "force=True replaces it")
+
+
 def _run(command: str, path: str, options: Mapping[str, Option], folder: Path) -> tuple[Json, tuple[str, ...]]:
     """(the report of the program, its lines on standard error)"""
     report = folder / "report.json"
@@ -126,7 +135,7 @@ def _run(command: str, path: str, options: Mapping[str, Option], folder: Path) -
     document = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
     if done.returncode or document is None:
         said = lines[-1] if lines else f"{command}: ended with status {done.returncode}"
-        raise Error(said, done.returncode, document)
+        raise Error(_in_python(said, path, folder), done.returncode, document)
     for line in lines:
         warnings.warn(line, ToolWarning, stacklevel=4)
     return document, lines

@@ -236,8 +236,11 @@ class _Rows:
     columns: ClassVar[tuple[str, ...]]  # that a notebook shows
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame of the rows, with all their keys. Needs pandas."""
-        import pandas
+        """A pandas.DataFrame of the rows, with all their keys. Needs pandas, of which no extra is."""
+        try:
+            import pandas
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("to_pandas needs pandas: pip install pandas", name="pandas") from error
         return pandas.DataFrame(self.json[self.rows_in])
 
     def summary(self) -> str:

@@ -98,7 +98,7 @@ static bool is_output(const struct i4q_option *option)
     return strcmp(option->name, "output") == 0;
 }
 
-static const struct i4q_option *find_output(const struct i4q_command *command)
+const struct i4q_option *i4q_option_output(const struct i4q_command *command)
 {
     for (const struct i4q_option *option = command->options; option->name; option++)
         if (is_output(option))
@@ -171,7 +171,7 @@ static bool parse_letters(struct parser *parser, const char *word)
 static bool parse_operand(struct parser *parser, const char *word)
 {
     struct i4q_common *common = parser->arguments;
-    const struct i4q_option *output = find_output(parser->command);
+    const struct i4q_option *output = i4q_option_output(parser->command);
     if (!common->model) {
         common->model = word;
         return true;
@@ -263,7 +263,7 @@ const char *i4q_option_title(const struct i4q_command *command, const struct i4q
 static void print_help(const struct i4q_command *command)
 {
     printf("usage: int4q %s MODEL%s [options]\n\n%s\nMODEL may be '-', standard input.\n", command->name,
-           find_output(command) ? " [OUTPUT]" : "", command->summary);
+           i4q_option_output(command) ? " [OUTPUT]" : "", command->summary);
     for (size_t i = 0; command->options[i].name; i++) {
         const struct i4q_option *option = &command->options[i];
         const char *title = i4q_option_title(command, option);

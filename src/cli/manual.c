@@ -120,7 +120,8 @@ static void write_command_page(const char *directory, const struct i4q_command *
     snprintf(page, sizeof page, "int4q\\-%s", command->name);
     FILE *file = open_file(directory, "int4q-%s.1", command->name);
     put_title(file, page, command->summary);
-    fprintf(file, "\n.SH SYNOPSIS\n.B int4q %s\n.I MODEL\n.RI [ options ]\n.SH DESCRIPTION\n", command->name);
+    fprintf(file, "\n.SH SYNOPSIS\n.B int4q %s\n.I MODEL\n%s.RI [ options ]\n.SH DESCRIPTION\n",
+            command->name, i4q_option_output(command) ? ".RI [ OUTPUT ]\n" : "");
     put_roff(file, command->description);
     fprintf(file, "\n.PP\n.I MODEL\nmay be \\(aq\\-\\(aq, standard input.\n.SH OPTIONS\n");
     for (const struct i4q_option *option = command->options; option->name; option++) {

@@ -99,6 +99,9 @@ struct i4q_command {
 /* The heading over an option, NULL: it has none of its own. */
 const char *i4q_option_title(const struct i4q_command *command, const struct i4q_option *option);
 
+/* The one that an OUTPUT behind MODEL stands for, NULL: the command has none. */
+const struct i4q_option *i4q_option_output(const struct i4q_command *command);
+
 /* Each in its file. */
 extern const struct i4q_command i4q_cmd_rewrite, i4q_cmd_inspect, i4q_cmd_restore;
 

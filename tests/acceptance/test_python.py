@@ -192,7 +192,9 @@ def test_lists(tmp_path):
     (lambda: int4q.restore(MODEL, json="x.json"), "report.json"), (lambda: int4q.restore(MODEL, output="x.onnx"), "use dst="),
     (lambda: int4q.inspect(MODEL, json="-"), "report.json"), (lambda: int4q.rewrite(5), "a path, bytes or an onnx.ModelProto.*int"),
     (lambda: int4q.inspect(MODEL, reference=5), "a path, bytes or an onnx.ModelProto"), (lambda: int4q.rewrite(MODEL, 5), "dst: a path"),
-    (lambda: int4q.rewrite(MODEL, exclude=[object()]), "exclude: .*not object")])
+    (lambda: int4q.rewrite(MODEL, exclude=[object()]), "exclude: .*not object"), (lambda: int4q.rewrite(MODEL, "-"), "report.model"),
+    (lambda: int4q.rewrite(MODEL, block=True), r"block: a value is wanted \(N\)"),
+    (lambda: int4q.rewrite(MODEL, format=True, dry_run=True), r"format: a value is wanted")])
 def test_wrong_types(call, told):
     with pytest.raises(TypeError, match=told):
         call()
@@ -240,8 +242,10 @@ def test_errors(tmp_path):
         int4q.inspect(MODEL, require=["int4>=9"])
     assert caught.value.status == 4 and caught.value.report["requirements"][0]["holds"] is False
     (tmp_path / "there.onnx").write_bytes(b"")
-    with pytest.raises(int4q.Error, match="exists"):
+    with pytest.raises(int4q.Error, match="there.onnx: already exists; force=True replaces it$"):
         int4q.rewrite(MODEL, tmp_path / "there.onnx")
+    with pytest.raises(int4q.Error, match="^the model: malformed"):
+        int4q.rewrite(b"no model")
     assert int4q.rewrite(MODEL, tmp_path / "there.onnx", force=True).written
 
 
@@ -289,6 +293,9 @@ def test_pandas(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=list))
     report = int4q.rewrite(MODEL)
     assert report.to_pandas() == report.json["convs"]
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ModuleNotFoundError, match="to_pandas needs pandas: pip install pandas"):
+        report.to_pandas()
 
 
 def test_old_and_new_programs():

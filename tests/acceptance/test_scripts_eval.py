@@ -442,6 +442,12 @@ def test_errors(tmp_path):
     assert "m.onnx: not JSON" in refused(model, *options[:2], "--annotations", model)
     (tmp_path / "other.json").write_text("[]")
     assert "no COCO annotations" in refused(model, *options[:2], "--annotations", tmp_path / "other.json")
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    for change, said in (({"categories": []}, "annotation 1 is of category 7, which is none of its 0"), ({"images": None}, "no COCO"),):
+        (tmp_path / "other.json").write_text(json.dumps({**truth, **change}))
+        assert said in refused(model, *options[:2], "--annotations", tmp_path / "other.json")
+    (tmp_path / "other.json").write_text("{}")
+    assert "no COCO annotations: 'images' is missing" in refused(model, *options[:2], "--annotations", tmp_path / "other.json")
     for option in ("--json", "--csv"):  # before anything is evaluated
         assert f"{tmp_path}: is a directory" in refused(tmp_path / "missing.onnx", *options[:4], option, tmp_path)
     (tmp_path / "s.onnx").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n")

@@ -180,6 +180,17 @@ def test_a_family_that_does_not_fit(tmp_path):
     assert "its outputs [1, 100, 9] are not those of the family yolox: " in said and "\n" not in said
 
 
+@pytest.mark.parametrize(("name", "said"), [("nanodet", "are not those of the family nanodet"), ("yolov8", "are not those"),
+                                            ("yolov10", "is not that of the family yolov10: [1, n, 6]")])
+def test_a_wrong_family_is_not_calibrated(tmp_path, name, said):
+    """It would prepare pictures as that family wants them, and tell nothing."""
+    scene(tmp_path, 20, ["a", "b"])
+    path = detector(tmp_path / "m.onnx", np.zeros((7, 3)), None, (1, 7, 3))
+    with pytest.raises(SystemExit) as end:
+        calibrate.main([path, "--images", str(tmp_path), "--family", name, "-o", str(tmp_path / "s")])
+    assert said in str(end.value.code) and not (tmp_path / "s").exists()
+
+
 def test_any_head_is_calibrated(tmp_path, capsys):
     """Pictures are letterboxed; with --focus too, where all positions count the same."""
     scene(tmp_path, 10, ["a"])

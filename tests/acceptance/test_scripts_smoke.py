@@ -30,6 +30,16 @@ def summary(folder, *args, status=0, name="smoke.json"):
     return json.loads((folder / name).read_text())
 
 
+def test_outputs_of_another_model(tmp_path, capsys):
+    """What cannot be compared is told."""
+    model, other = small_model(tmp_path / "m.onnx"), small_model(tmp_path / "o.onnx")
+    changed = onnx.load(other)
+    changed.graph.node[-1].output[0] = changed.graph.output[0].name = "z"
+    onnx.save(changed, other)
+    summary(tmp_path, model, "--reference", other)
+    assert ", not compared: no output has name and shape of one of the reference's" in capsys.readouterr().out
+
+
 def test_summary(tmp_path, capsys):
     """Which Convs are small, how far the outputs are from the reference's; the same bytes at the second run."""
     model, out = small_model(tmp_path / "m.onnx"), tmp_path / "out.onnx"

@@ -2,14 +2,21 @@
 """What the parsers of the commands share."""
 import argparse
 from collections.abc import Callable, Collection
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in a line, without all options before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help tells more\n")
+
+
 def command_parser(about: str | None, epilog: str | None = None) -> argparse.ArgumentParser:
     """A parser whose help is the text of the command's module."""
-    return argparse.ArgumentParser(description=about, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return Parser(description=about, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def listed(read: Callable[[str], T]) -> Callable[[str], list[T]]:

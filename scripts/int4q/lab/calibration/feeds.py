@@ -19,7 +19,8 @@ Look = Callable[[Feeds], Weigher | None]  # how positions count, for one input
 
 
 def picture_feeds(detector: Detector, pictures: Sequence[str]) -> list[Feed]:
-    """Functions that give the model's input for each picture."""
+    """Functions that give the model's input for each picture; an Error for a family whose outputs are others."""
+    detector.check_family(read_picture(pictures[0]))
     name = detector.session.get_inputs()[0].name
 
     def feed(picture: str) -> Feeds:

@@ -87,8 +87,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("-n and -j are at least 1")
     if not 0 <= args.focus <= 1:
         parser.error("--focus is between 0 and 1")
-    if (args.sequential and args.mean_only) or (args.rewrite and not args.sequential):
-        parser.error("--sequential excludes --mean-only, and --rewrite needs it")
+    if args.sequential and args.mean_only:
+        parser.error("--sequential and --mean-only exclude each other")
+    if args.rewrite and not args.sequential:
+        parser.error("--rewrite is for --sequential only")
     return args
 
 

@@ -40,6 +40,9 @@ def complete(data: Any) -> Any:
         for row in rows:
             row["id"] = numbers[row["id"]]
     for place, row in enumerate(data["annotations"], 1):
+        if row["category_id"] not in categories:
+            raise ValueError(f"annotation {place} is of category {row['category_id']}, which is none of its "
+                             f"{len(categories)} categories")
         row.update(id=place, image_id=images.get(row["image_id"]), category_id=categories[row["category_id"]])
         row.setdefault("iscrowd", 0)
         row.setdefault("area", row["bbox"][2] * row["bbox"][3])
@@ -53,8 +56,10 @@ def read_annotations(path: str, place: str) -> COCO:
         coco.dataset = complete(coco_dataset(path, place) if is_data_yaml(path) else read_instances(path))
         with contextlib.redirect_stdout(io.StringIO()):
             coco.createIndex()
+    except KeyError as error:
+        raise Error(f"{path}: no COCO annotations: {error} is missing") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise Error(f"{path}: no COCO annotations: {type(error).__name__}: {one_line(error)}") from error
+        raise Error(f"{path}: no COCO annotations: {one_line(error)}") from error
     return coco
 
 

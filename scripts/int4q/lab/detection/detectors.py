@@ -95,6 +95,18 @@ class Detector:
             raise Error(f"{self.path}: its outputs {shapes} are not those of the family {self.name}: "
                         f"{one_line(error)}") from error
 
+    def check_family(self, picture: Array) -> None:
+        """An Error where what the model gives for a picture is nothing that the family could give."""
+        if not self.family.blind:
+            self.detect(picture)
+
+    def table(self, outputs: Sequence[Array]) -> Array:
+        """The rows [n, 6] of a family that ends in detections."""
+        if outputs[0].ndim != 3 or outputs[0].shape[2] < 6:
+            raise Error(f"{self.path}: its output {list(outputs[0].shape)} is not that of the family {self.name}: [1, n, 6]")
+        rows: Array = outputs[0][0].astype(np.float64)
+        return rows
+
     def detections(self, outputs: Sequence[Array], placement: Placement) -> Detections:
         """(boxes in pixels of the picture, scores, classes)."""
         if self.family.blind:
@@ -102,7 +114,7 @@ class Detector:
         if self.family.decode:
             boxes, scores, classes = pick(*self.decoded(outputs), self.family)
         else:
-            rows = outputs[0][0].astype(np.float64)
+            rows = self.table(outputs)
             rows = rows[rows[:, 4] > self.family.floor]
             boxes, scores, classes = rows[:, :4], rows[:, 4], np.rint(rows[:, 5]).astype(np.int64)
         return Detections(to_picture(boxes, placement), scores, classes)

@@ -14,7 +14,7 @@ from int4q.lab.detection.data_yaml import data_places, is_data_yaml
 from int4q.lab.detection.family import Family
 
 SIDEWAYS = (5, 6, 7, 8)  # Exif's orientations that swap rows and columns
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow says of files that are none
 
 

@@ -123,6 +123,8 @@ def line_of(row: Row) -> str:
     worst = [o["reference"]["sqnr_db"] for o in row["outputs"] if o.get("reference")]
     near = [w for w in worst if w is not None]
     against = f", {min(near):.1f} dB" if near else ", equal to the reference" if worst else ""
+    if not worst and any("reference" in o for o in row["outputs"]):
+        against = ", not compared: no output has name and shape of one of the reference's"
     if row.get("likeness") and near:
         against = f", {told(row['likeness'])}"
     inputs = "".join(f", {n} activations in {bits}" for bits, n in row["activations"].items())
