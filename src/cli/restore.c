@@ -132,7 +132,12 @@ static const char *common_reason(const struct i4q_activation_restoration *restor
 
 static bool fail_for_nothing(const struct run *run, bool weights)
 {
-    const char *reason = weights ? NULL : common_reason(&run->activations);
+    const struct i4q_export *exported = &run->exported;
+    const char *reason = common_reason(&run->activations);
+    if (exported->n_left)
+        return i4q_fail(run->error, I4Q_UNMET, "nothing to restore: %zu weights have to stay: %s%s%s",
+                        exported->n_left, exported->weights[0]->reason,
+                        reason ? ", and quantized activations: " : "", reason ? reason : "");
     if (reason)
         return i4q_fail(run->error, I4Q_UNMET,
                         "nothing to restore: %zu quantized activations have to stay: %s",

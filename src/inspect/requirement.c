@@ -2,8 +2,12 @@
 #include "inspect/requirement.h"
 
 #include "base/size.h"
+#include "base/suggest.h"
 
+#include <stdio.h>
 #include <string.h>
+
+enum { MOST_LETTERS = 64 };
 
 static double conv_count(const struct i4q_inspection *inspection, size_t bytes, unsigned bits)
 {
@@ -119,6 +123,22 @@ static bool find_relation(const char **text, size_t *relation)
     return false;
 }
 
+static bool refuse(const char *text, struct i4q_error *error)
+{
+    char word[MOST_LETTERS];
+    struct i4q_suggestion near = {.word = word};
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(text, "<>=!"), text);
+    for (size_t i = 0; i4q_kind_word(i); i++)
+        i4q_suggest(&near, i4q_kind_word(i));
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
+        i4q_suggest(&near, subjects[i].name);
+    bool known = near.found && strcmp(near.found, word) == 0;
+    return i4q_fail(error, I4Q_USAGE,
+                    "--require: '%s' is no requirement such as int4>=82, size<9M or valid%s%s%s", text,
+                    near.found && !known ? "; did you mean '" : "", near.found && !known ? near.found : "",
+                    near.found && !known ? "'?" : "");
+}
+
 bool i4q_requirement_parse(const char *text, struct i4q_requirement *requirement, struct i4q_error *error)
 {
     const char *rest = text;
@@ -128,8 +148,7 @@ bool i4q_requirement_parse(const char *text, struct i4q_requirement *requirement
         ok = *rest == '\0';
     else
         ok = ok && find_relation(&rest, &requirement->relation) && i4q_size_parse(rest, &requirement->number);
-    return ok || i4q_fail(error, I4Q_USAGE,
-                          "--require: '%s' is no requirement such as int4>=82, size<9M or valid", text);
+    return ok || refuse(text, error);
 }
 
 void i4q_requirement_check(struct i4q_requirement *requirement, const struct i4q_inspection *inspection,

@@ -3,6 +3,8 @@
 
 #include "report/kinds.h"
 
+enum { IMPORTED_BITS = 8 }; /* the most that are stored as integers again */
+
 void i4q_report_exported(const struct i4q_export *exported, FILE *stream)
 {
     for (size_t i = 0; i < exported->n_weights; i++) {
@@ -22,8 +24,10 @@ void i4q_report_export_totals(const struct i4q_export *exported, FILE *stream)
 {
     struct i4q_kinds kinds = {0}, reasons = {0};
     char text[I4Q_TEXT_NAME];
+    unsigned widest = 0;
     for (size_t i = 0; i < exported->n_weights; i++) {
         const struct i4q_exported *weight = exported->weights[i];
+        widest = !weight->reason && weight->bits > widest ? weight->bits : widest;
         i4q_kinds_add(weight->reason ? &reasons : &kinds,
                       weight->reason ? weight->reason : weight->weight.storage);
     }
@@ -34,8 +38,9 @@ void i4q_report_export_totals(const struct i4q_export *exported, FILE *stream)
         fprintf(stream, "left       %zu weights: %s\n", exported->n_left,
                 i4q_kinds_text(&reasons, true, text));
     if (exported->n_widened)
-        fprintf(stream, "           %zu with more bits than are stored, for their zero points\n",
-                exported->n_widened);
+        fprintf(stream, "           %zu with more bits than are stored, for their zero points%s\n",
+                exported->n_widened,
+                widest > IMPORTED_BITS ? ": more than 8, which --import all makes floats of" : "");
     if (exported->n_biases)
         fprintf(stream, "biases     %zu as floats\n", exported->n_biases);
 }

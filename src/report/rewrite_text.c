@@ -73,6 +73,10 @@ static void print_kept(const struct i4q_plan *plan, const char *which, FILE *str
             kept++;
             stored += plan->rows[i].weight->recipe != NULL;
         }
+    if (!kept) {
+        fputs(", none is kept", stream);
+        return;
+    }
     fprintf(stream, ", the %zu %s ", kept, which);
     if (stored)
         fprintf(stream, "become %s", plan->kept.format->name);

@@ -65,6 +65,14 @@ def test_inspect_activations(tmp_path):
     assert "node 'x4' (Quant): it has 3 inputs" in inspected(tmp_path / "model.onnx", status=3)["problems"][0]
 
 
+def test_rank_of_imported_weights(tmp_path):
+    """What is imported has no rank, and the report does not speak of none of the worst."""
+    onnx.save(quant_model(np.ones((4, 3, 3, 3)), 0.5), tmp_path / "model.onnx")
+    done = run_int4q("rewrite", tmp_path / "model.onnx", "--import", "weights", "--rank", "weights", "--keep", "1", "--keep-format",
+                     "int8", "-n")
+    assert "by estimated loss a byte, none is kept; a measured" in done.stdout
+
+
 def test_inspect_malformed(tmp_path):
     model = quant_model(np.ones((4, 3, 3, 3)), 0.5)
     model.graph.node[0].input.pop()

@@ -84,6 +84,41 @@ def test_blocks_stay(tmp_path):
     assert "weight 'w' has to stay as it is: block" in refused.stderr
 
 
+def test_nothing_but_blocks(tmp_path):
+    """An error that says what stays, rather than that nothing was there."""
+    stored, _ = rewrite(make_model([helper.make_node("Conv", ["x", "w"], ["y"], name="one")], [tensor("w", 4, 3, 3, 3)]),
+                        tmp_path, "--block", "8")
+    _, refused = export(stored, tmp_path, status=4)
+    assert "nothing to restore: 1 weights have to stay: block" in refused.stderr
+
+
+def test_zero_points_of_bytes(tmp_path):
+    """Nine bits, which no integers of ONNX hold: said when they are written, and floats once they come back."""
+    codes = np.random.default_rng(6).integers(-128, 128, (4, 3, 3, 3)).astype(np.int8)
+    codes[0, 0, 0] = -128, 127, 0
+    stored = make_model([helper.make_node("DequantizeLinear", ["c", "s", "z"], ["w"], axis=0), helper.make_node("Conv", ["x", "w"], ["y"])],
+                        [numpy_helper.from_array(codes, "c"), numpy_helper.from_array(np.full(4, 0.25, np.float32), "s"),
+                         numpy_helper.from_array(np.array([5, 0, -3, 1], np.int8), "z")], opset=21)
+    exported, done = export(stored, tmp_path)
+    assert "for their zero points: more than 8, which --import all makes floats of" in done.stdout
+    back, report = rewrite(exported, tmp_path, "--import", "all")
+    assert report["convs"][0]["reason"] == "bit-width" and [n.op_type for n in back.graph.node] == ["Conv"]
+    feeds = random_feeds(stored)
+    np.testing.assert_array_equal(run(back, feeds)[0], run(stored, feeds)[0])
+
+
+def test_half_there_and_back(tmp_path):
+    """Behind Quant and Cast there are the same integers again."""
+    model = half_model()
+    exported, _ = rewrite(model, tmp_path, "--format", "qonnx")
+    stored, report = rewrite(exported, tmp_path, "--import", "all", "--strict")
+    assert {c["storage"] for c in report["convs"] if c["source"]} == {"int4"}
+    run_int4q("restore", tmp_path / "in.onnx", "-fo", tmp_path / "floats.onnx")
+    feeds = random_feeds(model)
+    for got, want in zip(run(stored, feeds), run(onnx.load(tmp_path / "floats.onnx"), feeds), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
 def test_half(tmp_path):
     model = half_model()
     stored, _ = rewrite(model, tmp_path)
