@@ -175,6 +175,16 @@ def test_brute_force(yolo, swept):
     assert (swept / "sens.svg").read_text().startswith("<?xml")
 
 
+def test_both(yolo, swept, tmp_path):
+    """Classes and boxes, each as a part of its sum; what was measured is not measured again."""
+    sweep.main(options(yolo, tmp_path, "--work", swept / "work", "--metric", "both"))
+    rows = result(tmp_path)["layer_sensitivity"]
+    kl, boxes = (sum(r[key] for r in rows) for key in ("kl", "box_mse"))
+    assert all(r["sensitivity"] == pytest.approx(r["kl"] / kl + r["box_mse"] / boxes) for r in rows)
+    assert all(0 <= r["sensitivity_error"] < 2 for r in rows) and len(rows) == COUNT
+    assert [r["layer"] for r in rows] != [r["layer"] for r in result(swept)["layer_sensitivity"]]
+
+
 def test_same_again(yolo, swept, tmp_path, capsys):
     """Other groups, other workers: the same file. A second run only reads what the first one stored."""
     sweep.main(options(yolo, tmp_path, "-j", "1", "--group", "14"))

@@ -20,6 +20,7 @@ For each, a mean over the images, against the float model:
     box_mse  mean squared error of the box sides in pixels of the input, anchors weighted by their best float probability
     map_drop with --annotations: mAP50-95 of the float model minus that of the candidate, in percent
 
+--metric both counts the first two, each as a part of its sum over all: what --bits wants, as KL knows nothing of boxes.
 kl_error and box_mse_error are the standard errors of these means: how much other images might change them.
 
 Before a Conv a candidate computes what the float model does, so that is computed once for a few Convs (--group) and kept.
@@ -28,6 +29,7 @@ spread by Dask, over processes of this machine or with --scheduler over those of
 packages of requirements.txt, and no file of ours.
 """
 import argparse
+import math
 import os
 import shlex
 import sys
@@ -50,10 +52,11 @@ from int4q.lab.models.graph import Graph
 from int4q.lab.models.session import load_whole
 
 METRICS = {"kl": "KL divergence of the class probabilities, sum a picture",
-           "boxes": "mean squared error of the boxes, square pixels", "map": "mAP50-95 lost, percent"}
+           "boxes": "mean squared error of the boxes, square pixels", "map": "mAP50-95 lost, percent",
+           "both": "part of all KL divergences and part of all errors of boxes"}
 CANDIDATES = {"weights": find_candidates, "activations": find_inputs}
 UNITS = {"weights": "Convs", "activations": "activations"}
-COLUMN = {"kl": "kl", "boxes": "box_mse", "map": "map_drop"}
+COLUMNS = {"kl": ["kl"], "boxes": ["box_mse"], "map": ["map_drop"], "both": ["kl", "box_mse"]}
 
 
 def read_images(detector: Detector, args: argparse.Namespace) -> tuple[list[str], list[Array], Truth | None]:
@@ -74,7 +77,7 @@ def read_images(detector: Detector, args: argparse.Namespace) -> tuple[list[str]
 def check_head(detector: Detector, metric: str) -> None:
     if not detector.has_probabilities:
         raise Error(f"{detector.path}: its class probabilities cannot be found, so nothing can be compared")
-    if metric == "boxes" and not detector.family.decode and len(detector.taps) < 2:
+    if metric in ("boxes", "both") and not detector.family.decode and len(detector.taps) < 2:
         raise Error(f"{detector.path}: its boxes before the choice of detections cannot be found; take --metric kl")
 
 
@@ -107,14 +110,24 @@ def sweep(args: argparse.Namespace) -> Row:
     return describe(args, tool, made.report, paths, candidates, journal)
 
 
+def scores(rows: Sequence[Row], metric: str) -> list[tuple[float, float | None]]:
+    """(score, its standard error) of each row; of several measures each counts as a part of its sum over the rows."""
+    columns = COLUMNS[metric]
+    if len(columns) == 1:
+        return [(row[columns[0]], row.get(f"{columns[0]}_error")) for row in rows]
+    sums = {c: sum(row[c] for row in rows) or 1. for c in columns}
+    return [(sum(row[c] / sums[c] for c in columns),
+             math.hypot(*((row.get(f"{c}_error") or 0) / sums[c] for c in columns))) for row in rows]
+
+
 def describe(args: argparse.Namespace, tool: str, report: Row, paths: Sequence[str], candidates: Sequence[Candidate],
              journal: Journal) -> Row:
     """The file for --topk or --keep-activations, most sensitive first."""
     found = {row["layer"]: row for row in journal.rows}
-    rows = [{"layer": c.layer, "num_bits": c.bits, "sensitivity": found[c.layer][COLUMN[args.metric]],
-             "sensitivity_error": found[c.layer].get(f"{COLUMN[args.metric]}_error"),
+    scored = scores([found[c.layer] for c in candidates], args.metric)
+    rows = [{"layer": c.layer, "num_bits": c.bits, "sensitivity": score, "sensitivity_error": error,
              **{key: v for key, v in found[c.layer].items() if key not in ("layer", "seconds")}, **c.about}
-            for c in candidates]
+            for c, (score, error) in zip(candidates, scored, strict=True)]
     keep = {"k": max(1, len(rows) // 10)} if args.what == "activations" else {}
     return {**keep, "scheme": {"what": args.what, "rewrite": args.rewrite, "options": report["options"],
                        "metric": METRICS[args.metric], "direction": "higher is worse"},
