@@ -275,7 +275,7 @@ def test_errors(yolo, tmp_path):
     assert "--nonsense" in refused(*good, "--rewrite=--nonsense")
     assert "nowhere: No such file" in refused(*good, "--images", tmp_path / "nowhere")
     assert "none.onnx: No such file" in refused(tmp_path / "none.onnx", *good[1:])
-    assert "no COCO annotations" in refused(*good, "--annotations", yolo / "n.onnx")
+    assert "n.onnx: not JSON, nor any text" in refused(*good, "--annotations", yolo / "n.onnx")
     plain = make_model([helper.make_node("Conv", ["x", "w"], ["y"])], [tensor("w", 4, 3, 1, 1)])
     onnx.save(plain, tmp_path / "plain.onnx")
     assert "no family known" in refused(tmp_path / "plain.onnx", *good[1:])
