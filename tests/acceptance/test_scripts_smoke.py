@@ -40,6 +40,15 @@ def test_outputs_of_another_model(tmp_path, capsys):
     assert ", not compared: no output has name and shape of one of the reference's" in capsys.readouterr().out
 
 
+def test_nothing_is_left(tmp_path, monkeypatch):
+    """Without --out there is no file."""
+    model = small_model(tmp_path / "m.onnx")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        smoke_run.main([model, "--int4q", INT4Q])
+    assert end.value.code == 0 and os.listdir(tmp_path) == ["m.onnx"] and not hasattr(smoke_run, "TMP")
+
+
 def test_summary(tmp_path, capsys):
     """Which Convs are small, how far the outputs are from the reference's; the same bytes at the second run."""
     model, out = small_model(tmp_path / "m.onnx"), tmp_path / "out.onnx"

@@ -11,14 +11,12 @@ has too, in pictures of --images; without, KL and IoU in noise, which say less.
 Exit status 1 when a model fails, or has an output that is not finite.
 """
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from int4q.lab.base.errors import Error, user_errors
 from int4q.lab.base.files import write_json
 from int4q.lab.base.options import command_parser
-from int4q.lab.base.places import TMP
 from int4q.lab.base.progress import progress
 from int4q.lab.base.tool import add_tool_option, find_int4q, versions
 from int4q.lab.detection.pictures import sample_pictures
@@ -40,7 +38,8 @@ def smoke(args: argparse.Namespace) -> bool:
     rows = [try_model(path, tool, how, reference, answers) for path in progress(args.models, "model")]
     for row in rows:
         print(line_of(row), file=sys.stdout if row["ok"] else sys.stderr)
-    write_json(args.out, {"seed": args.seed, "reference": args.reference, "versions": versions(tool), "models": rows})
+    if args.out:
+        write_json(args.out, {"seed": args.seed, "reference": args.reference, "versions": versions(tool), "models": rows})
     return all(row["ok"] for row in rows)
 
 
@@ -53,7 +52,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, metavar="N",
                         help=f"sides that a model leaves open (as its metadata say, else {SIDE})")
     parser.add_argument("--seed", type=int, default=0, help="of the input")
-    parser.add_argument("--out", default=os.path.join(TMP, "smoke.json"), metavar="FILE", help="(tmp/smoke.json)")
+    parser.add_argument("--out", metavar="FILE", help="the summary as JSON")
     parser.add_argument("-j", "--threads", type=int, default=1, metavar="N", help="of ONNX Runtime (1)")
     add_tool_option(parser)
     add_operators_option(parser)
