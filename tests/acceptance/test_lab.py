@@ -60,6 +60,7 @@ def test_progress_without_a_terminal(monkeypatch, capsys):
     list(progress.progress(range(3), "model", desc="check"))
     said = capsys.readouterr().err
     assert re.search(r"^check 3 of 3 models, 00:00 so far", said, re.MULTILINE) and "\r" not in said
+    assert len(said.splitlines()) == len(set(said.splitlines()))
 
 
 def test_processors():

@@ -12,11 +12,14 @@ LINE = "{desc} {n_fmt} of {total_fmt} {unit}s, {elapsed} so far, about {remainin
 
 
 class _Lines:
-    """Where a bar would be drawn over and over: each time a line of its own on standard error."""
+    """Where a bar would be drawn over and over: each time a line of its own on standard error, the last one once."""
+    last = ""
 
     def write(self, text: str) -> None:
-        if text.strip():
-            print(text.strip(), file=sys.stderr, flush=True)
+        line = text.strip()
+        if line and line != self.last:
+            print(line, file=sys.stderr, flush=True)
+            self.last = line
 
     def flush(self) -> None:
         pass
