@@ -80,6 +80,8 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
     return known && walk.at == conv->decoder;
 }
 
+static const char *const steps[] = {"Sub", "Mul", NULL};
+
 const struct i4q_form i4q_form_cast = {
     .word = "cast",
     .execution = I4Q_DECODES_ONCE,
@@ -89,5 +91,6 @@ const struct i4q_form i4q_form_cast = {
     .ir_version = ir_version,
     .emit = emit,
     .begins = begins,
+    .steps = steps,
     .recognise = recognise,
 };

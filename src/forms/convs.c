@@ -9,19 +9,8 @@
 /* Steps through nodes towards what is stored; a longer chain, or a cycle, counts as computed. */
 enum { MAX_CHAIN = 64 };
 
-/* Operators that stand between a decoder and the weight; behind any other the weight is computed. */
-static bool may_follow_decoder(const Onnx__NodeProto *node)
-{
-    static const char *const ops[] = {"Identity",  "Reshape",  "Mul",    "Sub",       "Cast",
-                                      "Concat",    "Div",      "Slice",  "Unsqueeze", "Squeeze",
-                                      "Transpose", "BitShift", "MatMul", "Mod",       "DequantizeLinear"};
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-        if (i4q_node_is(node, ops[i]))
-            return true;
-    return false;
-}
-
-/* The node that decodes the weight, up the chain of first operands; NULL when there is none. */
+/* The node that decodes the weight, up the chain of first operands; NULL when there is none: behind any
+ * operator that no form has the weight is computed. */
 static const struct i4q_node *find_decoder(const struct i4q_value *value)
 {
     for (int i = 0; i < MAX_CHAIN && value && value->producer; i++, value = i4q_value_operand(value)) {
@@ -29,7 +18,7 @@ static const struct i4q_node *find_decoder(const struct i4q_value *value)
             break;
         if (i4q_form_is_begun_by(value->producer, false))
             return value->producer;
-        if (!may_follow_decoder(value->producer->proto))
+        if (!i4q_moves_elements(value->producer->proto) && !i4q_form_has_step(value->producer->proto))
             break;
     }
     return NULL;

@@ -47,6 +47,10 @@ struct i4q_form {
     bool (*begins)(const struct i4q_node *node);
     bool is_operator;
 
+    /* The operators of its nodes behind that one, nodes that only move elements aside; ends with NULL. NULL:
+     * none. */
+    const char *const *steps;
+
     /* Fills `storage`, of which the name is set, from a weight whose decoder begins this form. Touches no
      * payload but that of shapes. False: the nodes behind it are not those of the form, and no more can be
      * told than what was set. */

@@ -63,6 +63,15 @@ bool i4q_form_is_begun_by(const struct i4q_node *node, bool is_operator)
     return false;
 }
 
+bool i4q_form_has_step(const Onnx__NodeProto *node)
+{
+    for (const struct i4q_form *const *form = i4q_forms; *form; form++)
+        for (const char *const *step = (*form)->steps; step && *step; step++)
+            if (i4q_node_is(node, *step))
+                return true;
+    return false;
+}
+
 /* ---- what a weight is stored as */
 
 /* Whether some form begins with the node; the first that knows itself again describes it. Of any

@@ -21,6 +21,9 @@ const char *i4q_form_dq_domain(size_t index);
 const struct i4q_form *i4q_form_choose(const struct i4q_form *wanted, const struct i4q_weight *weight,
                                        const struct i4q_quantize_job *job);
 
+/* Whether a node may be one of those that make a weight of some form, but for the first. */
+bool i4q_form_has_step(const Onnx__NodeProto *node);
+
 /* Whether a node, the first that reads what is stored, begins one of the forms: as a decoder, or as the
  * operator itself. */
 bool i4q_form_is_begun_by(const struct i4q_node *node, bool is_operator);

@@ -120,6 +120,8 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
     return storage->scale || storage->unsound;
 }
 
+static const char *const steps[] = {"Sub", "DequantizeLinear", NULL};
+
 const struct i4q_form i4q_form_fused = {
     .word = "fused",
     .execution = I4Q_FUSES,
@@ -129,5 +131,6 @@ const struct i4q_form i4q_form_fused = {
     .ir_version = ir_version,
     .emit = emit,
     .begins = begins,
+    .steps = steps,
     .recognise = recognise,
 };

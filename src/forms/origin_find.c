@@ -161,7 +161,7 @@ static bool casts_floats(const Onnx__NodeProto *node)
     return i4q_node_is(node, "Cast") && type && type->kind == I4Q_DTYPE_FLOAT;
 }
 
-static bool moves(const Onnx__NodeProto *node)
+bool i4q_moves_elements(const Onnx__NodeProto *node)
 {
     static const char *const ops[] = {"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze"};
     bool found = casts_floats(node);
@@ -172,7 +172,8 @@ static bool moves(const Onnx__NodeProto *node)
 
 struct i4q_value *i4q_value_behind_moves(struct i4q_value *value)
 {
-    for (int i = 0; i < MAX_DEPTH && i4q_sole_producer(value) && moves(value->producer->proto); i++)
+    for (int i = 0; i < MAX_DEPTH && i4q_sole_producer(value) && i4q_moves_elements(value->producer->proto);
+         i++)
         value = i4q_value_operand(value);
     return value;
 }

@@ -7,8 +7,11 @@
 #include "forms/origin.h"
 #include "onnx/layers.h"
 
-/* The value behind nodes that move elements (Identity, Transpose, Reshape, Squeeze, Unsqueeze) or cast floats
- * to another type of floats, as models in FLOAT16 do. NULL where nothing defines it. */
+/* Whether the node moves elements (Identity, Transpose, Reshape, Squeeze, Unsqueeze) or casts floats to
+ * another type of floats, as models in FLOAT16 do. */
+bool i4q_moves_elements(const Onnx__NodeProto *node);
+
+/* The value behind such nodes. NULL where nothing defines it. */
 struct i4q_value *i4q_value_behind_moves(struct i4q_value *value);
 
 /* Finds the origin of a Conv's weight; *origin is NULL where it has none. It is in the arena, and may share

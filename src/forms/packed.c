@@ -194,6 +194,9 @@ static bool recognise(struct i4q_arena *arena, const struct i4q_conv *conv, stru
            i4q_fits_arithmetic(storage, storage->dims, storage->rank);
 }
 
+static const char *const steps[] = {"BitShift", "Concat", "Slice", "MatMul", "Div",
+                                    "Mod",      "Cast",   "Sub",   "Mul",    NULL};
+
 const struct i4q_form i4q_form_packed = {
     .execution = I4Q_DECODES_ONCE,
     .holds = holds,
@@ -203,5 +206,6 @@ const struct i4q_form i4q_form_packed = {
     .ir_version = ir_version,
     .emit = emit,
     .begins = begins,
+    .steps = steps,
     .recognise = recognise,
 };
