@@ -83,10 +83,19 @@ static bool read_pattern_files(struct run *run, const struct i4q_patterns *files
     return true;
 }
 
+/* Whether a size or a number of bits is one, before anything is opened; of what file, is known later. */
+static bool check_budget(const struct i4q_rewrite_arguments *a, struct i4q_error *error)
+{
+    double bits;
+    size_t bytes;
+    return (!a->bits || i4q_budget_parse_bits(a->bits, &bits, error)) &&
+           (!a->target_size || i4q_budget_parse(a->target_size, 0, &bytes, error));
+}
+
 static bool read_options(struct run *run)
 {
     struct i4q_rewrite_arguments *a = run->arguments;
-    if (!i4q_rewrite_plan_options(a, &run->options, run->error) ||
+    if (!check_budget(a, run->error) || !i4q_rewrite_plan_options(a, &run->options, run->error) ||
         !i4q_rewrite_choices(a, &run->options.target, run->choices, &run->n_choices, run->error) ||
         !i4q_rewrite_ops(a, &run->ops, run->error) ||
         !read_pattern_files(run, &a->include_from, &a->include) ||
@@ -307,16 +316,20 @@ static enum i4q_reason commonest_reason(const struct i4q_plan *plan, size_t *cou
     return most;
 }
 
-static bool nothing_to_quantize(const struct i4q_plan *plan, struct i4q_error *error)
+static bool nothing_to_quantize(const struct run *run, struct i4q_error *error)
 {
+    const struct i4q_plan *plan = &run->plan;
     size_t count;
     if (!plan->n_rows)
         return i4q_fail(error, I4Q_UNMET, "nothing to quantize: the model has no Conv");
     enum i4q_reason reason = commonest_reason(plan, &count);
-    char keep[64] = "";
+    char keep[128] = "";
     size_t importable = i4q_count_importable(plan);
     if (reason == I4Q_REASON_SENSITIVE && plan->keep_is_default)
         snprintf(keep, sizeof keep, "; --keep is %zu by default", plan->keep);
+    if (reason == I4Q_REASON_SENSITIVE && run->arguments->target_size)
+        snprintf(keep, sizeof keep, "; --target-size %.64s has room for all of them",
+                 run->arguments->target_size);
     if (importable)
         snprintf(keep, sizeof keep, "; --import weights stores the integers of %zu", importable);
     return i4q_fail(
@@ -339,7 +352,7 @@ static bool check_outcome(const struct run *run, struct i4q_error *error)
         return i4q_fail(error, I4Q_MODEL,
                         "--strict: node '%s' (%s) has to stay, and ONNX Runtime does not have it",
                         i4q_node_label(quant->node->proto), i4q_text(quant->node->proto->op_type));
-    return i4q_plan_writes(plan) || nothing_to_quantize(plan, error);
+    return i4q_plan_writes(plan) || nothing_to_quantize(run, error);
 }
 
 /* The report is made also when there is nothing to write. */

@@ -228,9 +228,9 @@ const struct i4q_form i4q_form_nbits = {
     .domain = i4q_nbits_domain,
     .execution = I4Q_COMPUTES,
     .has_input_ranges = true,
-    .unheld = "weights keep DequantizeLinear: they are FLOAT16, of more than two dimensions, of a Conv whose "
-              "padding depends "
-              "on its input's size, or not of the same graph as the Conv",
+    .unheld =
+        "weights are decoded by nodes: ConvNBits takes weights of Conv itself, of one or two dimensions, in "
+        "the same graph, FLOAT rather than FLOAT16, whose padding does not depend on the input's size",
     .holds = holds,
     .bytes = bytes,
     .opset = opset,

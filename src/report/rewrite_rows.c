@@ -38,8 +38,12 @@ static void fill_stored(const void *rows, size_t row, struct i4q_cell *cell)
     const struct table *table = rows;
     const struct i4q_told *told = &table->told[row];
     const char *reason = i4q_reasons[table->plan->rows[row].reason].word;
+    const struct i4q_plan_weight *weight = table->plan->rows[row].weight;
+    size_t block = table->plan->mixture && weight && weight->recipe && weight->job ? weight->job->block : 0;
     if (told->imported)
         i4q_text_stored(told->storage, told->imported, cell->text);
+    else if (block) /* as --choices has it */
+        snprintf(cell->text, sizeof cell->text, "%s:%zu", told->storage, block);
     else
         snprintf(cell->text, sizeof cell->text, reason ? "%s (%s)" : "%s", told->storage, reason);
 }

@@ -123,7 +123,16 @@ def test_one_dimension_and_groups(tmp_path):
 def test_others_keep_the_plain_form(tmp_path, given, shape, x):
     made, report = check(make_model([conv(**given)], [tensor("w", *shape)], inputs=[value("x", *x)]), tmp_path, count=0)
     assert report["convs"][0]["storage"] == "int4" and not made.functions
-    assert any("--decode nbits" in note and "DequantizeLinear" in note for note in report["notes"])
+    assert any("--decode nbits: 1 weights are decoded by nodes" in note for note in report["notes"])
+
+
+def test_other_operators_are_told_of(tmp_path):
+    """By a reason that is theirs, and without a node that packed formats do not have."""
+    nodes = [helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up")]
+    model = make_model(nodes, [tensor("w", 3, 4, 2, 2)], inputs=[value("x", 1, 3, 6, 6)])
+    _, report = rewrite(model, tmp_path, "--decode", "nbits", "--op-types", "ConvTranspose", "--format", "packed3")
+    notes = [note for note in report["notes"] if note.startswith("--decode nbits")]
+    assert len(notes) == 1 and "of Conv itself" in notes[0] and "DequantizeLinear" not in notes[0]
 
 
 def test_float16_keeps_the_plain_form(tmp_path):

@@ -10,6 +10,7 @@ told() {
 told --bits 40
 told --bits 8 --choices 3,4,5,6,8,float --method squant
 told --bits 9.5 --choices int4,int8
+told --bits 9 --choices 4,4:16,8
 told --target-size 1380 --choices 8,float
 told --bits 10 --format packed-u8
 told --bits 10.9 --choices 3,4,8 --min-weights 100 --keep-format int8
@@ -26,7 +27,11 @@ fails 4 int4q rewrite -q good-detector.onnx --bits 3 --choices 3,4
 fails 4 int4q rewrite -q good-detector.onnx --target-size 100 --choices 3,4
 fails 4 int4q rewrite -q good-detector.onnx --target-size 1300 --choices 3,4,float
 fails 4 int4q rewrite -q good-detector.onnx --bits 31 --choices float,4 --exclude '*'
+touch out.onnx # of which a wrong number is not the fault
 fails 2 int4q rewrite good-detector.onnx --bits many
+fails 2 int4q rewrite good-detector.onnx --target-size many --rank weights
+rm out.onnx
+fails 4 int4q rewrite -q good-detector.onnx --target-size 300% --rank weights
 fails 2 int4q rewrite good-detector.onnx --bits 0
 fails 2 int4q rewrite good-detector.onnx --bits 4.5 --target-size 1M
 fails 2 int4q rewrite good-detector.onnx --bits 4.5 --keep 1
