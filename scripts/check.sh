@@ -68,9 +68,9 @@ tidy() { # without checks of style, and without those that see mistakes where th
 # It takes what a structure of the caller holds for lost, what vector code fills for uninitialized, and the number of
 # lanes for that of bits.
 analyzer() {
-    tree analyzer -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug -DINT4Q_TESTS=OFF \
-        '-DCMAKE_C_FLAGS=-fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value
-            -Wno-analyzer-shift-count-overflow'
+    local flags='-fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value'
+    flags+=' -Wno-analyzer-shift-count-overflow'
+    tree analyzer -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug -DINT4Q_TESTS=OFF "-DCMAKE_C_FLAGS=$flags"
 }
 gcc_debug() { tree gcc_debug -DCMAKE_BUILD_TYPE=Debug && tests gcc_debug; }
 gcc_release() { tree gcc_release -DCMAKE_BUILD_TYPE=Release && tests gcc_release; }

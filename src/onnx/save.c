@@ -109,6 +109,8 @@ static bool place(struct layouter *layouter)
     char *path;
     if (!i4q_layout_data_path(&layouter->model->arena, layouter->path, layouter->external, &path))
         return i4q_fail_memory(layouter->error);
+    if (!path)
+        return true; /* inline: nothing is external then */
     const char *slash = strrchr(path, '/');
     layout->data_path = path;
     if (i4q_is_special(path))
