@@ -33,6 +33,26 @@ void i4q_cli_list(i4q_word_fn *words, const char *separator, char *list, size_t 
         used += (size_t)snprintf(list + used, size - used, "%s%s", i ? separator : "", words(i));
 }
 
+/* The number that a word ends with, or its end. */
+static const char *number_of(const char *word)
+{
+    const char *at = word + strlen(word);
+    while (at > word && at[-1] >= '0' && at[-1] <= '9')
+        at--;
+    return at;
+}
+
+/* Who asks for int3 means 3 bits, so packed3 rather than int4: a word with that number comes before one that
+ * is nearer in letters. */
+static const char *find_meant(const struct i4q_option *option, const char *value, const char *near)
+{
+    const char *number = number_of(value);
+    for (size_t i = 0; *number && strcmp(number_of(near), number) != 0 && option->words(i); i++)
+        if (strcmp(number_of(option->words(i)), number) == 0)
+            return option->words(i);
+    return near;
+}
+
 /* One of the words; the error lists them, and where they are many it tells which is near. */
 static bool set_word(const struct i4q_option *option, struct i4q_word *chosen, const char *value,
                      struct i4q_error *error)
@@ -49,7 +69,7 @@ static bool set_word(const struct i4q_option *option, struct i4q_word *chosen, c
         i4q_suggest(&near, option->words(count));
     }
     if (near.found && count > MANY)
-        snprintf(meant, sizeof meant, ": did you mean '%s'?", near.found);
+        snprintf(meant, sizeof meant, ": did you mean '%s'?", find_meant(option, value, near.found));
     i4q_cli_list(option->words, ", ", list, sizeof list);
     return i4q_fail(error, I4Q_USAGE, "--%s: '%s' is none of %s%s", option->name, value, list, meant);
 }

@@ -122,22 +122,25 @@ static size_t count_most(const struct collector *collector)
     return count;
 }
 
-static bool collect(struct collector *collector)
+/* NULL: the error tells why. */
+static const struct i4q_named_files *collect(struct collector *collector)
 {
     struct i4q_named_files *files = i4q_arena_alloc(collector->arena, 1, sizeof *files);
     if (files)
         files->items = i4q_arena_alloc(collector->arena, count_most(collector), sizeof *files->items);
-    if (!files || !files->items)
-        return i4q_fail_memory(collector->error);
+    if (!files || !files->items) {
+        i4q_fail_memory(collector->error);
+        return NULL;
+    }
     collector->files = files;
     bool ok = add_file(collector, NULL, ((const struct i4q_common *)collector->arguments)->model);
     for (const struct i4q_option *option = collector->command->options; ok && option->name; option++)
         ok = !option->file || add_option(collector, option);
     struct named_file out = {.kind = I4Q_FILE_OUTPUT, .label = "standard output"};
     if (!i4q_identify_stdout(&out.identity))
-        return i4q_fail_errno(collector->error, "cannot look at standard output");
+        ok = i4q_fail_errno(collector->error, "cannot look at standard output");
     files->items[files->count++] = out;
-    return ok;
+    return ok ? files : NULL;
 }
 
 /* ---- files that would be replaced */
@@ -175,9 +178,9 @@ bool i4q_cli_check_files(const struct i4q_command *command, void *arguments, str
     struct i4q_common *common = arguments;
     struct collector collector = {command, arguments, common->arena, NULL, error};
     unsigned dashes = 0; /* inputs that are standard input */
-    if (!collect(&collector))
+    common->files = collect(&collector);
+    if (!common->files)
         return false;
-    common->files = collector.files;
     for (size_t i = 0; i < common->files->count; i++) {
         const struct named_file *file = &common->files->items[i];
         dashes += file->path && i4q_is_dash(file->path);

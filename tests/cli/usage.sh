@@ -6,6 +6,8 @@ model good-detector
 fails 2 int4q
 fails 2 int4q rewrit good-detector.onnx
 fails 2 int4q --verbose
+fails 2 int4q rewrite good-detector.onnx --format int3
+fails 2 int4q rewrite good-detector.onnx --format int44
 fails 2 int4q rewrite
 fails 2 int4q inspect good-detector.onnx other.onnx
 fails 2 int4q rewrite good-detector.onnx other.onnx third.onnx
