@@ -108,14 +108,14 @@ static const char *emit_rounding(struct i4q_emission *emission, enum i4q_quant_r
 static const char *emit_sign(struct i4q_emission *emission, const char *value)
 {
     const char *positive = step(emission, "GreaterOrEqual", "positive", value, i4q_emit_number(emission, 0));
-    return i4q_emit_output(i4q_emit_node(emission, "Where", "sign", positive, i4q_emit_number(emission, 1),
-                                         i4q_emit_number(emission, -1)));
+    const char *plus = i4q_emit_number(emission, 1), *minus = i4q_emit_number(emission, -1);
+    return i4q_emit_output(i4q_emit_node(emission, "Where", "sign", positive, plus, minus));
 }
 
 static const char *emit_clip(struct i4q_emission *emission, float low, float high, const char *value)
 {
-    return i4q_emit_output(i4q_emit_node(emission, "Clip", "clipped", value, i4q_emit_number(emission, low),
-                                         i4q_emit_number(emission, high)));
+    const char *least = i4q_emit_number(emission, low), *most = i4q_emit_number(emission, high);
+    return i4q_emit_output(i4q_emit_node(emission, "Clip", "clipped", value, least, most));
 }
 
 static const char *emit_quant_codes(struct i4q_emission *emission, const struct i4q_quant *quant,

@@ -4,10 +4,10 @@
  * in FLOAT: where QuantizeLinear would round otherwise, or has no such parameters. The numbers are those of
  * the definition (quant.h), bit for bit but for the sign of 0, NaN aside.
  *
- *     Quant         Div scale, Add zero point, Clip, round, Sub zero point, Mul scale
- *     one signed bit  Div scale, Add zero point, 1 where that is not below 0, else -1, Sub zero point, Mul
- * scale BipolarQuant  1 where it is not below 0, else -1, Mul scale Trunc         Div scale, Round, Div 2^n,
- * (Clip,) round, Mul scale
+ *     Quant           Div scale, Add zero point, Clip, round, Sub zero point, Mul scale
+ *     one signed bit  Div scale, Add zero point, Where not below 0: 1, else -1, Sub zero point, Mul scale
+ *     BipolarQuant    Where not below 0: 1, else -1, Mul scale
+ *     Trunc           Div scale, Round, Div 2^n, (Clip,) round, Mul scale
  *
  * Source: qonnx 1.0.0, custom_op/general/intquant.py, bipolar_quant.py, trunc.py. Scales and zero points may
  * be computed, and broadcast as they like.

@@ -72,10 +72,11 @@ static void emit_linear(struct i4q_emission *emission, const struct i4q_plan_qua
     Onnx__NodeProto *quantize =
         i4q_emit_node(emission, "QuantizeLinear", "quantized", quant->node->proto->input[0], scale, zero);
     const char *codes = i4q_emit_output(quantize);
-    if (low > least || high < most)
-        codes = i4q_emit_output(i4q_emit_node(emission, "Clip", "clipped", codes,
-                                              emit_bound(emission, "clip_low", type, low),
-                                              emit_bound(emission, "clip_high", type, high)));
+    if (low > least || high < most) {
+        const char *from = emit_bound(emission, "clip_low", type, low),
+                   *to = emit_bound(emission, "clip_high", type, high);
+        codes = i4q_emit_output(i4q_emit_node(emission, "Clip", "clipped", codes, from, to));
+    }
     Onnx__NodeProto *dequantize = i4q_emit_node(emission, "DequantizeLinear", NULL, codes, scale, zero);
     if (n > 1) {
         i4q_emit_int(emission, quantize, "axis", -(int64_t)origin->scale.axis);

@@ -41,6 +41,14 @@ def test_one_signed_bit(tmp_path, zero):
     assert_same(activation_model(0.25, zero, 1), tmp_path, lambda x: quant(x, np.float32(0.25), np.float32(zero), 1))
 
 
+@pytest.mark.parametrize("bits, mode", [(4, "ROUND"), (4, "CEIL"), (1, "ROUND")], ids=["linear", "clipped", "sign"])
+def test_constants_stand_as_they_are_read(tmp_path, bits, mode):
+    """Not in the order in which a compiler happens to evaluate arguments: the same bytes, whoever built int4q."""
+    result, _ = rewrite(activation_model(0.25, bits=bits, rounding_mode=mode), tmp_path, "--import", "all")
+    names = [t.name for t in result.graph.initializer]
+    assert names == list(dict.fromkeys(name for node in result.graph.node for name in node.input if name in names))
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 6, 1), (3, 6, 6), (1, 3, 1, 6)])
 @pytest.mark.parametrize("op", ["Quant", "BipolarQuant"])
 def test_scales_of_many_axes(tmp_path, op, shape):
