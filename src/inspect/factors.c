@@ -97,9 +97,7 @@ const struct i4q_factors *const *i4q_factors_find(const struct i4q_inspection *i
 
 const struct i4q_factors *i4q_factors_of(const struct i4q_factors *const *all, const struct i4q_conv *conv)
 {
-    const Onnx__NodeProto *node = conv->node->proto;
-    const struct i4q_value *input =
-        node->n_input ? i4q_scope_resolve(conv->node->scope, node->input[0]) : NULL;
+    const struct i4q_value *input = i4q_input_value(conv->node, 0);
     return input ? all[input->index] : NULL;
 }
 

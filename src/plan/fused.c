@@ -19,7 +19,7 @@ static bool tells_of_results(const struct i4q_plan *plan)
     bool wanted = false;
     for (size_t i = 0; i < plan->n_rows; i++) {
         const struct i4q_node *node = plan->rows[i].conv->node;
-        const struct i4q_value *value = node->proto->n_output ? i4q_fused_result(node, 0) : NULL;
+        const struct i4q_value *value = i4q_fused_result(node, 0);
         wanted |= plan->rows[i].input != NULL;
         if (plan->rows[i].input && value && plan->fused->ranges[value->index].bits)
             return true;
@@ -59,7 +59,7 @@ bool i4q_plan_fused_find(struct i4q_plan *plan, unsigned threads, struct i4q_err
 static void fit_biases(const struct i4q_plan *plan, const struct i4q_plan_row *row)
 {
     const struct i4q_quantize_job *job = row->weight->job;
-    const struct i4q_range *range = i4q_plan_fused_range(plan->fused, i4q_fused_operand(row->conv->node, 0));
+    const struct i4q_range *range = i4q_plan_fused_range(plan->fused, i4q_input_value(row->conv->node, 0));
     const float *bias = i4q_bias_values(plan, row, &plan->facts->model->arena);
     for (size_t i = 0; bias && i < job->channels; i++) {
         double least = fabs((double)bias[i]) / I4Q_FUSED_MOST_BIAS / (double)range->scale * BEYOND;
@@ -88,7 +88,7 @@ static void keep_makers(struct i4q_plan_fused *fused, const struct i4q_value *va
         return;
     fused->stays[node->index] = true;
     for (size_t i = 0; op->reaches_as_far && i < i4q_fused_op_operands(op, node->proto); i++)
-        keep_makers(fused, i4q_fused_operand(node, i), depth + 1);
+        keep_makers(fused, i4q_input_value(node, i), depth + 1);
 }
 
 static void keep_values(const struct i4q_plan *plan)
@@ -110,7 +110,8 @@ static void keep_values(const struct i4q_plan *plan)
 static bool conv_can(const struct i4q_plan *plan, const struct i4q_node *node)
 {
     struct i4q_plan_row *row = plan->fused->rows[node->index];
-    bool is_stored = row && row->weight && row->weight->recipe && row->weight->fact->op->is_conv;
+    bool is_stored = row && row->weight && row->weight->recipe && row->weight->fact->op->is_conv &&
+                     node->proto->n_output == 1; /* as every Conv has, but no file has to */
     if (row)
         row->why_float = is_stored ? i4q_fused_find_reason(plan, row) : NULL;
     return is_stored && !row->why_float;
@@ -121,7 +122,7 @@ static bool operands_are_computed(const struct i4q_plan_fused *fused, const stru
 {
     size_t n = i4q_fused_op_operands(op, node->proto);
     for (size_t i = 0; i < n; i++) {
-        const struct i4q_value *value = i4q_fused_operand(node, i);
+        const struct i4q_value *value = i4q_input_value(node, i);
         if (!value || !value->producer || !fused->computes[value->producer->index])
             return false;
     }
@@ -138,7 +139,7 @@ static bool results_have_ranges(struct i4q_plan_fused *fused, const struct i4q_f
         if (!value || value->is_output)
             return false;
         if (op->range == I4Q_FUSED_SAME)
-            fused->same[value->index] = i4q_fused_operand(node, 0);
+            fused->same[value->index] = i4q_input_value(node, 0);
         if (!i4q_fused_has_range(fused, value))
             return false;
     }
@@ -198,7 +199,7 @@ static void quantize_around(struct i4q_plan_fused *fused, const struct i4q_node 
     bool is_conv = i4q_node_is(node->proto, "Conv");
     fused->n_convs += is_conv;
     if (is_conv)
-        quantize(fused, i4q_fused_operand(node, 0));
+        quantize(fused, i4q_input_value(node, 0));
     for (size_t i = 0; i < node->proto->n_output; i++)
         if (!is_conv || !goes_into_bounds(fused, node))
             quantize(fused, i4q_fused_result(node, i));

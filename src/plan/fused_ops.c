@@ -53,14 +53,10 @@ const struct i4q_fused_op *i4q_fused_op_find(const Onnx__NodeProto *node)
     return NULL;
 }
 
-const struct i4q_value *i4q_fused_operand(const struct i4q_node *node, size_t input)
-{
-    return i4q_scope_resolve(node->scope, node->proto->input[input]);
-}
-
 const struct i4q_value *i4q_fused_result(const struct i4q_node *node, size_t output)
 {
-    return i4q_table_get(&node->scope->values, node->proto->output[output]);
+    return output < node->proto->n_output ? i4q_table_get(&node->scope->values, node->proto->output[output])
+                                          : NULL;
 }
 
 size_t i4q_fused_op_operands(const struct i4q_fused_op *op, const Onnx__NodeProto *node)

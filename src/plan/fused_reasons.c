@@ -41,20 +41,20 @@ static bool is_around_lossy(const struct i4q_plan *plan, const struct i4q_plan_r
 
 static bool reads_quantized(const struct i4q_plan *plan, const struct i4q_plan_row *row)
 {
-    const struct i4q_value *value = i4q_fused_operand(row->conv->node, 0);
+    const struct i4q_value *value = i4q_input_value(row->conv->node, 0);
     return (row->input && row->input->own == I4Q_INPUT_ALREADY_QUANTIZED) ||
            (value && value->producer && i4q_node_is(value->producer->proto, "DequantizeLinear"));
 }
 
 static bool reads_misfit(const struct i4q_plan *plan, const struct i4q_plan_row *row)
 {
-    const struct i4q_value *value = i4q_fused_operand(row->conv->node, 0);
+    const struct i4q_value *value = i4q_input_value(row->conv->node, 0);
     return value && !i4q_fused_op_fits(value->producer);
 }
 
 static bool is_unmeasured(const struct i4q_plan *plan, const struct i4q_plan_row *row)
 {
-    return !i4q_fused_has_range(plan->fused, i4q_fused_operand(row->conv->node, 0)) ||
+    return !i4q_fused_has_range(plan->fused, i4q_input_value(row->conv->node, 0)) ||
            !i4q_fused_has_range(plan->fused, i4q_fused_result(row->conv->node, 0));
 }
 
@@ -62,7 +62,7 @@ static bool is_unmeasured(const struct i4q_plan *plan, const struct i4q_plan_row
 static bool has_other_bias(const struct i4q_plan *plan, const struct i4q_plan_row *row)
 {
     const struct i4q_quantize_job *job = row->weight->job;
-    const struct i4q_range *range = i4q_plan_fused_range(plan->fused, i4q_fused_operand(row->conv->node, 0));
+    const struct i4q_range *range = i4q_plan_fused_range(plan->fused, i4q_input_value(row->conv->node, 0));
     if (!i4q_bias_is_constant(plan, row) || !job->scales)
         return !i4q_bias_is_constant(plan, row);
     const float *bias = i4q_bias_values(plan, row, &plan->facts->model->arena);

@@ -17,7 +17,7 @@ static size_t rank_of_type(const struct i4q_value *value)
 static size_t rank_of_weight(const struct i4q_value *value)
 {
     static const char *const decoders[] = {"DequantizeLinear", "Cast", "Sub", "Mul", "Identity"};
-    enum { MOST = 16 };
+    enum { MOST = 16, MOST_RANK = 8 };
     for (int depth = 0; value && depth < MOST; depth++) {
         const struct i4q_node *node = value->producer;
         bool decodes = false;
@@ -28,10 +28,10 @@ static size_t rank_of_weight(const struct i4q_value *value)
                        i4q_node_is_of(node->proto, "com.microsoft", decoders[i]);
         if (i4q_node_is(node->proto, "Reshape")) {
             const Onnx__TensorProto *shape = i4q_input_tensor(node, 1);
-            return shape && shape->n_dims == 1 ? (size_t)shape->dims[0] : 0;
+            bool sound = shape && shape->n_dims == 1 && shape->dims[0] > 0 && shape->dims[0] <= MOST_RANK;
+            return sound ? (size_t)shape->dims[0] : 0;
         }
-        value =
-            decodes && i4q_has_input(node, 0) ? i4q_scope_resolve(node->scope, node->proto->input[0]) : NULL;
+        value = decodes ? i4q_input_value(node, 0) : NULL;
     }
     return 0;
 }
@@ -44,10 +44,9 @@ static size_t rank_of_conv(const struct i4q_node *node)
                                *window = i4q_node_attribute(node->proto, "kernel_shape");
     if (shape)
         return shape->n_ints;
-    if (!i4q_node_is(node->proto, "Conv") || node->proto->n_input < 2)
+    if (!i4q_node_is(node->proto, "Conv"))
         return 0;
-    return window && window->n_ints ? window->n_ints + 2
-                                    : rank_of_weight(i4q_scope_resolve(node->scope, node->proto->input[1]));
+    return window && window->n_ints ? window->n_ints + 2 : rank_of_weight(i4q_input_value(node, 1));
 }
 
 size_t i4q_factor_rank(const struct i4q_activation_pair *pair)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """--decode fused: operators between Convs, sizes that are not known, Convs in bodies and functions; and why Convs stay float."""
 import numpy as np
+import onnx
 import pytest
 from helpers import make_model, run, run_int4q, tensor, value
 from onnx import TensorProto, helper, numpy_helper
-from test_fused import OPTIONS, conv, detector, error_db, fuse, needs_cast, optimized, pairs, pictures, weights_of
+from test_fused import OPTIONS, conv, detector, error_db, fuse, measured, needs_cast, optimized, pairs, pictures, weights_of
 
 LIMITS = [numpy_helper.from_array(np.float32(limit), name) for name, limit in (("zero", 0), ("one", 1), ("six", 6))]
 YES = numpy_helper.from_array(np.array(True), "yes")
@@ -167,6 +168,19 @@ def test_each_reason_is_told(tmp_path):
     told = [n.split(": ", 1)[1] for n in report["notes"] if "compute in float" in n]
     assert told == ["1 Convs compute in float: what they give is an output of the model",
                     "1 Convs compute in float: what they read or give stays float for what it would lose"]
+
+
+@pytest.mark.parametrize("outputs", [[], ["z", "w"], ["z", ""]], ids=len)
+def test_convs_with_other_results_than_one(tmp_path, outputs):
+    """Nothing that a runtime takes, but no reason to crash: they compute in float."""
+    model = between(node("Relu", "a", "m"), helper.make_node("Conv", ["m", "w1", "b1"], ["z"], "odd"))
+    stats = measured(tmp_path, model, pictures())
+    odd = next(n for n in model.graph.node if n.name == "odd")
+    odd.output[:] = outputs
+    onnx.save(model, tmp_path / "odd.onnx")
+    run_int4q("rewrite", tmp_path / "odd.onnx", "-q", "-o", tmp_path / "out.onnx", "--calibration", stats, *OPTIONS)
+    made = onnx.load(tmp_path / "out.onnx")
+    assert next(list(n.output) for n in made.graph.node if n.name == "odd") == outputs and not {"z", "w"} & set(pairs(made))
 
 
 def test_other_layers_are_no_convs_in_float(tmp_path):

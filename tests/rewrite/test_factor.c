@@ -76,6 +76,22 @@ static void ranks_are_declared_or_those_of_convs(void **state)
     assert_int_equal(i4q_factor_rank(pair), 3);
 }
 
+/* Nobody has checked that there are as many dimensions as a shape says. */
+static void ranks_of_shapes_are_bounded(void **state)
+{
+    static const int64_t counts[][2] = {{3, 3}, {8, 8}, {9, 0}, {(int64_t)1 << 40, 0}, {-1, 0}};
+    static const int64_t three[4] = {3};
+    maker_floats(&maker, "shape", three, WEIGHTS);
+    maker_node(&maker, "Reshape", "w shape", "v");
+    maker_node(&maker, "Conv", "r v", "y");
+    find();
+    int64_t *said = maker_initializer(&maker, "shape")->dims;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        *said = counts[i][0];
+        assert_true(i4q_factor_rank(pair) == (size_t)counts[i][1]);
+    }
+}
+
 static void axes_are_indices(void **state)
 {
     (void)state;
@@ -137,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ranks_are_declared_or_those_of_convs, setup, teardown),
+        cmocka_unit_test_setup_teardown(ranks_of_shapes_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(axes_are_indices, setup, teardown),
         cmocka_unit_test_setup_teardown(zero_points_may_differ, setup, teardown),
         cmocka_unit_test_setup_teardown(factors_lie_along_the_axis, setup, teardown),
