@@ -62,7 +62,7 @@ static void fit_biases(const struct i4q_plan *plan, const struct i4q_plan_row *r
     const struct i4q_range *range = i4q_plan_fused_range(plan->fused, i4q_input_value(row->conv->node, 0));
     const float *bias = i4q_bias_values(plan, row, &plan->facts->model->arena);
     for (size_t i = 0; bias && i < job->channels; i++) {
-        double least = fabs((double)bias[i]) / I4Q_FUSED_MOST_BIAS / (double)range->scale * BEYOND;
+        double least = fabs((double)bias[i]) / (double)I4Q_FUSED_MOST_BIAS / (double)range->scale * BEYOND;
         if (least > (double)i4q_job_load_grid(job, i).scale && least < MOST)
             i4q_job_rescale(job, i, (float)least);
     }

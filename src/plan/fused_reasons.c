@@ -67,7 +67,8 @@ static bool has_other_bias(const struct i4q_plan *plan, const struct i4q_plan_ro
         return !i4q_bias_is_constant(plan, row);
     const float *bias = i4q_bias_values(plan, row, &plan->facts->model->arena);
     for (size_t i = 0; bias && i < job->channels; i++)
-        if (!(fabs((double)bias[i]) / (double)i4q_fused_bias_scale(job, i, range) < I4Q_FUSED_MOST_BIAS))
+        if (!(fabs((double)bias[i]) / (double)i4q_fused_bias_scale(job, i, range) <
+              (double)I4Q_FUSED_MOST_BIAS))
             return true;
     return !bias;
 }

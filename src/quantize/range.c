@@ -98,12 +98,12 @@ static void gather_all(struct spread *spread, const struct i4q_histogram *histog
     for (size_t c = 0; c < histogram->channels; c++)
         for (size_t i = 0; i < histogram->bins; i++) {
             double place = divided(i4q_histogram_value(histogram, c, i), factors, c) - low;
-            size_t bin = span > 0 && place > 0 ? (size_t)(place / span * BINS) : 0;
+            size_t bin = span > 0 && place > 0 ? (size_t)(place / span * (double)BINS) : 0;
             spread->count[bin < BINS ? bin : BINS - 1] += i4q_histogram_count(histogram, c, i);
         }
     spread->low = fmin(low, 0);
     spread->high = fmax(high, 0);
-    spread->width = span / BINS;
+    spread->width = span / (double)BINS;
     drop_empty(spread, low, BINS);
 }
 
@@ -233,7 +233,7 @@ static void try_zeros(struct search *search, struct i4q_range *range)
     bool each = range->bits <= FEW_BITS;
     int last = each ? (int)ceil(steps) : FRACTIONS, tried = -1;
     for (int i = 0; i <= last; i++) {
-        range->zero = each ? i : zero_point(spread->low * i / FRACTIONS, scale, top);
+        range->zero = each ? i : zero_point(spread->low * i / (double)FRACTIONS, scale, top);
         bool beyond = spread->high > 0 && (top - range->zero) * scale > BEYOND * spread->high + scale;
         if (!beyond && range->zero != tried)
             try(search, 0, range);
@@ -261,7 +261,7 @@ static struct i4q_range search_maximum(const struct spread *spread, const struct
     while (first < spread->n && spread->value[first] < 0)
         first++;
     for (int i = FIRST_MAXIMUM; i < BINS && spread->high > 0; i++) {
-        struct i4q_range range = range_of(spread->low, spread->high * (i + 0.5) / BINS, choice);
+        struct i4q_range range = range_of(spread->low, spread->high * (i + 0.5) / (double)BINS, choice);
         try(&search, first, &range);
     }
     return search.best;

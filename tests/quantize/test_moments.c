@@ -88,7 +88,7 @@ static void check_covariance(const struct sample *sample, size_t group)
     for (size_t i = 0; i < K; i++)
         for (size_t j = 0; j < K; j++) {
             double expected =
-                drawn(sample, group, i < j ? j : i, i < j ? i : j) + (i == j ? 1e-4 * trace / K : 0);
+                drawn(sample, group, i < j ? j : i, i < j ? i : j) + (i == j ? 1e-4 * trace / (double)K : 0);
             assert_true(fabs(a[i * K + j] - expected) < 1e-10 * trace);
             assert_true(a[i * K + j] == a[j * K + i]);
         }
