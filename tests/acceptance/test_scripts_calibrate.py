@@ -264,6 +264,8 @@ def test_not_twice(tmp_path, monkeypatch, capsys):
     assert again("--mean-only") == 4
     made.write_bytes(made.read_bytes()[:100])
     assert again("--mean-only") == 5
+    made.write_bytes((26).to_bytes(8, "little") + b'{"__metadata__": ["made"]}')
+    assert again("--mean-only") == 6
     said = json.loads(read(made)[1]["made"])
     assert said["options"]["mean_only"] and [name for name, _ in said["files"]] == ["model.onnx", "weights", "0.npy", "1.npy"]
     assert set(said["versions"]) == {"python", "numpy", "onnx", "onnxruntime"}

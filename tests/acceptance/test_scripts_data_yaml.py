@@ -107,6 +107,15 @@ def test_no_text(data):
         coco.read_annotations(str(data / "data.yaml"), str(data / "data.yaml"))
 
 
+def test_byte_order_marks(data):
+    """Which editors of Windows write, in labels as in lists of pictures."""
+    lists = {"labels/val/0.txt": label(1), "val.txt": "images/val/0.jpg"}
+    for name, text in lists.items():
+        (data / name).write_text(text + "\n", encoding="utf-8-sig")
+    found = coco.read_annotations(str(data / "data.yaml"), str(data / "val.txt"))
+    assert len(found.dataset["images"]) == len(found.dataset["annotations"]) == 1
+
+
 def test_keypoints_are_no_polygon():
     """The box stands in front of them, and they may lie anywhere."""
     kind, box = yolo_labels.read_line("0 .5 .5 .25 .5 9 9 2 .1 .1 0", 1, True)

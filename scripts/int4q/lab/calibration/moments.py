@@ -87,9 +87,8 @@ def read_metadata(path: str) -> dict[str, str]:
         with open(path, "rb") as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(size, MOST_HEADER)))
-        found: dict[str, str] = header["__metadata__"]
-        return found
-    except (OSError, ValueError, LookupError, TypeError):
+        return dict(header["__metadata__"].items())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 
 

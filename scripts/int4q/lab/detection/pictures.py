@@ -149,6 +149,6 @@ def pictures_below(folder: str) -> list[str]:
 
 def listed_pictures(path: str) -> list[str]:
     """The paths that stand in a file, one a line, from the folder of the file."""
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
         names = [line.strip() for line in file]
     return [os.path.normpath(os.path.join(os.path.dirname(path), n)) for n in names if n]

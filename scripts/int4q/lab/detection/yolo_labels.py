@@ -63,7 +63,7 @@ def read_labels(path: str, classes: int, keypoints: bool) -> list[tuple[int, Box
 
 def read_lines(path: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             return file.readlines()
     except UnicodeDecodeError as error:
         raise Error(f"{path}: no text") from error
