@@ -207,7 +207,7 @@ static void find_gated(struct i4q_fusion *fusion, const struct i4q_value *value)
     enum i4q_activation activation;
     const struct i4q_node *gate = is_gate(first->node->proto, &activation) ? first->node : second->node;
     const struct i4q_node *product = gate == first->node ? second->node : first->node;
-    if (!is_gate(gate->proto, &activation) || !i4q_node_is(product->proto, "Mul") ||
+    if (!is_gate(gate->proto, &activation) || !i4q_node_is(product->proto, "Mul") || !output_of(product) ||
         gate->scope != value->scope || only_reader(output_of(gate), 1) != product)
         return;
     absorb(fusion, gate, activation);

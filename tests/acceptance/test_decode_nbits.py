@@ -214,6 +214,18 @@ def test_what_is_read_elsewhere_stays(tmp_path, nodes, outputs, left):
     assert [n.op_type for n in made.graph.node if n.domain != DOMAIN] == left
 
 
+@pytest.mark.parametrize("kind", ["silu", "hard", "relu"])
+def test_activations_that_give_nothing_stay(tmp_path, kind):
+    """No runtime takes such a node, but it is no reason to crash."""
+    nodes, _ = activation(kind)
+    del nodes[-1].output[:]
+    model = make_model([conv(y="c"), *nodes, helper.make_node("Neg", ["x"], ["y"])], [tensor("w", 4, 3, 3, 3)])
+    onnx.save(model, tmp_path / "in.onnx")
+    run_int4q("rewrite", tmp_path / "in.onnx", "-q", "--decode", "nbits", "-o", tmp_path / "out.onnx")
+    [made] = nbits_nodes(onnx.load(tmp_path / "out.onnx"))
+    assert attributes(made).get("activation", 0) == 0
+
+
 def test_bounds_that_are_computed_stay(tmp_path):
     nodes = [conv(y="c"), helper.make_node("Clip", ["c", "", "high"], ["y"])]
     model = make_model(nodes, [tensor("w", 4, 3, 3, 3)], inputs=[value("x", 1, 3, 6, 6), value("high")])
