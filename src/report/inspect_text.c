@@ -2,8 +2,8 @@
 #include "report/inspect_report.h"
 
 #include "report/activation_report.h"
-#include "report/fake_report.h"
 #include "report/columns.h"
+#include "report/fake_report.h"
 #include "report/origins.h"
 #include "report/summary.h"
 

@@ -101,10 +101,8 @@ static const char *emit_negative(struct i4q_emission *emission, const struct i4q
 
 static void emit_sign(struct i4q_emission *emission, const struct i4q_plan_quant *quant)
 {
-    static const float zero = 0;
     char **inputs = quant->node->proto->input;
-    const char *bound =
-        i4q_emit_shared(emission, "zero", "zero", I4Q_TYPE(FLOAT), NULL, 0, &zero, sizeof zero);
+    const char *bound = i4q_emit_number(emission, 0);
     const char *is_positive =
         i4q_emit_output(i4q_emit_node(emission, "GreaterOrEqual", "positive", inputs[0], bound, NULL));
     i4q_emit_node(emission, "Where", NULL, is_positive, inputs[1],
