@@ -67,6 +67,25 @@ static enum i4q_fault find_fold_fault(struct i4q_origin *origin)
     return origin->fault;
 }
 
+/* Whether a caller may give another one than is stored. */
+static bool is_replaceable(const struct i4q_node *node, size_t input)
+{
+    const struct i4q_value *value = i4q_finder_value(node, input);
+    return value && value->is_input && i4q_value_tensor(value);
+}
+
+/* Steps read scales where they are, but zero points become numbers of theirs, and of Trunc both scales. */
+static bool has_steps(const struct i4q_plan *plan, const struct i4q_node *node,
+                      const struct i4q_origin *origin)
+{
+    enum { SCALE = 1, ZERO_POINT = 2, TRUNC_OUTPUT_SCALE = 4 };
+    bool is_trunc = origin->coding == I4Q_CODING_TRUNC;
+    bool replaceable =
+        is_replaceable(node, ZERO_POINT) ||
+        (is_trunc && (is_replaceable(node, SCALE) || is_replaceable(node, TRUNC_OUTPUT_SCALE)));
+    return (plan->inputs_are_constant || !replaceable) && i4q_has_steps(node, origin);
+}
+
 static void decide_constant(struct finder *finder, struct i4q_origin *origin, struct i4q_plan_quant *quant)
 {
     bool replaceable = origin->reads_input && !finder->plan->inputs_are_constant;
@@ -76,7 +95,7 @@ static void decide_constant(struct finder *finder, struct i4q_origin *origin, st
     if (quant->reason == I4Q_REASON_IMPORTED && !replaceable && bytes <= finder->room) {
         finder->room -= bytes;
         quant->fate = I4Q_QUANT_FOLDED;
-    } else if (i4q_has_steps(quant->node, origin)) {
+    } else if (has_steps(finder->plan, quant->node, origin)) {
         quant->fate = I4Q_QUANT_STEPS;
     } else if (replaceable) {
         quant->reason = I4Q_REASON_WEIGHT_IS_INPUT;
@@ -103,7 +122,7 @@ static void decide_activation(struct i4q_plan *plan, const struct i4q_origin *or
                               struct i4q_plan_quant *quant)
 {
     bool replaceable = origin->reads_input && !plan->inputs_are_constant;
-    bool steps = i4q_has_steps(quant->node, origin);
+    bool steps = has_steps(plan, quant->node, origin);
     quant->reason =
         replaceable ? I4Q_REASON_SCALE_COMPUTED : i4q_reason_of_fault(find_linear_fault(quant->node, origin));
     bool linear = quant->reason == I4Q_REASON_IMPORTED;

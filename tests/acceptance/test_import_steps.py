@@ -57,6 +57,20 @@ def test_scales_of_many_axes(tmp_path, op, shape):
     assert_same(activation_model(scale, op=op), tmp_path, want[op])
 
 
+@pytest.mark.parametrize("what, stays", [("s", False), ("z", True)])
+def test_parameters_that_callers_may_replace(tmp_path, what, stays):
+    """The steps read a scale; a zero point, whose stored number they would hold, must not be another in a run."""
+    model = activation_model(0.25, 0.0, rounding_mode="CEIL")
+    model.graph.input.append(value(what))
+    model.graph.node[0].output[0] = "a"
+    model.graph.node.append(quant_node("other", inputs=("a", "half", "none", "four"), output="y"))
+    model.graph.initializer.extend([stored("half", 0.5), stored("none", 0.0), stored("four", 4.0)])
+    result, report = rewrite(model, tmp_path, "--import", "all")
+    assert report["quants"]["steps"] == (not stays) and report["quants"]["linear"] == 1
+    assert [left["reason"] for left in report["quants"]["left"]] == ["scale-computed"] * stays
+    assert what in [i.name for i in result.graph.input]
+
+
 @pytest.mark.parametrize("what", ["s", "z"])
 def test_computed_parameters(tmp_path, what):
     """What no file holds can be divided by and added all the same."""
