@@ -44,6 +44,24 @@ static void collect_scores(const struct i4q_plan *plan, double *scores, double *
     }
 }
 
+/* Noises of the codes of some scores, and estimates for the others, differ by orders of magnitude: all are
+ * dropped unless all are known. A score of 0 needs none. */
+static bool drop_partial_noises(struct i4q_plan *plan, const double *scores, double *noises)
+{
+    size_t scored = 0, known = 0;
+    for (size_t i = 0; i < plan->n_weights; i++) {
+        scored += scores[i] > 0;
+        known += scores[i] > 0 && noises[i] > 0;
+    }
+    if (!known || known == scored)
+        return true;
+    memset(noises, 0, plan->n_weights * sizeof *noises);
+    return i4q_plan_note(plan, i4q_arena_format(&plan->facts->model->arena,
+                                                "--topk: %zu of %zu scores have a noise in the file: it is "
+                                                "not used, and all are divided by that of absmax",
+                                                known, scored));
+}
+
 /* Scores become losses of a unit of noise: divided by the noise that they were measured at, which is that of
  * absmax where the file does not tell. */
 static bool divide_by_noise(const struct i4q_estimate *estimate, struct i4q_arena *arena, double *scores,
@@ -80,7 +98,7 @@ static void normalize(double *scores, size_t count)
 }
 
 /* How much the losses of each weight count; all alike without scores. */
-static double *find_weights(const struct i4q_plan *plan, const struct i4q_estimate *estimate,
+static double *find_weights(struct i4q_plan *plan, const struct i4q_estimate *estimate,
                             struct i4q_arena *arena, struct i4q_error *error)
 {
     double *scores = i4q_arena_alloc(arena, plan->n_weights, sizeof *scores);
@@ -88,6 +106,8 @@ static double *find_weights(const struct i4q_plan *plan, const struct i4q_estima
     if ((!scores || !noises) && !i4q_fail_memory(error))
         return NULL;
     collect_scores(plan, scores, noises);
+    if (!drop_partial_noises(plan, scores, noises) && !i4q_fail_memory(error))
+        return NULL;
     if (plan->sensitivity.scored && !divide_by_noise(estimate, arena, scores, noises, error))
         return NULL;
     normalize(scores, plan->n_weights);

@@ -23,8 +23,9 @@ struct i4q_mixture {
 
 /* A mixture for the weights that the plan quantizes, made for `estimate`'s options, to be paid from `budget`:
  * where that has a price, what forms add to a file counts, as its average. Scores of --topk, where
- * the plan has them, are taken for what a Conv loses in INT4 by absmax, and weigh its predicted losses; those
- * that the file does not name, as the mean of the others. Everything is in `arena`; recipes are borrowed.
+ * the plan has them, are taken for what a Conv loses at the noise that the file tells for all of them, else
+ * in INT4 by absmax (with a note where it tells that of some), and weigh its predicted losses; those that the
+ * file does not name, as the mean of the others. Everything is in `arena`; recipes are borrowed.
  * I4Q_USAGE: a score below 0; else as i4q_forecast fails. */
 bool i4q_mixture_make(struct i4q_plan *plan, const struct i4q_estimate *estimate,
                       const struct i4q_recipe *recipes, size_t count, const struct i4q_budget *budget,

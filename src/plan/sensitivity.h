@@ -30,9 +30,9 @@ struct i4q_sensitivity {
  * with the fewest bits (a row that does not tell its bits comes after those that do), then the worst score.
  *
  * I4Q_MODEL: not JSON, or a key twice in one object (with line and column), a shape that is none of those
- * known (saying what was expected), a row with a wrong type (saying which), a name that fits several Convs
- * with different weights (naming them), or entries of which none names a Conv. A shape without entries is no
- * error, and neither is a model without Convs. */
+ * known (saying what was expected), a row with a wrong type or a noise of 0 or less (saying which), a name
+ * that fits several Convs with different weights (naming them), or entries of which none names a Conv. A
+ * shape without entries is no error, and neither is a model without Convs. */
 bool i4q_sensitivity_read(struct i4q_arena *arena, struct i4q_view json, const struct i4q_name_index *index,
                           const void *const *weights, struct i4q_sensitivity *sensitivity,
                           struct i4q_error *error) I4Q_MUST_CHECK;

@@ -160,6 +160,33 @@ static void the_noise_of_scores_counts(void **state)
     }
 }
 
+/* Where one score lacks it, all are weighed as without any, and a note says so; a score of 0 lacks nothing.
+ */
+static void the_noise_of_some_scores_is_not_used(void **state)
+{
+    static const char *const others[] = {"1", "1, \"noise\": null", "0", "1, \"noise\": 0.01"};
+    double large[4];
+    convs.options.ranking = (struct i4q_ranking){.mode = I4Q_RANK_WEIGH};
+    convs.options.topk = "scores.json";
+    for (int i = 0; i < 4; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "{\"layer_sensitivity\": [{\"layer\": \"large\", \"sensitivity\": 1%s},"
+                 "{\"layer\": \"small\", \"sensitivity\": %s}]}",
+                 i ? ", \"noise\": 0.0001" : "", others[i]);
+        convs.options.topk_json = (struct i4q_view){(const uint8_t *)text, strlen(text)};
+        assert_true(mix(3));
+        climb(0);
+        large[i] = convs.plan.weights[4].predicted_loss;
+        assert_int_equal(convs.plan.notes.count, i == 1);
+        if (i == 1)
+            assert_string_equal(convs.plan.notes.items[0],
+                                "--topk: 1 of 2 scores have a noise in the file: it is not used, and all are "
+                                "divided by that of absmax");
+    }
+    assert_true(large[1] == large[0] && large[2] > large[0] && large[3] > large[0]);
+}
+
 static void scores_below_0_are_no_losses(void **state)
 {
     static const char text[] = "{\"large\": -1, \"small\": 1}";
@@ -179,6 +206,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(budgets_are_met, setup, teardown),
         cmocka_unit_test_setup_teardown(scores_weigh, setup, teardown),
         cmocka_unit_test_setup_teardown(the_noise_of_scores_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_noise_of_some_scores_is_not_used, setup, teardown),
         cmocka_unit_test_setup_teardown(scores_below_0_are_no_losses, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,11 +12,21 @@ static bool is_row_list(json_t *root)
     return json_is_array(json_object_get(root, "layer_sensitivity"));
 }
 
+/* Scores are divided by it. */
+static bool read_noise(struct i4q_sink *sink, const char *where, const json_t *noise, double *value)
+{
+    if (!noise || json_is_null(noise))
+        return true;
+    if (!i4q_shape_number(sink, where, "\"noise\"", noise, value))
+        return false;
+    return *value > 0 ||
+           i4q_fail(sink->error, I4Q_MODEL, "%s: \"noise\" must be above 0, got %g", where, *value);
+}
+
 static bool read_row(struct i4q_sink *sink, size_t i, const json_t *row)
 {
     char where[I4Q_WHERE];
     const json_t *name = json_object_get(row, "layer"), *bits = json_object_get(row, "num_bits");
-    const json_t *noise = json_object_get(row, "noise");
     i4q_shape_where(where, "layer_sensitivity", i, name);
     struct i4q_entry entry = {.where = where, .bits = INFINITY};
     if (!json_is_object(row))
@@ -26,9 +36,9 @@ static bool read_row(struct i4q_sink *sink, size_t i, const json_t *row)
     if (isfinite(entry.bits) && entry.bits >= (double)FLOAT_BITS)
         return true;
     if (!i4q_shape_name(sink, where, "\"layer\"", name, &entry.name) ||
-        !i4q_shape_number(sink, where, "\"sensitivity\"", json_object_get(row, "sensitivity"), &entry.score))
-        return false;
-    if (noise && !json_is_null(noise) && !i4q_shape_number(sink, where, "\"noise\"", noise, &entry.noise))
+        !i4q_shape_number(sink, where, "\"sensitivity\"", json_object_get(row, "sensitivity"),
+                          &entry.score) ||
+        !read_noise(sink, where, json_object_get(row, "noise"), &entry.noise))
         return false;
     entry.worse = entry.score;
     return sink->take(sink, &entry);
