@@ -3,6 +3,7 @@
 
 #include "base/size.h"
 #include "base/suggest.h"
+#include "quantize/format.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -88,16 +89,28 @@ static bool is_word(const char *word, const char *text, size_t length)
     return strlen(word) == length && memcmp(word, text, length) == 0;
 }
 
+/* Of a word for a kind, or another one that --format takes for it; NULL: it is none. */
+static const char *find_kind(const char *word, size_t length)
+{
+    for (size_t i = 0; i4q_kind_word(i); i++)
+        if (is_word(i4q_kind_word(i), word, length))
+            return i4q_kind_word(i);
+    for (size_t i = 0; i4q_format_word(i); i++) {
+        const struct i4q_format *format = i4q_format_find(i4q_format_word(i));
+        if (!format->floats && is_word(i4q_format_word(i), word, length))
+            return format->name;
+    }
+    return NULL;
+}
+
 static bool find_subject(const char **text, struct i4q_requirement *requirement)
 {
     const char *word = *text;
     size_t length = strcspn(word, "<>=!");
     *text += length;
-    for (size_t i = 0; i4q_kind_word(i); i++)
-        if (is_word(i4q_kind_word(i), word, length)) {
-            requirement->kind = i4q_kind_word(i);
-            return true;
-        }
+    requirement->kind = find_kind(word, length);
+    if (requirement->kind)
+        return true;
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
         if (is_word(subjects[i].name, word, length)) {
             requirement->subject = i;

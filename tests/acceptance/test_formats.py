@@ -176,6 +176,8 @@ def test_packed4_is_packed_u8(tmp_path):
     outputs = [rewrite(two_convs(), tmp_path, "--format", fmt) for fmt in ("packed4", "packed-u8")]
     assert outputs[0][0].SerializeToString() == outputs[1][0].SerializeToString()
     assert outputs[0][1]["options"]["format"] == "packed-u8"
+    for count, status in ((2, 0), (1, 4)):
+        run_int4q("inspect", tmp_path / "out.onnx", "--require", f"packed4=={count}", status=status)
 
 
 def test_keep_format(tmp_path):

@@ -26,9 +26,10 @@ static void relations_and_subjects(void **state)
 {
     (void)state;
     static const char *const true_ones[] = {
-        "int4>=82",     "int4==82",   "int4<=82", "int4>81",     "float==36",   "int8==0",     "uint4<1",
-        "packed-u8!=1", "other==0",   "size<9M",  "size<8.6M",   "size<8301Ki", "size>=8.1Mi", "opset>=21",
-        "ir>=10",       "convs==118", "valid",    "size==8500K", "size<1G",     "size<1Gi",    "int4=82",
+        "int4>=82",    "int4==82",     "int4<=82",  "int4>81",  "float==36",  "int8==0",
+        "uint4<1",     "packed-u8!=1", "packed4<1", "other==0", "size<9M",    "size<8.6M",
+        "size<8301Ki", "size>=8.1Mi",  "opset>=21", "ir>=10",   "convs==118", "valid",
+        "size==8500K", "size<1G",      "size<1Gi",  "int4=82",
     };
     static const char *const false_ones[] = {"int4>=83", "int4!=82",   "int4<82",  "int4>82", "float==0",
                                              "size<8M",  "size>8.2Mi", "opset>21", "ir<10",   "int4=81"};
@@ -43,9 +44,9 @@ static void relations_and_subjects(void **state)
 static void nonsense_is_wrong_usage(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"",         "int4",       "int4>=",    "int5==1",  "int4=>1",
-                                        "valid==1", "int4>=x",    "size<-1",   "size<9Mb", "ir>=10 ",
-                                        "==1",      "int4==0x10", "int4==1e3", "int4==nan"};
+    static const char *const wrong[] = {
+        "",         "int4",    "int4>=", "int5==1",    "int4=>1",   "valid==1",  "int4>=x",   "size<-1",
+        "size<9Mb", "ir>=10 ", "==1",    "int4==0x10", "int4==1e3", "int4==nan", "qonnx4==0", "qonnx==0"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct i4q_requirement requirement;
         struct i4q_error error = {0};
