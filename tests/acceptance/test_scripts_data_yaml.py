@@ -148,6 +148,26 @@ def test_places_of_roboflow(data):
     assert len(pictures.list_pictures(str(data / "data.yaml"), "val")) == 3
 
 
+def test_val_is_missing(data):
+    """Pictures that a model was trained with are not evaluated on, unless they are named."""
+    place = data / "data.yaml"
+    place.write_text("path: .\ntrain: images/train\nnames: [cat, dog]\n")
+    (data / "labels/train/t.txt").write_text(label(1))
+    for option in ("--images", "--annotations"):
+        with pytest.raises(SystemExit, match=r"^[^\n]*data\.yaml: val is missing: [^\n]*$"):
+            report(data, detector(data / "m.onnx", 1), option, place)
+    row = report(data, detector(data / "m.onnx", 1), "--images", data / "images/train", "--annotations", place)
+    assert row["images"] == 1 and row["mAP"] == pytest.approx(100)
+
+
+def test_train_is_missing(data, capsys):
+    """Statistics are then those of val, which is said."""
+    (data / "data.yaml").write_text("path: .\nval: images/val\nnames: [cat, dog]\n")
+    assert len(pictures.list_pictures(str(data / "data.yaml"), "val")) == 3 and not capsys.readouterr().err
+    assert len(pictures.list_pictures(str(data / "data.yaml"))) == 3
+    assert "data.yaml: train is missing: pictures of val stand for it" in capsys.readouterr().err
+
+
 def test_nothing_labelled(data):
     for path in (data / "labels").rglob("*.txt"):
         path.unlink()

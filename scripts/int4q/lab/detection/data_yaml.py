@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from int4q.lab.base.errors import Error, one_line
+from int4q.lab.base.errors import Error, one_line, warn
 
 
 def is_data_yaml(path: str) -> bool:
@@ -25,9 +25,13 @@ def read_data_yaml(path: str) -> dict[str, Any]:
 
 
 def data_places(path: str, split: str) -> list[str]:
-    """Where the pictures of a split are; val stands for a split that is not there, and train for that."""
+    """Where the pictures of a split are. With a warning val stands for train, but never train for val."""
     said = read_data_yaml(path)
-    given = next(said[key] for key in (split, "val", "train") if said.get(key))
+    given = said.get(split) or said.get("val")
+    if not given:
+        raise Error(f"{path}: val is missing: it does not say which pictures to evaluate on")
+    if not said.get(split):
+        warn(f"{path}: {split} is missing: pictures of val stand for it")
     here, root = os.path.dirname(path), str(said.get("path") or "")
     places = [given] if isinstance(given, str) else list(map(str, given))
     return [place_of(place, [os.path.join(here, root), root, here]) for place in places]
