@@ -4,7 +4,6 @@
 #include "forms/fakes.h"
 #include "forms/finder.h"
 #include "forms/recognise.h"
-#include "onnx/opset/tools.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,11 +11,10 @@
 enum { MATRIX = 2, MOST_RANK = 8 };
 
 /* How many dimensions thresholds of [channels, n] need between the two: those behind the channels. */
-static bool find_gap(const struct i4q_node *node, size_t *gap)
+static bool find_gap(const struct i4q_node *node, int64_t rank, size_t *gap)
 {
-    const struct i4q_value *input = i4q_input_value(node, 0), *thresholds = i4q_finder_value(node, 1);
+    const struct i4q_value *thresholds = i4q_finder_value(node, 1);
     const Onnx__TensorProto *stored = thresholds ? i4q_value_tensor(thresholds) : NULL;
-    const Onnx__TypeProto__Tensor *type = i4q_up_tensor_type(input);
     const Onnx__AttributeProto *layout = i4q_node_attribute(node->proto, "data_layout");
     bool last = layout && layout->has_s && layout->s.len && layout->s.data[layout->s.len - 1] == 'C';
     *gap = 0;
@@ -24,9 +22,9 @@ static bool find_gap(const struct i4q_node *node, size_t *gap)
         return false;
     if (last || stored->dims[0] == 1)
         return true;
-    bool known = type && type->shape && type->shape->n_dim >= MATRIX && type->shape->n_dim <= MOST_RANK;
-    *gap = known ? type->shape->n_dim - MATRIX : 0;
-    return known;
+    bool fits = rank >= MATRIX && rank <= MOST_RANK;
+    *gap = fits ? (size_t)rank - MATRIX : 0;
+    return fits;
 }
 
 bool i4q_is_multi_threshold(const Onnx__NodeProto *node)
@@ -34,10 +32,10 @@ bool i4q_is_multi_threshold(const Onnx__NodeProto *node)
     return i4q_is_fake(node) && strcmp(node->op_type, "MultiThreshold") == 0;
 }
 
-bool i4q_has_thresholds(const struct i4q_node *node)
+bool i4q_has_thresholds(const struct i4q_node *node, int64_t rank)
 {
     size_t gap;
-    return i4q_is_multi_threshold(node->proto) && node->proto->n_input == 2 && find_gap(node, &gap);
+    return i4q_is_multi_threshold(node->proto) && node->proto->n_input == 2 && find_gap(node, rank, &gap);
 }
 
 static float number_of(const struct i4q_node *node, const char *name, float otherwise)
@@ -69,14 +67,14 @@ static const char *apply(struct i4q_emission *emission, const char *op, const ch
                                          i4q_emit_number(emission, number), NULL));
 }
 
-void i4q_emit_thresholds(struct i4q_emission *emission, const struct i4q_node *node)
+void i4q_emit_thresholds(struct i4q_emission *emission, const struct i4q_node *node, int64_t rank)
 {
     char **inputs = node->proto->input;
     const char *thresholds = inputs[1];
     float scale = number_of(node, "out_scale", 1), bias = number_of(node, "out_bias", 0);
     bool scales = fabsf(scale - 1) > 0, moves = fabsf(bias) > 0;
     size_t gap = 0;
-    if (find_gap(node, &gap) && gap)
+    if (find_gap(node, rank, &gap) && gap)
         thresholds = i4q_emit_output(
             i4q_emit_node(emission, "Unsqueeze", "thresholds", thresholds, axes(emission, 1, gap), NULL));
     const char *last = axes(emission, -1, 1);

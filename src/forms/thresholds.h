@@ -17,10 +17,10 @@
 bool i4q_is_multi_threshold(const Onnx__NodeProto *node);
 
 /* Whether the node is one, and can be written so: where thresholds differ by channels, which are not last,
- * the model has to tell how many dimensions the input has. */
-bool i4q_has_thresholds(const struct i4q_node *node);
+ * `rank`, how many dimensions the input has, must be known; see onnx/ranks.h. */
+bool i4q_has_thresholds(const struct i4q_node *node, int64_t rank);
 
 /* Adds the nodes; the last makes the emission's value. */
-void i4q_emit_thresholds(struct i4q_emission *emission, const struct i4q_node *node);
+void i4q_emit_thresholds(struct i4q_emission *emission, const struct i4q_node *node, int64_t rank);
 
 #endif

@@ -122,6 +122,7 @@ struct i4q_plan_quant {
     enum i4q_quant_fate fate;        /* but for those of weights, see i4q_plan_quant_fate */
     enum i4q_reason reason;          /* I4Q_QUANT_LEFT: why; 0: nobody asked, or it is another operator */
     const struct i4q_origin *origin; /* what it tells; NULL where it is left */
+    int64_t rank;                    /* of what it reads, or I4Q_RANK_UNKNOWN */
 };
 
 struct i4q_plan {

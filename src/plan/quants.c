@@ -5,6 +5,7 @@
 #include "forms/origin_quant.h"
 #include "forms/steps.h"
 #include "forms/thresholds.h"
+#include "onnx/ranks.h"
 
 #include <math.h>
 #include <string.h>
@@ -104,13 +105,25 @@ static void decide_constant(struct finder *finder, struct i4q_origin *origin, st
 
 /* ---- activations */
 
-/* QuantizeLinear rounds half to even, and before it adds the zero point; it has no codes -1 and 1. */
-static enum i4q_fault find_linear_fault(const struct i4q_node *node, const struct i4q_origin *origin)
+/* QuantizeLinear gives what it reads its shape; a scale of more dimensions makes all of them Quant's
+ * result's. */
+static bool raises_rank(const struct i4q_plan_quant *quant)
 {
+    const struct i4q_value *scale = i4q_finder_value(quant->node, 1);
+    const Onnx__TensorProto *stored = scale ? i4q_value_tensor(scale) : NULL;
+    return stored && quant->rank != I4Q_RANK_UNKNOWN && (int64_t)stored->n_dims > quant->rank;
+}
+
+/* QuantizeLinear rounds half to even, and before it adds the zero point; it has no codes -1 and 1. */
+static enum i4q_fault find_linear_fault(const struct i4q_plan_quant *quant, const struct i4q_origin *origin)
+{
+    const struct i4q_node *node = quant->node;
     if (origin->fault || origin->dialect == I4Q_DIALECT_BIPOLAR)
         return origin->fault;
     if (origin->coding == I4Q_CODING_TRUNC)
-        return I4Q_FAULT_ROUNDING;
+        return i4q_has_zero_point(node, origin) ? I4Q_FAULT_ZERO_POINT : I4Q_FAULT_ROUNDING;
+    if (raises_rank(quant))
+        return I4Q_FAULT_SCALE_SHAPE;
     if (origin->quant.rounding != I4Q_ROUND_HALF_EVEN)
         return I4Q_FAULT_ROUNDING;
     if (origin->bits == 1 && origin->quant.is_signed)
@@ -124,7 +137,7 @@ static void decide_activation(struct i4q_plan *plan, const struct i4q_origin *or
     bool replaceable = origin->reads_input && !plan->inputs_are_constant;
     bool steps = has_steps(plan, quant->node, origin);
     quant->reason =
-        replaceable ? I4Q_REASON_SCALE_COMPUTED : i4q_reason_of_fault(find_linear_fault(quant->node, origin));
+        replaceable ? I4Q_REASON_SCALE_COMPUTED : i4q_reason_of_fault(find_linear_fault(quant, origin));
     bool linear = quant->reason == I4Q_REASON_IMPORTED;
     if (!linear && !steps)
         return;
@@ -148,8 +161,8 @@ static bool decide(struct finder *finder, struct i4q_plan_quant *quant, struct i
     if (!node->scope->graph)
         return true;
     if (i4q_is_multi_threshold(proto)) {
-        quant->fate = i4q_has_thresholds(node) ? I4Q_QUANT_STEPS : I4Q_QUANT_LEFT;
-        quant->reason = I4Q_REASON_IMPORTED;
+        quant->fate = i4q_has_thresholds(node, quant->rank) ? I4Q_QUANT_STEPS : I4Q_QUANT_LEFT;
+        quant->reason = I4Q_REASON_SHAPE;
         return true;
     }
     const struct i4q_value *source = i4q_finder_value(node, 0);
@@ -187,7 +200,8 @@ bool i4q_plan_quants_find(struct i4q_plan *plan, bool all, struct i4q_error *err
     for (const struct i4q_node *node = model->graph.nodes; node; node = node->next)
         count += is_of_kin(node->proto);
     plan->quants = i4q_arena_alloc(&model->arena, count, sizeof *plan->quants);
-    if (!plan->quants || !find_weights(&finder))
+    const int64_t *ranks = i4q_find_ranks(model);
+    if (!plan->quants || !ranks || !find_weights(&finder))
         return i4q_fail_memory(error);
     finder.room = i4q_model_bytes(model) * FOLDED_RATIO + FOLDED_ROOM;
     for (const struct i4q_node *node = model->graph.nodes; node; node = node->next) {
@@ -195,6 +209,7 @@ bool i4q_plan_quants_find(struct i4q_plan *plan, bool all, struct i4q_error *err
             continue;
         struct i4q_plan_quant *quant = &plan->quants[plan->n_quants++];
         quant->node = node;
+        quant->rank = i4q_rank(ranks, i4q_input_value(node, 0));
         if (!decide(&finder, quant, error))
             return false;
     }

@@ -153,7 +153,7 @@ static bool place(struct i4q_model *model, struct front *front, const struct i4q
     else if (quant->fate == I4Q_QUANT_SIGN)
         emit_sign(&emission, quant);
     else if (quant->fate == I4Q_QUANT_STEPS && !quant->origin)
-        i4q_emit_thresholds(&emission, quant->node);
+        i4q_emit_thresholds(&emission, quant->node, quant->rank);
     else if (quant->fate == I4Q_QUANT_STEPS)
         i4q_emit_steps(&emission, quant->node, quant->origin);
     else

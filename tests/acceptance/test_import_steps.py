@@ -57,6 +57,15 @@ def test_scales_of_many_axes(tmp_path, op, shape):
     assert_same(activation_model(scale, op=op), tmp_path, want[op])
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 1, 1)])
+def test_scales_of_more_dimensions(tmp_path, shape):
+    """They are the result's as well, which QuantizeLinear has not; here only Flatten tells that it reads fewer."""
+    scale = np.full(shape, 0.25, np.float32)
+    model = activation_model(scale, inputs=("flat", "s", "z", "b"))
+    model.graph.node.insert(0, helper.make_node("Flatten", ["x"], ["flat"]))
+    assert_same(model, tmp_path, lambda x: quant(x.reshape(1, -1), scale, np.float32(0), 4, narrow=1))
+
+
 @pytest.mark.parametrize("what, stays", [("s", False), ("z", True)])
 def test_parameters_that_callers_may_replace(tmp_path, what, stays):
     """The steps read a scale; a zero point, whose stored number they would hold, must not be another in a run."""
@@ -124,7 +133,7 @@ def test_trunc_that_clamps(tmp_path, signed, narrow):
     assert_same(model, tmp_path, lambda x: np.floor(np.clip(np.rint(x / np.float32(0.25)) / 8, low, high)).astype(np.float32) * 2)
 
 
-@pytest.mark.parametrize("parameters, reason", [((0.5, 1.0, 10, 8), "rounding"), ((0.5, 0.0, 10.5, 8), "bit-width"),
+@pytest.mark.parametrize("parameters, reason", [((0.5, 1.0, 10, 8), "zero-point"), ((0.5, 0.0, 10.5, 8), "bit-width"),
                                                 ((-0.5, 0.0, 10, 8), "scale-value")])
 def test_trunc_that_stays(tmp_path, parameters, reason):
     model = trunc_model(*parameters)

@@ -61,22 +61,22 @@ def test_what_stays(tmp_path, spoil):
     model.graph.quantization_annotation.extend(weights.graph.quantization_annotation)
     model.graph.output.append(helper.make_tensor_value_info("v", TensorProto.FLOAT, None))
     _, report = rewrite(model, tmp_path, "--import", "all")
-    assert report["quants"]["left"] == [{"node": "threshold", "op": "MultiThreshold", "reason": None}]
+    assert report["quants"]["left"] == [{"node": "threshold", "op": "MultiThreshold", "reason": "shape"}]
 
 
 def test_finn_network(tmp_path):
-    """Integers as weights, thresholds as activations: as FINN has a network after streamlining, with nothing left."""
+    """Integers as weights, thresholds as activations, without shapes between: as Brevitas writes for FINN, with nothing left."""
     rng = np.random.default_rng(9)
     weight = rng.integers(-7, 8, (4, 3, 3, 3)).astype(np.float32)
     thresholds = np.sort(rng.integers(-200, 200, (4, 15))).astype(np.float32)
     model = finn_model(weight, "INT4")
     model.graph.node[0].output[0] = "a"
-    model.graph.node.append(threshold_node("a", "y"))
+    model.graph.node.append(helper.make_node("Relu", ["a"], ["b"]))
+    model.graph.node.append(threshold_node("b", "y"))
     model.graph.initializer.append(stored("t", thresholds))
-    model.graph.value_info.append(value("a", 1, 4, 4, 4))
     result, report = rewrite(model, tmp_path, "--import", "all", "--strict")
     assert report["totals"]["imported"] == 1 and not [n for n in result.graph.node if n.domain]
     feeds = {"x": rng.integers(0, 16, (1, 3, 6, 6)).astype(np.float32)}
     plain = make_model([helper.make_node("Conv", ["x", "w"], ["y"])], [numpy_helper.from_array(weight, "w")])
-    np.testing.assert_array_equal(run(result, feeds)[0], multithreshold(run(plain, feeds)[0], thresholds))
+    np.testing.assert_array_equal(run(result, feeds)[0], multithreshold(np.maximum(run(plain, feeds)[0], 0), thresholds))
 

@@ -9,8 +9,11 @@
 #include "forms/thresholds.h"
 #include "onnx/dtype.h"
 #include "onnx/maker.h"
+#include "onnx/ranks.h"
 
 #include <string.h>
+
+enum { RANK = 4 };
 
 static struct maker maker;
 
@@ -83,7 +86,7 @@ static void check_emitted(const char *wanted)
     i4q_table_init(&shared, &maker.model.arena);
     struct i4q_emission emission = {.model = &maker.model, .weight = &value, .shared = &shared};
     if (i4q_is_multi_threshold(only->proto))
-        i4q_emit_thresholds(&emission, only);
+        i4q_emit_thresholds(&emission, only, RANK);
     else
         i4q_emit_steps(&emission, only, i4q_origin_of_quant(&maker.model.arena, only, true));
     assert_operators(&emission, wanted);
@@ -172,13 +175,16 @@ static void thresholds_of_all_need_no_rank(void **state)
 {
     node("MultiThreshold", "unknown t1", "y");
     check_emitted("Unsqueeze GreaterOrEqual Cast ReduceSum ");
-    assert_true(i4q_has_thresholds(maker.model.graph.nodes));
+    assert_true(i4q_has_thresholds(maker.model.graph.nodes, I4Q_RANK_UNKNOWN));
 }
 
 static void thresholds_of_channels_need_the_rank(void **state)
 {
-    node("MultiThreshold", "unknown t", "y");
-    assert_false(i4q_has_thresholds(load()));
+    node("MultiThreshold", "x t", "y");
+    const struct i4q_node *only = load();
+    assert_false(i4q_has_thresholds(only, I4Q_RANK_UNKNOWN));
+    assert_false(i4q_has_thresholds(only, 1));
+    assert_true(i4q_has_thresholds(only, RANK));
 }
 
 static void fakes_are_listed(void **state)
