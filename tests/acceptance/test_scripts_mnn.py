@@ -99,7 +99,7 @@ def test_table(tmp_path, fake_mnn):
     origin = small_detector(tmp_path / "m.onnx", 0)
     other = shutil.copy(origin, str(tmp_path / "other.mnn"))
     for models in ([origin, other], [other, "--reference", origin]):
-        options = ["--images", "", "--annotations", "", "--threads", "2"]
+        options = ["--images", ".", "--annotations", "truth.json", "--threads", "2"]
         found = eval_coco.open_models(eval_coco.parse([*models, *options]))
         assert [type(d).__name__ for d in found] == ["Detector", "MnnDetector"] and found[1].path == other
 
@@ -111,7 +111,7 @@ def test_refused(tmp_path, fake_mnn, monkeypatch):
     with pytest.raises(errors.Error, match="bad.mnn: MNN: no model with x, y$"):
         mnn.MnnDetector(str(tmp_path / "bad.mnn"), origin, 2)
     with pytest.raises(errors.Error, match="bad.mnn: not an ONNX model"):
-        eval_coco.open_models(eval_coco.parse([str(tmp_path / "bad.mnn"), "--images", "", "--annotations", ""]))
+        eval_coco.open_models(eval_coco.parse([str(tmp_path / "bad.mnn"), "--images", ".", "--annotations", "truth.json"]))
     monkeypatch.setitem(sys.modules, "MNN", None)
     with pytest.raises(errors.Error, match="m.onnx: the Python package MNN is not installed"):
         mnn.MnnDetector(origin.path, origin, 2)
