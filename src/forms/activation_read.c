@@ -270,7 +270,7 @@ static bool read_pair(struct i4q_arena *arena, const struct i4q_node *node, stru
     if (!i4q_is_linear(node, "DequantizeLinear") || node->proto->n_output != 1 || !find_nodes(pair))
         return false;
     pair->tensor = i4q_input_value(pair->quantize, 0);
-    pair->result = i4q_scope_resolve(node->scope, node->proto->output[0]);
+    pair->result = i4q_output_value(node, 0);
     return pair->tensor && pair->result && !pair->tensor->is_constant && read_codes(arena, pair) &&
            read_scales(arena, pair);
 }

@@ -18,11 +18,8 @@ const char *i4q_fake_op(size_t index)
 
 static bool find_op(const Onnx__NodeProto *node, size_t *op)
 {
-    *op = N_OPS;
-    for (const char *const *domain = i4q_quant_domains; *domain; domain++)
-        for (size_t i = 0; i < N_OPS; i++)
-            if (i4q_node_is_of(node, *domain, ops[i]))
-                *op = i;
+    for (*op = 0; *op < N_OPS && !i4q_is_quant_op(node, ops[*op]);)
+        ++*op;
     return *op < N_OPS;
 }
 

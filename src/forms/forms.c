@@ -138,9 +138,9 @@ static bool describe_origin(const struct i4q_origin *origin, struct i4q_storage 
 /* Of a weight that is not stored, its declared type may tell the kind. */
 static void describe_declared(const struct i4q_conv *conv, struct i4q_storage *storage)
 {
-    const Onnx__TypeProto *type = conv->weight->type;
-    if (type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
-        i4q_storage_set_type(storage, type->tensor_type->elem_type);
+    const Onnx__TypeProto__Tensor *type = i4q_tensor_type(conv->weight->type);
+    if (type)
+        i4q_storage_set_type(storage, type->elem_type);
 }
 
 void i4q_storage_describe(struct i4q_arena *arena, const struct i4q_conv *conv, struct i4q_storage *storage)

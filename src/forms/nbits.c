@@ -26,7 +26,7 @@ static bool each_use(const struct i4q_value *value, use_fn *each, void *context,
     for (const struct i4q_use *use = value->uses; use; use = use->next) {
         const struct i4q_node *node = use->node;
         bool copies = i4q_node_is(node->proto, "Identity") && node->proto->n_output == 1 && depth < MAX_DEPTH;
-        const struct i4q_value *copy = copies ? i4q_scope_resolve(node->scope, node->proto->output[0]) : NULL;
+        const struct i4q_value *copy = copies ? i4q_output_value(node, 0) : NULL;
         if (copy ? !each_use(copy, each, context, depth + 1) : !each(context, use))
             return false;
     }

@@ -8,20 +8,24 @@
 enum { MOST_BITS = 8, MOST_EXACT_BITS = 24, TRUNC_INPUTS = 5, TRUNC_CLAMPS_INPUTS = 6 };
 enum { LONGEST = 32 /* more than any rounding mode has characters */ };
 
-static bool is_one_of(const char *text, const char *const *list)
-{
-    while (*list && strcmp(*list, text) != 0)
-        list++;
-    return *list != NULL;
-}
-
 const char *const i4q_quant_domains[] = {"onnx.brevitas", "qonnx.custom_op.general", "finn.custom_op.general",
                                          NULL};
 
+bool i4q_is_quant_op(const Onnx__NodeProto *node, const char *op)
+{
+    for (const char *const *domain = i4q_quant_domains; *domain; domain++)
+        if (i4q_node_is_of(node, *domain, op))
+            return true;
+    return false;
+}
+
 bool i4q_is_quant(const Onnx__NodeProto *node)
 {
-    static const char *const ops[] = {"Quant", "IntQuant", "BipolarQuant", "FloatQuant", NULL};
-    return is_one_of(i4q_text(node->domain), i4q_quant_domains) && is_one_of(i4q_text(node->op_type), ops);
+    static const char *const ops[] = {"Quant", "IntQuant", "BipolarQuant", "FloatQuant"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (i4q_is_quant_op(node, ops[i]))
+            return true;
+    return false;
 }
 
 static bool read_flag(struct i4q_finder *finder, const char *name, bool otherwise)
@@ -125,8 +129,7 @@ static void describe_float_quant(struct i4q_finder *finder)
 
 bool i4q_is_trunc(const Onnx__NodeProto *node)
 {
-    return is_one_of(i4q_text(node->domain), i4q_quant_domains) &&
-           strcmp(i4q_text(node->op_type), "Trunc") == 0;
+    return i4q_is_quant_op(node, "Trunc");
 }
 
 static double single(struct i4q_finder *finder, const struct i4q_parameter *scale)

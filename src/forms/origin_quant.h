@@ -8,7 +8,10 @@
 /* The domains that have them; ends with NULL. */
 extern const char *const i4q_quant_domains[];
 
-/* Whether the node is one of them. */
+/* Whether the node is this operator in one of the domains. */
+bool i4q_is_quant_op(const Onnx__NodeProto *node, const char *op);
+
+/* Whether it is Quant, IntQuant, BipolarQuant or FloatQuant. */
 bool i4q_is_quant(const Onnx__NodeProto *node);
 
 /* Whether it is a Trunc, of activations, which takes low bits off their codes. */

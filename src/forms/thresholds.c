@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forms/thresholds.h"
 
-#include "forms/fakes.h"
 #include "forms/finder.h"
+#include "forms/origin_quant.h"
 #include "forms/recognise.h"
 
 #include <math.h>
-#include <string.h>
 
 enum { MATRIX = 2, MOST_RANK = 8 };
 
@@ -29,7 +28,7 @@ static bool find_gap(const struct i4q_node *node, int64_t rank, size_t *gap)
 
 bool i4q_is_multi_threshold(const Onnx__NodeProto *node)
 {
-    return i4q_is_fake(node) && strcmp(node->op_type, "MultiThreshold") == 0;
+    return i4q_is_quant_op(node, "MultiThreshold");
 }
 
 bool i4q_has_thresholds(const struct i4q_node *node, int64_t rank)

@@ -76,11 +76,6 @@ static bool find_window(struct i4q_fusion *fusion, const int64_t *kernel)
 
 /* ---- the activation */
 
-static const struct i4q_value *output_of(const struct i4q_node *node)
-{
-    return node->proto->n_output == 1 ? i4q_scope_resolve(node->scope, node->proto->output[0]) : NULL;
-}
-
 /* The one node of the same graph that reads the value `times` times, where nothing else reads it and it is no
  * output; NULL. */
 static const struct i4q_node *only_reader(const struct i4q_value *value, size_t times)
@@ -207,8 +202,9 @@ static void find_gated(struct i4q_fusion *fusion, const struct i4q_value *value)
     enum i4q_activation activation;
     const struct i4q_node *gate = is_gate(first->node->proto, &activation) ? first->node : second->node;
     const struct i4q_node *product = gate == first->node ? second->node : first->node;
-    if (!is_gate(gate->proto, &activation) || !i4q_node_is(product->proto, "Mul") || !output_of(product) ||
-        gate->scope != value->scope || only_reader(output_of(gate), 1) != product)
+    if (!is_gate(gate->proto, &activation) || !i4q_node_is(product->proto, "Mul") ||
+        !i4q_sole_output(product) || gate->scope != value->scope ||
+        only_reader(i4q_sole_output(gate), 1) != product)
         return;
     absorb(fusion, gate, activation);
     absorb(fusion, product, activation);
@@ -217,7 +213,7 @@ static void find_gated(struct i4q_fusion *fusion, const struct i4q_value *value)
 void i4q_fusion_find_activation(struct i4q_fusion *fusion)
 {
     fusion->output = fusion->conv->proto->output[0];
-    const struct i4q_value *value = output_of(fusion->conv);
+    const struct i4q_value *value = i4q_sole_output(fusion->conv);
     const struct i4q_node *reader = only_reader(value, 1);
     if (reader && reader->proto->n_output == 1)
         find_single(fusion, reader, value->name);

@@ -272,6 +272,22 @@ struct i4q_value *i4q_input_value(const struct i4q_node *node, size_t input)
     return i4q_has_input(node, input) ? i4q_scope_resolve(node->scope, node->proto->input[input]) : NULL;
 }
 
+struct i4q_value *i4q_output_value(const struct i4q_node *node, size_t output)
+{
+    const Onnx__NodeProto *proto = node->proto;
+    return output < proto->n_output ? i4q_table_get(&node->scope->values, proto->output[output]) : NULL;
+}
+
+struct i4q_value *i4q_sole_output(const struct i4q_node *node)
+{
+    return node->proto->n_output == 1 ? i4q_output_value(node, 0) : NULL;
+}
+
+const Onnx__TypeProto__Tensor *i4q_tensor_type(const Onnx__TypeProto *type)
+{
+    return type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE ? type->tensor_type : NULL;
+}
+
 struct i4q_value *i4q_value_operand(const struct i4q_value *value)
 {
     return value->producer ? i4q_input_value(value->producer, 0) : NULL;

@@ -86,6 +86,14 @@ struct i4q_value *i4q_scope_resolve(const struct i4q_scope *scope, const char *n
 bool i4q_has_input(const struct i4q_node *node, size_t input);
 struct i4q_value *i4q_input_value(const struct i4q_node *node, size_t input);
 
+/* What the node makes; NULL when it has no such output. The other is the only one: NULL when there are more.
+ */
+struct i4q_value *i4q_output_value(const struct i4q_node *node, size_t output);
+struct i4q_value *i4q_sole_output(const struct i4q_node *node);
+
+/* What a declared type says where it is a tensor's; NULL when it is not, or nothing tells. */
+const Onnx__TypeProto__Tensor *i4q_tensor_type(const Onnx__TypeProto *type);
+
 /* The value that input 0 of the node that makes it names; NULL when there is none. */
 struct i4q_value *i4q_value_operand(const struct i4q_value *value);
 

@@ -18,7 +18,7 @@ typedef void each_fn(struct sorter *sorter, const struct i4q_node *node);
 static void each_reader(struct sorter *sorter, const struct i4q_node *node, each_fn *each)
 {
     for (size_t i = 0; i < node->proto->n_output; i++) {
-        const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->output[i]);
+        const struct i4q_value *value = i4q_output_value(node, i);
         for (const struct i4q_use *use = value ? value->uses : NULL; use; use = use->next) {
             const struct i4q_node *reader = use->node;
             while (reader->scope != node->scope)
@@ -91,7 +91,7 @@ static void find_constants(const struct i4q_graph *graph)
         const struct i4q_node *node = graph->sorted[i];
         bool constant = makes_constants(node);
         for (size_t k = 0; k < node->proto->n_output; k++) {
-            struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->output[k]);
+            struct i4q_value *value = i4q_output_value(node, k);
             if (value)
                 value->is_constant |= constant;
         }

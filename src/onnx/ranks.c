@@ -6,8 +6,8 @@
 static int64_t declared(const struct i4q_value *value)
 {
     const Onnx__TensorProto *stored = i4q_value_tensor(value);
-    bool is_tensor = value->type && value->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
-    const Onnx__TensorShapeProto *shape = is_tensor ? value->type->tensor_type->shape : NULL;
+    const Onnx__TypeProto__Tensor *type = i4q_tensor_type(value->type);
+    const Onnx__TensorShapeProto *shape = type ? type->shape : NULL;
     return stored ? (int64_t)stored->n_dims : shape ? (int64_t)shape->n_dim : I4Q_RANK_UNKNOWN;
 }
 
@@ -30,11 +30,24 @@ static int64_t of_first(const int64_t *ranks, const struct i4q_node *node)
     return rank_of(ranks, node, 0);
 }
 
-/* A Conv's weight has as many as what it reads and makes. */
-static int64_t of_first_or_weight(const int64_t *ranks, const struct i4q_node *node)
+/* A Conv's weight has as many as what it reads and makes, its window those behind the channels. */
+static int64_t of_conv(const int64_t *ranks, const struct i4q_node *node)
 {
-    int64_t first = rank_of(ranks, node, 0);
-    return first != I4Q_RANK_UNKNOWN ? first : rank_of(ranks, node, 1);
+    const Onnx__AttributeProto *window = i4q_node_attribute(node->proto, "kernel_shape");
+    int64_t first = rank_of(ranks, node, 0), weight = rank_of(ranks, node, 1);
+    if (first != I4Q_RANK_UNKNOWN)
+        return first;
+    return window && window->n_ints ? (int64_t)window->n_ints + 2 : weight;
+}
+
+/* As many as there are numbers of a shape. */
+static int64_t of_shape(const int64_t *ranks, const struct i4q_node *node)
+{
+    enum { MOST_RANK = 8 }; /* more than any model has; a broken one may claim anything */
+    const struct i4q_value *value = i4q_input_value(node, 1);
+    const Onnx__TensorProto *shape = value ? i4q_value_tensor(value) : NULL;
+    bool sound = shape && shape->n_dims == 1 && shape->dims[0] > 0 && shape->dims[0] <= MOST_RANK;
+    return sound ? shape->dims[0] : I4Q_RANK_UNKNOWN;
 }
 
 static int64_t of_most(const int64_t *ranks, const struct i4q_node *node)
@@ -61,8 +74,8 @@ static const struct {
     const char *op;
     rule *rule;
 } rules[] = {
-    {"Conv", of_first_or_weight},
-    {"ConvTranspose", of_first_or_weight},
+    {"Conv", of_conv},
+    {"ConvTranspose", of_conv},
     {"BatchNormalization", of_first},
     {"InstanceNormalization", of_first},
     {"MaxPool", of_first},
@@ -102,6 +115,7 @@ static const struct {
     {"IntQuant", of_most},
     {"BipolarQuant", of_most},
     {"Trunc", of_most},
+    {"Reshape", of_shape},
     {"Flatten", of_matrix},
     {"Gemm", of_matrix},
 };
@@ -127,7 +141,7 @@ const int64_t *i4q_find_ranks(struct i4q_model *model)
         const struct i4q_node *node = graph->sorted[i];
         int64_t rank = of_outputs(ranks, node);
         for (size_t k = 0; k < node->proto->n_output; k++) {
-            const struct i4q_value *value = i4q_table_get(&node->scope->values, node->proto->output[k]);
+            const struct i4q_value *value = i4q_output_value(node, k);
             if (value)
                 ranks[value->index] = rank;
         }

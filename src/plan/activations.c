@@ -53,7 +53,7 @@ static bool *find_behind(const struct i4q_plan *plan)
             found = value && behind[value->index];
         }
         for (size_t k = 0; k < node->proto->n_output && found; k++) {
-            const struct i4q_value *value = i4q_table_get(&node->scope->values, node->proto->output[k]);
+            const struct i4q_value *value = i4q_output_value(node, k);
             if (value)
                 behind[value->index] = true;
         }

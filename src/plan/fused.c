@@ -19,7 +19,7 @@ static bool tells_of_results(const struct i4q_plan *plan)
     bool wanted = false;
     for (size_t i = 0; i < plan->n_rows; i++) {
         const struct i4q_node *node = plan->rows[i].conv->node;
-        const struct i4q_value *value = i4q_fused_result(node, 0);
+        const struct i4q_value *value = i4q_output_value(node, 0);
         wanted |= plan->rows[i].input != NULL;
         if (plan->rows[i].input && value && plan->fused->ranges[value->index].bits)
             return true;
@@ -135,7 +135,7 @@ static bool results_have_ranges(struct i4q_plan_fused *fused, const struct i4q_f
                                 const struct i4q_node *node)
 {
     for (size_t i = 0; i < node->proto->n_output; i++) {
-        const struct i4q_value *value = i4q_fused_result(node, i);
+        const struct i4q_value *value = i4q_output_value(node, i);
         if (!value || value->is_output)
             return false;
         if (op->range == I4Q_FUSED_SAME)
@@ -160,7 +160,7 @@ static bool can_compute(const struct i4q_plan *plan, const struct i4q_node *node
 static bool leads_on(const struct i4q_plan_fused *fused, const struct i4q_node *node)
 {
     for (size_t i = 0; i < node->proto->n_output; i++)
-        for (const struct i4q_use *use = i4q_fused_result(node, i)->uses; use; use = use->next)
+        for (const struct i4q_use *use = i4q_output_value(node, i)->uses; use; use = use->next)
             if (fused->computes[use->node->index])
                 return true;
     return false;
@@ -182,7 +182,7 @@ static bool goes_into_bounds(const struct i4q_plan_fused *fused, const struct i4
     i4q_fusion_find_activation(&fusion);
     if (fusion.n_absorbed != 1 || !fused->computes[fusion.absorbed[0]->index])
         return false;
-    const struct i4q_range *range = i4q_plan_fused_range(fused, i4q_fused_result(fusion.absorbed[0], 0));
+    const struct i4q_range *range = i4q_plan_fused_range(fused, i4q_output_value(fusion.absorbed[0], 0));
     return fusion.activation == I4Q_ACTIVATION_RELU ||
            (fusion.activation == I4Q_ACTIVATION_CLIP && lies_within(range, fusion.alpha, fusion.beta));
 }
@@ -202,7 +202,7 @@ static void quantize_around(struct i4q_plan_fused *fused, const struct i4q_node 
         quantize(fused, i4q_input_value(node, 0));
     for (size_t i = 0; i < node->proto->n_output; i++)
         if (!is_conv || !goes_into_bounds(fused, node))
-            quantize(fused, i4q_fused_result(node, i));
+            quantize(fused, i4q_output_value(node, i));
 }
 
 /* A weight that no Conv computes with is decoded at load. */

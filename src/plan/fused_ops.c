@@ -53,12 +53,6 @@ const struct i4q_fused_op *i4q_fused_op_find(const Onnx__NodeProto *node)
     return NULL;
 }
 
-const struct i4q_value *i4q_fused_result(const struct i4q_node *node, size_t output)
-{
-    return output < node->proto->n_output ? i4q_table_get(&node->scope->values, node->proto->output[output])
-                                          : NULL;
-}
-
 size_t i4q_fused_op_operands(const struct i4q_fused_op *op, const Onnx__NodeProto *node)
 {
     return op->reads_all || !node->n_input ? node->n_input : 1;

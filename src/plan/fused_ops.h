@@ -26,9 +26,6 @@ struct i4q_fused_op {
 /* The row of a node's operator; NULL: none. */
 const struct i4q_fused_op *i4q_fused_op_find(const Onnx__NodeProto *node);
 
-/* What the node gives; NULL: it has no such output, or nobody can read it. */
-const struct i4q_value *i4q_fused_result(const struct i4q_node *node, size_t output);
-
 /* How many of its inputs are values. */
 size_t i4q_fused_op_operands(const struct i4q_fused_op *op, const Onnx__NodeProto *node);
 

@@ -46,7 +46,7 @@ static bool add_results(struct i4q_plan *plan, const struct i4q_node *node, stru
                         struct i4q_error *error)
 {
     const struct i4q_fused_op *op = i4q_fused_op_find(node->proto);
-    const struct i4q_value *value = op ? i4q_fused_result(node, 0) : NULL;
+    const struct i4q_value *value = op ? i4q_output_value(node, 0) : NULL;
     if (!value || op->range == I4Q_FUSED_SAME)
         return true;
     if (op->range == I4Q_FUSED_UNIT) {

@@ -30,7 +30,7 @@ static bool has_other_weight(const struct i4q_plan *plan, const struct i4q_plan_
 
 static bool gives_output(const struct i4q_plan *plan, const struct i4q_plan_row *row)
 {
-    const struct i4q_value *value = i4q_fused_result(row->conv->node, 0);
+    const struct i4q_value *value = i4q_output_value(row->conv->node, 0);
     return !value || value->is_output;
 }
 
@@ -55,7 +55,7 @@ static bool reads_misfit(const struct i4q_plan *plan, const struct i4q_plan_row 
 static bool is_unmeasured(const struct i4q_plan *plan, const struct i4q_plan_row *row)
 {
     return !i4q_fused_has_range(plan->fused, i4q_input_value(row->conv->node, 0)) ||
-           !i4q_fused_has_range(plan->fused, i4q_fused_result(row->conv->node, 0));
+           !i4q_fused_has_range(plan->fused, i4q_output_value(row->conv->node, 0));
 }
 
 /* Unless it is one that INT32 holds; before there are scales it is taken for one. */

@@ -153,8 +153,7 @@ static bool decide(struct finder *finder, struct i4q_plan_quant *quant, struct i
 {
     const struct i4q_node *node = quant->node;
     const Onnx__NodeProto *proto = node->proto;
-    const struct i4q_value *made =
-        proto->n_output == 1 ? i4q_scope_resolve(node->scope, proto->output[0]) : NULL;
+    const struct i4q_value *made = i4q_sole_output(node);
     if (!finder->all || !i4q_is_fake(proto) || !made || finder->is_weight[made->index])
         return true;
     quant->reason = I4Q_REASON_FUNCTION;
@@ -218,9 +217,7 @@ bool i4q_plan_quants_find(struct i4q_plan *plan, bool all, struct i4q_error *err
 
 enum i4q_quant_fate i4q_plan_quant_fate(const struct i4q_plan *plan, const struct i4q_plan_quant *quant)
 {
-    const Onnx__NodeProto *proto = quant->node->proto;
-    const struct i4q_value *made =
-        proto->n_output == 1 ? i4q_scope_resolve(quant->node->scope, proto->output[0]) : NULL;
+    const struct i4q_value *made = i4q_sole_output(quant->node);
     const struct i4q_plan_weight *weight = made ? i4q_plan_weight_of(plan, made) : NULL;
     bool imported = weight && weight->recipe && weight->fact->value == made;
     return imported ? I4Q_QUANT_WEIGHT : quant->fate;

@@ -4,6 +4,7 @@
 #include "onnx/edit.h"
 #include "onnx/layers.h"
 #include "onnx/prune.h"
+#include "onnx/ranks.h"
 #include "rewrite/factor.h"
 #include "rewrite/insert.h"
 
@@ -48,20 +49,18 @@ static bool is_behind(const struct i4q_activation_pair *pair, const bool *joined
 /* Whether nothing but the pair reads the codes. */
 static bool is_single(const struct i4q_activation_pair *pair)
 {
-    const struct i4q_value *codes =
-        i4q_scope_resolve(pair->quantize->scope, pair->quantize->proto->output[0]);
+    const struct i4q_value *codes = i4q_output_value(pair->quantize, 0);
     for (size_t i = 0; codes && i < pair->n_clips; i++) {
         if (codes->is_output || !codes->uses || codes->uses->next)
             return false;
-        codes = i4q_scope_resolve(pair->clips[i]->scope, pair->clips[i]->proto->output[0]);
+        codes = i4q_output_value(pair->clips[i], 0);
     }
     return codes && !codes->is_output && codes->uses && !codes->uses->next;
 }
 
-static bool is_divisible(const struct i4q_model *model, const struct i4q_activation_pair *pair)
+static bool is_divisible(const struct i4q_model *model, const struct i4q_activation_pair *pair, size_t rank)
 {
     const struct i4q_scope *main_scope = model->graph.scopes;
-    size_t rank = i4q_factor_rank(pair);
     bool typed = pair->scale.type == pair->decoded_scale.type &&
                  (pair->scale.type->type == I4Q_TYPE(FLOAT) || pair->scale.type->type == I4Q_TYPE(FLOAT16));
     return !pair->flaw && typed && pair->channels && pair->scale.count > 1 &&
@@ -74,19 +73,19 @@ static bool is_divisible(const struct i4q_model *model, const struct i4q_activat
 /* ---- edits */
 
 /* The Mul; NULL when memory runs out. */
-static Onnx__NodeProto *make_mul(struct i4q_model *model, const struct i4q_activation_pair *pair)
+static Onnx__NodeProto *make_mul(struct i4q_model *model, const struct i4q_activation_pair *pair, size_t rank)
 {
-    const char *inputs[] = {pair->tensor->name, i4q_factor_add(model, pair)};
+    const char *inputs[] = {pair->tensor->name, i4q_factor_add(model, pair, rank)};
     char *base = i4q_arena_format(&model->arena, "%s_divided", pair->tensor->name);
     const char *output = base ? i4q_graph_new_name(&model->graph, base) : NULL;
     return inputs[1] && output ? i4q_edit_node(model, "Mul", output, inputs, 2, &output, 1) : NULL;
 }
 
 /* QuantizeLinear reads the Mul, and the scale of the DequantizeLinear; `unread` gets what it read. */
-static bool divide(struct i4q_model *model, const struct i4q_activation_pair *pair, struct i4q_table *behind,
-                   struct i4q_list *unread)
+static bool divide(struct i4q_model *model, const struct i4q_activation_pair *pair, size_t rank,
+                   struct i4q_table *behind, struct i4q_list *unread)
 {
-    Onnx__NodeProto *quantize = pair->quantize->proto, *mul = make_mul(model, pair);
+    Onnx__NodeProto *quantize = pair->quantize->proto, *mul = make_mul(model, pair, rank);
     char *const *from = pair->dequantize->proto->input;
     const Onnx__AttributeProto *axis = i4q_node_attribute(quantize, "axis");
     for (size_t i = SCALE; i < quantize->n_input; i++)
@@ -116,11 +115,15 @@ bool i4q_divide_activations(struct i4q_model *model, size_t *count, struct i4q_e
     *count = 0;
     if (!i4q_activations_find(model, &pairs, &n, error))
         return false;
+    const int64_t *ranks = i4q_find_ranks(model);
+    if (!ranks)
+        return i4q_fail_memory(error);
     const bool *joined = find_joined(model, error);
     for (size_t i = 0; joined && i < n; i++) {
-        if (!is_divisible(model, &pairs[i]) || !is_behind(&pairs[i], joined))
+        size_t rank = i4q_factor_rank(ranks, &pairs[i]);
+        if (!is_divisible(model, &pairs[i], rank) || !is_behind(&pairs[i], joined))
             continue;
-        if (!divide(model, &pairs[i], &behind, &unread))
+        if (!divide(model, &pairs[i], rank, &behind, &unread))
             return i4q_fail_memory(error);
         ++*count;
     }

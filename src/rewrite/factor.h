@@ -6,9 +6,9 @@
 
 #include "forms/activation_read.h"
 
-/* Dimensions of the tensor: as declared, or by the window or the weight, stored or decoded, of a Conv that
+/* Dimensions of the tensor, by the ranks of the model, see onnx/ranks.h, or those of a Conv or ConvNBits that
  * reads or makes it. 0: not known. */
-size_t i4q_factor_rank(const struct i4q_activation_pair *pair);
+size_t i4q_factor_rank(const int64_t *ranks, const struct i4q_activation_pair *pair);
 
 /* The axis as an index, or the rank when it is none. */
 size_t i4q_factor_axis(const struct i4q_activation_pair *pair, size_t rank);
@@ -16,7 +16,8 @@ size_t i4q_factor_axis(const struct i4q_activation_pair *pair, size_t rank);
 bool i4q_factor_has_same_zeros(const struct i4q_activation_pair *pair);
 
 /* An initializer with the factors along the axis, of the scale's type, in the graph of the DequantizeLinear,
- * for a pair whose rank is known. Its name; NULL when memory runs out. */
-const char *i4q_factor_add(struct i4q_model *model, const struct i4q_activation_pair *pair) I4Q_MUST_CHECK;
+ * for a pair of this rank. Its name; NULL when memory runs out. */
+const char *i4q_factor_add(struct i4q_model *model, const struct i4q_activation_pair *pair,
+                           size_t rank) I4Q_MUST_CHECK;
 
 #endif

@@ -4,6 +4,7 @@
 #include "forms/qonnx.h"
 #include "onnx/edit.h"
 #include "onnx/prune.h"
+#include "onnx/ranks.h"
 #include "rewrite/factor.h"
 #include "rewrite/input_ranges.h"
 
@@ -13,6 +14,7 @@ struct restorer {
     struct i4q_model *model;
     enum i4q_activation_aim aim;
     struct i4q_activation_restoration *result;
+    const int64_t *ranks;            /* see onnx/ranks.h */
     const struct i4q_value **source; /* by the index of a value: what its readers shall read; NULL: itself */
     bool *dead;                      /* by the index of a node */
     Onnx__NodeProto **substitute;    /* by the index of a node: what takes its place; NULL: nothing */
@@ -23,7 +25,7 @@ struct restorer {
 /* ---- what becomes of a pair */
 
 /* Why the pair must stay; NULL: it need not. */
-static const char *find_reason(const struct i4q_activation_pair *pair)
+static const char *find_reason(const struct restorer *restorer, const struct i4q_activation_pair *pair)
 {
     if (pair->scale.type != pair->decoded_scale.type ||
         i4q_node_int(pair->dequantize->proto, "output_dtype", 0))
@@ -36,7 +38,7 @@ static const char *find_reason(const struct i4q_activation_pair *pair)
          half = pair->scale.type->type == I4Q_TYPE(FLOAT16);
     if (!pair->dequantize->scope->graph || !(single || half))
         return "its scales differ";
-    size_t rank = i4q_factor_rank(pair);
+    size_t rank = i4q_factor_rank(restorer->ranks, pair);
     return pair->channels && i4q_factor_axis(pair, rank) == rank
                ? "its scales differ, and its rank is not known"
                : NULL;
@@ -59,10 +61,10 @@ static bool find_grid(const struct i4q_activation_pair *pair, struct i4q_quant_g
     return span >= 2 * half - 2 && (grid->is_signed ? high == half - 1 : low == 0);
 }
 
-static const char *find_quant_reason(const struct i4q_activation_pair *pair)
+static const char *find_quant_reason(const struct restorer *restorer, const struct i4q_activation_pair *pair)
 {
     struct i4q_quant_grid grid;
-    size_t rank = i4q_factor_rank(pair);
+    size_t rank = i4q_factor_rank(restorer->ranks, pair);
     if (!i4q_activation_is_plain(pair))
         return "scale";
     if (pair->scale.type != pair->decoded_scale.type || pair->scale.type->type != I4Q_TYPE(FLOAT) ||
@@ -81,11 +83,11 @@ static void decide(const struct restorer *restorer, const struct i4q_activation_
     bool plain = i4q_activation_is_plain(pair);
     restored->pair = pair;
     if (restorer->aim == I4Q_ACTIVATIONS_QUANT) {
-        restored->reason = find_quant_reason(pair);
+        restored->reason = find_quant_reason(restorer, pair);
         restored->fate = restored->reason ? I4Q_ACTIVATION_LEFT : I4Q_ACTIVATION_QUANT;
         return;
     }
-    restored->reason = find_reason(pair);
+    restored->reason = find_reason(restorer, pair);
     restored->fate = restored->reason ? I4Q_ACTIVATION_LEFT
                      : plain          ? I4Q_ACTIVATION_GONE
                                       : I4Q_ACTIVATION_FACTOR;
@@ -143,7 +145,7 @@ static bool put_quant(struct restorer *restorer, const struct i4q_activation_pai
     const struct i4q_weight value = {.value = (struct i4q_value *)pair->result, .proto = &plain};
     struct i4q_emission emission = {.model = model, .weight = &value, .shared = &shared};
     struct i4q_quant_grid grid;
-    size_t rank = i4q_factor_rank(pair);
+    size_t rank = i4q_factor_rank(restorer->ranks, pair);
     if (!find_grid(pair, &grid))
         return false;
     grid.scales = take_scales(restorer, pair, grid.count);
@@ -170,7 +172,8 @@ static bool substitute(struct restorer *restorer, const struct i4q_restored_acti
         return put_quant(restorer, pair);
     if (!is_factor && !pair->result->is_output)
         return true;
-    if (is_factor && !(inputs[1] = i4q_factor_add(restorer->model, pair)))
+    if (is_factor &&
+        !(inputs[1] = i4q_factor_add(restorer->model, pair, i4q_factor_rank(restorer->ranks, pair))))
         return false;
     Onnx__NodeProto *node =
         i4q_edit_node(restorer->model, is_factor ? "Mul" : "Identity", pair->dequantize->proto->name, inputs,
@@ -190,7 +193,7 @@ static bool redirect(struct restorer *restorer, const struct i4q_value *result)
 
 static bool is_read(const struct restorer *restorer, const struct i4q_node *node)
 {
-    const struct i4q_value *value = i4q_scope_resolve(node->scope, node->proto->output[0]);
+    const struct i4q_value *value = i4q_output_value(node, 0);
     bool read = !value || value->is_output;
     for (const struct i4q_use *use = value ? value->uses : NULL; use && !read; use = use->next)
         read = !restorer->dead[use->node->index];
@@ -292,10 +295,12 @@ static bool open_restorer(struct restorer *restorer, size_t count)
     const struct i4q_graph *graph = &restorer->model->graph;
     *restorer->result = (struct i4q_activation_restoration){
         .activations = i4q_arena_alloc(arena, count, sizeof *restorer->result->activations)};
+    restorer->ranks = i4q_find_ranks(restorer->model);
     restorer->source = i4q_arena_alloc(arena, graph->n_values, sizeof *restorer->source);
     restorer->dead = i4q_arena_alloc(arena, graph->n_nodes, sizeof *restorer->dead);
     restorer->substitute = i4q_arena_alloc(arena, graph->n_nodes, sizeof *restorer->substitute);
-    return (restorer->result->activations && restorer->source && restorer->dead && restorer->substitute) ||
+    return (restorer->result->activations && restorer->ranks && restorer->source && restorer->dead &&
+            restorer->substitute) ||
            i4q_fail_memory(restorer->error);
 }
 

@@ -7,7 +7,8 @@
 
 static struct maker maker;
 
-static const int64_t KERNEL[4] = {4, 3, 1, 1}, MATRIX[4] = {3, 4}, SCALAR[4] = {0};
+static const int64_t KERNEL[4] = {4, 3, 1, 1}, MATRIX[4] = {3, 4}, SCALAR[4] = {0}, THREE[4] = {3},
+                     NINE[4] = {9};
 static const float NUMBERS[12] = {1};
 
 static int setup(void **state)
@@ -51,6 +52,25 @@ static void a_conv_has_that_of_its_weight(void **state)
     assert_rank("Conv", "unknown w", 4);
 }
 
+static void a_window_has_two_less(void **state)
+{
+    static const int64_t window[] = {3};
+    maker_ints(&maker, maker_node(&maker, "Conv", "unknown unknown", "c"), "kernel_shape", window, 1);
+    assert_rank("Relu", "c", 3);
+}
+
+static void shapes_have_a_number_for_each(void **state)
+{
+    maker_floats(&maker, "shape", THREE, NUMBERS);
+    assert_rank("Reshape", "unknown shape", 3);
+}
+
+static void claims_beyond_all_models_are_not_believed(void **state)
+{
+    maker_floats(&maker, "shape", NINE, NUMBERS);
+    assert_rank("Reshape", "unknown shape", I4Q_RANK_UNKNOWN);
+}
+
 static void the_largest_of_those_that_are_broadcast(void **state)
 {
     assert_rank("Mul", "row w", 4);
@@ -90,6 +110,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_only_changes_numbers_keeps_the_rank, setup, teardown),
         cmocka_unit_test_setup_teardown(a_conv_has_that_of_its_weight, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_window_has_two_less, setup, teardown),
+        cmocka_unit_test_setup_teardown(shapes_have_a_number_for_each, setup, teardown),
+        cmocka_unit_test_setup_teardown(claims_beyond_all_models_are_not_believed, setup, teardown),
         cmocka_unit_test_setup_teardown(the_largest_of_those_that_are_broadcast, setup, teardown),
         cmocka_unit_test_setup_teardown(quant_is_broadcast_with_its_scale, setup, teardown),
         cmocka_unit_test_setup_teardown(one_that_is_unknown_may_be_larger, setup, teardown),

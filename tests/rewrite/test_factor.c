@@ -5,6 +5,7 @@
 
 #include "base/half.h"
 #include "onnx/maker.h"
+#include "onnx/ranks.h"
 #include "rewrite/factor.h"
 
 enum { CHANNELS = 2 };
@@ -50,30 +51,37 @@ static void find(void)
     assert_int_equal(count, 1);
 }
 
+static size_t find_rank(void)
+{
+    const int64_t *ranks = i4q_find_ranks(&maker.model);
+    assert_non_null(ranks);
+    return i4q_factor_rank(ranks, pair);
+}
+
 static void ranks_are_declared_or_those_of_convs(void **state)
 {
     static const int64_t window[] = {3, 3};
     find();
-    assert_int_equal(i4q_factor_rank(pair), 0); /* nobody tells */
+    assert_int_equal(find_rank(), 0); /* nobody tells */
     Onnx__NodeProto *conv = maker_node(&maker, "Conv", "r w", "y");
     find();
-    assert_int_equal(i4q_factor_rank(pair), 3); /* of its weight */
+    assert_int_equal(find_rank(), 3); /* of its weight */
     maker_ints(&maker, conv, "kernel_shape", window, 2);
     find();
-    assert_int_equal(i4q_factor_rank(pair), 4);
+    assert_int_equal(find_rank(), 4);
     conv->input[0] = (char *)"x";
     conv->input[1] = (char *)"r"; /* as a weight, of which the window tells nothing here */
     find();
-    assert_int_equal(i4q_factor_rank(pair), 0);
+    assert_int_equal(find_rank(), 0);
     maker_output(&maker, "r", 5);
     find();
-    assert_int_equal(i4q_factor_rank(pair), 5);
+    assert_int_equal(find_rank(), 5);
     teardown(state);
     setup(state);
     maker.graph.node[0]->op_type = (char *)"Conv"; /* that makes it */
     maker.graph.node[0]->input[maker.graph.node[0]->n_input++] = (char *)"w";
     find();
-    assert_int_equal(i4q_factor_rank(pair), 3);
+    assert_int_equal(find_rank(), 3);
 }
 
 /* Nobody has checked that there are as many dimensions as a shape says. */
@@ -88,7 +96,7 @@ static void ranks_of_shapes_are_bounded(void **state)
     int64_t *said = maker_initializer(&maker, "shape")->dims;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         *said = counts[i][0];
-        assert_true(i4q_factor_rank(pair) == (size_t)counts[i][1]);
+        assert_true(find_rank() == (size_t)counts[i][1]);
     }
 }
 
@@ -121,7 +129,7 @@ static void factors_lie_along_the_axis(void **state)
     (void)state;
     maker_node(&maker, "Conv", "r w", "y");
     find();
-    const char *name = i4q_factor_add(&maker.model, pair);
+    const char *name = i4q_factor_add(&maker.model, pair, find_rank());
     assert_string_equal(name, "r_factor");
     const Onnx__TensorProto *tensor = maker_initializer(&maker, name);
     assert_int_equal(tensor->data_type, I4Q_TYPE(FLOAT));
@@ -142,7 +150,8 @@ static void one_scale_gives_one_factor_of_its_type(void **state)
     quantize->input[2] = (char *)"z";
     dequantize->input[1] = (char *)"k";
     find();
-    const Onnx__TensorProto *tensor = maker_initializer(&maker, i4q_factor_add(&maker.model, pair));
+    const Onnx__TensorProto *tensor =
+        maker_initializer(&maker, i4q_factor_add(&maker.model, pair, find_rank()));
     assert_int_equal(tensor->data_type, I4Q_TYPE(FLOAT16));
     assert_int_equal(tensor->n_dims, 0);
     assert_int_equal(tensor->raw_data.len, 2);

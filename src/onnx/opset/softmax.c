@@ -6,7 +6,8 @@
 /* Whether all dimensions of input 0 behind `axis` are known to be 1. */
 static bool is_last_but_ones(const struct i4q_upgrader *u, const Onnx__NodeProto *node, int64_t axis)
 {
-    const Onnx__TypeProto__Tensor *type = i4q_up_tensor_type(i4q_up_value(u, node, 0));
+    const struct i4q_value *value = i4q_up_value(u, node, 0);
+    const Onnx__TypeProto__Tensor *type = value ? i4q_tensor_type(value->type) : NULL;
     if (!type || !type->shape || axis < 0 || axis >= (int64_t)type->shape->n_dim)
         return false;
     for (size_t i = (size_t)axis + 1; i < type->shape->n_dim; i++) {

@@ -46,13 +46,6 @@ bool i4q_up_has_input(const Onnx__NodeProto *node, size_t index)
     return index < node->n_input && *node->input[index];
 }
 
-/* The declared type of a tensor value, NULL when nothing tells. */
-const Onnx__TypeProto__Tensor *i4q_up_tensor_type(const struct i4q_value *value)
-{
-    bool known = value && value->type && value->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
-    return known ? value->type->tensor_type : NULL;
-}
-
 const struct i4q_value *i4q_up_value(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
 {
     return i4q_up_has_input(node, index) ? i4q_scope_resolve(u->scope, node->input[index]) : NULL;
@@ -62,7 +55,7 @@ const struct i4q_value *i4q_up_value(const struct i4q_upgrader *u, const Onnx__N
 int64_t i4q_up_rank(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index)
 {
     const struct i4q_value *value = i4q_up_value(u, node, index);
-    const Onnx__TypeProto__Tensor *type = i4q_up_tensor_type(value);
+    const Onnx__TypeProto__Tensor *type = value ? i4q_tensor_type(value->type) : NULL;
     if (type && type->shape)
         return (int64_t)type->shape->n_dim;
     return value && value->initializer ? (int64_t)value->initializer->n_dims : -1;

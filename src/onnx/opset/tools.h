@@ -43,9 +43,6 @@ const Onnx__TensorProto *i4q_up_constant(const struct i4q_upgrader *u, const Onn
 int32_t i4q_up_type(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index);
 int64_t i4q_up_rank(const struct i4q_upgrader *u, const Onnx__NodeProto *node, size_t index);
 
-/* The declared type of a tensor value, NULL when it has none. */
-const Onnx__TypeProto__Tensor *i4q_up_tensor_type(const struct i4q_value *value);
-
 /* ---- new nodes around `node`; each returns the name of their output, or NULL when memory runs out */
 
 /* A free name made from that of the node. */

@@ -9,8 +9,8 @@
 
 static int32_t declared_type(const Onnx__TypeProto *type)
 {
-    bool is_tensor = type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
-    return is_tensor ? type->tensor_type->elem_type : 0;
+    const Onnx__TypeProto__Tensor *tensor = i4q_tensor_type(type);
+    return tensor ? tensor->elem_type : 0;
 }
 
 int32_t i4q_opset_type(const struct i4q_value *value)
@@ -120,7 +120,7 @@ static void set_types(const struct i4q_node *node)
         i4q_is_standard_domain(proto->domain) ? i4q_opset_find(i4q_text(proto->op_type)) : NULL;
     int32_t common = known ? type_of_inputs(node, known) : 0;
     for (size_t i = 0; known && i < proto->n_output; i++) {
-        struct i4q_value *value = i4q_scope_resolve(node->scope, proto->output[i]);
+        struct i4q_value *value = i4q_output_value(node, i);
         int32_t told = told_type(proto, i);
         if (value)
             value->element_type = told ? told : i == 0 || known->every_output ? common : 0;

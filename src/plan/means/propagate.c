@@ -183,9 +183,8 @@ static void start(struct i4q_propagation *p)
     for (size_t i = 0; i < graph->n_input; i++) {
         const char *name = i4q_text(graph->input[i]->name);
         const struct i4q_value *value = i4q_table_get(&p->model->graph.scopes->values, name);
-        const Onnx__TypeProto *type = graph->input[i]->type;
-        const Onnx__TensorShapeProto *shape =
-            type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE ? type->tensor_type->shape : NULL;
+        const Onnx__TypeProto__Tensor *type = i4q_tensor_type(graph->input[i]->type);
+        const Onnx__TensorShapeProto *shape = type ? type->shape : NULL;
         if (!shape || shape->n_dim <= SPATIAL_AXIS || !value || value->initializer)
             continue;
         int64_t channels = shape->dim[1]->dim_value;
