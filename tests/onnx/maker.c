@@ -166,10 +166,10 @@ static Onnx__ValueInfoProto *info(struct maker *maker, const char *name, size_t 
     return made;
 }
 
-void maker_input(struct maker *maker, const char *name, size_t rank)
+Onnx__ValueInfoProto *maker_input(struct maker *maker, const char *name, size_t rank)
 {
     assert_true(maker->graph.n_input < MOST);
-    maker->graph.input[maker->graph.n_input++] = info(maker, name, rank);
+    return maker->graph.input[maker->graph.n_input++] = info(maker, name, rank);
 }
 
 void maker_output(struct maker *maker, const char *name, size_t rank)
@@ -180,14 +180,19 @@ void maker_output(struct maker *maker, const char *name, size_t rank)
 
 /* ---- loading */
 
+size_t maker_pack(const struct maker *maker, uint8_t **bytes)
+{
+    *bytes = malloc(onnx__model_proto__get_packed_size(&maker->proto));
+    assert_non_null(*bytes);
+    return onnx__model_proto__pack(&maker->proto, *bytes);
+}
+
 bool maker_try_load(struct maker *maker)
 {
     i4q_model_free(&maker->model);
     free(maker->bytes);
     maker->error = (struct i4q_error){0};
-    maker->bytes = malloc(onnx__model_proto__get_packed_size(&maker->proto));
-    assert_non_null(maker->bytes);
-    size_t size = onnx__model_proto__pack(&maker->proto, maker->bytes);
+    size_t size = maker_pack(maker, &maker->bytes);
     return i4q_model_load_bytes(&maker->model, (struct i4q_view){maker->bytes, size}, "-", false,
                                 &maker->error);
 }

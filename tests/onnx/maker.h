@@ -36,8 +36,11 @@ Onnx__TensorProto *maker_bytes(struct maker *maker, const char *name, int32_t ty
                                const void *values);
 
 /* A FLOAT input or output of so many dimensions of 8; 0: of unknown shape. */
-void maker_input(struct maker *maker, const char *name, size_t rank);
+Onnx__ValueInfoProto *maker_input(struct maker *maker, const char *name, size_t rank);
 void maker_output(struct maker *maker, const char *name, size_t rank);
+
+/* The model in bytes that the caller frees, and how many. */
+size_t maker_pack(const struct maker *maker, uint8_t **bytes);
 
 /* Packs the model and loads it as if from standard input. */
 bool maker_try_load(struct maker *maker);

@@ -2,11 +2,11 @@
 /* Where payloads go, what the model says of it, and that they are there when it is loaded again. */
 #include "testing.h"
 
+#include "folder.h"
 #include "onnx/dtype.h"
 #include "onnx/maker.h"
 #include "onnx/save.h"
 
-#include <dirent.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, SMALL = 16 };
@@ -17,22 +17,14 @@ static struct i4q_layout layout;
 /* Every test runs in an empty directory of its own. */
 static int setup(void **state)
 {
-    char name[] = "/tmp/int4q-save-XXXXXX";
     maker_open(&maker, 17);
-    return mkdtemp(name) && chdir(name) == 0 ? 0 : -1;
+    return folder_enter(state);
 }
 
 static int teardown(void **state)
 {
-    char path[256];
     maker_close(&maker);
-    if (!getcwd(path, sizeof path))
-        return -1;
-    DIR *directory = opendir(".");
-    for (struct dirent *entry; directory && (entry = readdir(directory));)
-        unlink(entry->d_name);
-    closedir(directory);
-    return chdir("/") == 0 ? rmdir(path) : -1;
+    return folder_leave(state);
 }
 
 /* Tensors of these sizes: too small to move, less than a page, a page and a bit. */

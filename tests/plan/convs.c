@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "testing.h"
 
+#include "onnx/maker.h"
 #include "plan/convs.h"
 #include "plan/planner.h"
 
@@ -8,157 +9,62 @@
 
 enum { OPSET = 17, IR_VERSION = 8 };
 
-/* ---- messages, which need to live until they are packed */
+/* ---- the model */
 
-static struct i4q_arena messages;
-
-#define NEW(count, type) ((type *)new (count, sizeof(type)))
-
-static void *new (size_t count, size_t size)
-{
-    void *memory = i4q_arena_alloc(&messages, count, size);
-    assert_non_null(memory);
-    return memory;
-}
-
-static char *text(const char *prefix, const char *name)
-{
-    char *made = i4q_arena_format(&messages, "%s%s", prefix, name);
-    assert_non_null(made);
-    return made;
-}
-
-static Onnx__TensorProto *make_tensor(const char *name, const int64_t *dims, size_t rank, const float *values)
+static void add_tensor(struct maker *maker, const char *name, const int64_t dims[4], const float *values)
 {
     size_t count = 1;
-    Onnx__TensorProto *tensor = NEW(1, Onnx__TensorProto);
-    onnx__tensor_proto__init(tensor);
-    for (size_t i = 0; i < rank; i++)
-        count *= (size_t)dims[i];
-    float *data = NEW(count, float);
-    for (size_t i = 0; i < count; i++)
-        data[i] = values ? values[i] : sinf((float)i * 0.7f);
-    tensor->name = text("", name);
-    tensor->dims = (int64_t *)dims;
-    tensor->n_dims = rank;
-    tensor->has_data_type = tensor->has_raw_data = true;
-    tensor->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
-    tensor->raw_data = (ProtobufCBinaryData){count * sizeof *data, (uint8_t *)data};
-    return tensor;
-}
-
-static Onnx__TypeProto *make_type(int64_t channels)
-{
-    Onnx__TypeProto *type = NEW(1, Onnx__TypeProto);
-    Onnx__TypeProto__Tensor *tensor = NEW(1, Onnx__TypeProto__Tensor);
-    Onnx__TensorShapeProto *shape = NEW(1, Onnx__TensorShapeProto);
-    onnx__type_proto__init(type);
-    onnx__type_proto__tensor__init(tensor);
-    onnx__tensor_shape_proto__init(shape);
-    type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
-    type->tensor_type = tensor;
-    tensor->has_elem_type = true;
-    tensor->elem_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
-    tensor->shape = shape;
-    shape->dim = NEW(4, Onnx__TensorShapeProto__Dimension *);
-    for (shape->n_dim = 0; shape->n_dim < 4; shape->n_dim++) {
-        Onnx__TensorShapeProto__Dimension *dim = NEW(1, Onnx__TensorShapeProto__Dimension);
-        onnx__tensor_shape_proto__dimension__init(dim);
-        dim->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
-        dim->dim_value = shape->n_dim == 1 ? channels : 8;
-        shape->dim[shape->n_dim] = dim;
-    }
-    return type;
-}
-
-static Onnx__ValueInfoProto *make_info(char *name)
-{
-    Onnx__ValueInfoProto *info = NEW(1, Onnx__ValueInfoProto);
-    onnx__value_info_proto__init(info);
-    info->name = name;
-    return info;
-}
-
-static void add_initializer(Onnx__GraphProto *graph, Onnx__TensorProto *tensor)
-{
-    for (size_t i = 0; i < graph->n_initializer; i++)
-        if (strcmp(graph->initializer[i]->name, tensor->name) == 0)
+    for (size_t i = 0; i < maker->graph.n_initializer; i++)
+        if (strcmp(maker->graph.initializer[i]->name, name) == 0)
             return;
-    graph->initializer[graph->n_initializer++] = tensor;
+    for (size_t i = 0; i < 4 && dims[i]; i++)
+        count *= (size_t)dims[i];
+    float *wave = values ? NULL : maker_room(maker, count, sizeof *wave);
+    for (size_t i = 0; wave && i < count; i++)
+        wave[i] = sinf((float)i * 0.7f);
+    maker_floats(maker, name, dims, values ? values : wave);
 }
 
-/* A node with up to three inputs, of which the last may be NULL. */
-static void add_node(Onnx__GraphProto *graph, const char *op, const char *name, char *const *inputs,
-                     char *output)
-{
-    Onnx__NodeProto *node = NEW(1, Onnx__NodeProto);
-    onnx__node_proto__init(node);
-    node->op_type = text("", op);
-    node->name = text("", name);
-    node->input = NEW(3, char *);
-    for (size_t i = 0; i < 3 && inputs[i]; i++)
-        node->input[node->n_input++] = inputs[i];
-    node->output = NEW(1, char *);
-    node->output[node->n_output++] = output;
-    graph->node[graph->n_node++] = node;
-}
-
-static void add_conv(Onnx__GraphProto *graph, const struct test_conv *spec)
+static void add_conv(struct maker *maker, const struct test_conv *spec)
 {
     static const float zeros[64];
-    char *bias = spec->bias ? text("b_", spec->name) : NULL, *y = text("y_", spec->name);
-    add_node(graph, "Conv", spec->name,
-             (char *[]){text("", spec->input ? spec->input : "x"), text("", spec->weight), bias}, y);
-    add_initializer(graph, make_tensor(spec->weight, spec->dims, 4, spec->values));
-    if (bias)
-        add_initializer(graph, make_tensor(bias, spec->dims, 1, zeros));
-    char *z = text("z_", spec->name);
+    char inputs[128], y[64], z[64], bias[64] = "";
+    if (spec->bias)
+        snprintf(bias, sizeof bias, "b_%s", spec->name);
+    snprintf(inputs, sizeof inputs, "%s %s %s", spec->input ? spec->input : "x", spec->weight, bias);
+    snprintf(y, sizeof y, "y_%s", spec->name);
+    maker_node(maker, "Conv", inputs, y)->name = (char *)spec->name;
+    add_tensor(maker, spec->weight, spec->dims, spec->values);
+    if (spec->bias)
+        add_tensor(maker, bias, (int64_t[4]){spec->dims[0]}, zeros);
+    snprintf(inputs, sizeof inputs, "%s %s", y, spec->with ? spec->with : "");
+    snprintf(z, sizeof z, "z_%s", spec->name);
     if (spec->then)
-        add_node(graph, spec->then, z, (char *[]){y, spec->with ? text("", spec->with) : NULL, NULL}, z);
+        maker_node(maker, spec->then, inputs, z);
 }
 
-/* What nobody reads is an output. */
-static void add_outputs(Onnx__GraphProto *graph)
+static bool is_read(const Onnx__GraphProto *graph, const char *name)
 {
-    for (size_t i = 0; i < graph->n_node; i++) {
-        char *name = graph->node[i]->output[0];
-        bool read = false;
-        for (size_t n = 0; n < graph->n_node; n++)
-            for (size_t k = 0; k < graph->node[n]->n_input; k++)
-                read |= strcmp(graph->node[n]->input[k], name) == 0;
-        if (!read)
-            graph->output[graph->n_output++] = make_info(name);
-    }
+    for (size_t n = 0; n < graph->n_node; n++)
+        for (size_t k = 0; k < graph->node[n]->n_input; k++)
+            if (strcmp(graph->node[n]->input[k], name) == 0)
+                return true;
+    return false;
 }
 
 static size_t pack(const struct test_conv *specs, size_t count, uint8_t **bytes)
 {
-    Onnx__ModelProto model;
-    Onnx__GraphProto graph;
-    Onnx__OperatorSetIdProto import, *imports[] = {&import};
-    i4q_arena_init(&messages, SIZE_MAX / 2);
-    onnx__model_proto__init(&model);
-    onnx__graph_proto__init(&graph);
-    onnx__operator_set_id_proto__init(&import);
-    import.has_version = model.has_ir_version = true;
-    import.version = OPSET;
-    model.ir_version = IR_VERSION;
-    model.opset_import = imports;
-    model.n_opset_import = 1;
-    model.graph = &graph;
-    graph.node = NEW(2 * TEST_CONVS, Onnx__NodeProto *);
-    graph.initializer = NEW(2 * TEST_CONVS, Onnx__TensorProto *);
-    graph.output = NEW(TEST_CONVS, Onnx__ValueInfoProto *);
-    graph.input = (Onnx__ValueInfoProto *[]){make_info(text("x", ""))};
-    graph.input[0]->type = make_type(specs[0].dims[1]);
-    graph.n_input = 1;
+    struct maker maker;
+    maker_open(&maker, OPSET);
+    maker.proto.ir_version = IR_VERSION;
+    maker_input(&maker, "x", 4)->type->tensor_type->shape->dim[1]->dim_value = specs[0].dims[1];
     for (size_t i = 0; i < count; i++)
-        add_conv(&graph, &specs[i]);
-    add_outputs(&graph);
-    *bytes = malloc(onnx__model_proto__get_packed_size(&model));
-    assert_non_null(*bytes);
-    size_t size = onnx__model_proto__pack(&model, *bytes);
-    i4q_arena_free(&messages);
+        add_conv(&maker, &specs[i]);
+    for (size_t i = 0; i < maker.graph.n_node; i++) /* what nobody reads is an output */
+        if (!is_read(&maker.graph, maker.graph.node[i]->output[0]))
+            maker_output(&maker, maker.graph.node[i]->output[0], 0);
+    size_t size = maker_pack(&maker, bytes);
+    maker_close(&maker);
     return size;
 }
 

@@ -2,6 +2,7 @@
 #include "testing.h"
 
 #include "base/utf8.h"
+#include "folder.h"
 #include "platform/file.h"
 #include "platform/output.h"
 
@@ -13,27 +14,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* Every test runs in an empty directory of its own. */
-static int setup(void **state)
-{
-    (void)state;
-    char name[] = "/tmp/int4q-output-XXXXXX";
-    return mkdtemp(name) && chdir(name) == 0 ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    char path[256];
-    if (!getcwd(path, sizeof path))
-        return -1;
-    DIR *directory = opendir(".");
-    for (struct dirent *entry; directory && (entry = readdir(directory));)
-        unlink(entry->d_name);
-    closedir(directory);
-    return chdir("/") == 0 ? rmdir(path) : -1;
-}
 
 static size_t count_files(void)
 {
@@ -377,7 +357,8 @@ static void inputs_have_limits(void **state)
     i4q_input_close(&input);
 }
 
-#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+/* Every test runs in an empty directory of its own. */
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, folder_enter, folder_leave)
 
 int main(void)
 {
