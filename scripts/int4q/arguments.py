@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of Python as arguments of the program."""
+import functools
 import json
 import os
 import re
@@ -36,7 +37,7 @@ def arguments(command: str, options: Mapping[str, Option], folder: Path) -> Iter
             values = [_text(name, item) for item in value]
             yield from (f"--{word}={item}" for item in (values if name in REPEATABLE else [",".join(values)]))
         elif value is None or isinstance(value, bool):
-            known = _known(command)
+            known = _known(find_program(), command)
             if value and word in known and known[word]:
                 raise TypeError(f"{name}: a value is wanted ({known[word]}), not True")
             yield from _switch(word, value, set(known))
@@ -53,9 +54,10 @@ def _switch(word: str, value: bool | None, known: set[str]) -> Iterator[str]:
         yield f"--{opposite}"
 
 
-def _known(command: str) -> dict[str, str]:
+@functools.cache
+def _known(program: str, command: str) -> dict[str, str]:
     """{long option of this command: what its value is called, "" without one}, from its help."""
-    done = subprocess.run([find_program(), command, "--help"], stdin=subprocess.DEVNULL, capture_output=True, check=True,
+    done = subprocess.run([program, command, "--help"], stdin=subprocess.DEVNULL, capture_output=True, check=True,
                           encoding="utf-8")
     return dict(re.findall(r"^  (?:-\w, |    )--([a-z0-9-]+) ?(\S*)", done.stdout, re.MULTILINE))
 

@@ -41,6 +41,7 @@ import os
 import shlex
 from collections.abc import Sequence
 
+import onnx
 from threadpoolctl import threadpool_limits
 
 from int4q.lab.base.errors import user_errors, warn
@@ -94,28 +95,28 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def made_by(args: argparse.Namespace, inputs: Sequence[str]) -> str:
+def made_by(args: argparse.Namespace, model: onnx.ModelProto, inputs: Sequence[str]) -> str:
     """What is in the file of statistics, as JSON; where files and results lie, and in how many threads, is no part of it."""
     options = {key: value for key, value in vars(args).items() if key in DECIDE}
     family = [path for path in [(args.family or "").rpartition(":")[0]] if path]
     tool = find_int4q(args.int4q) if args.sequential else None
-    return json.dumps(stamp(options, [*files_of(args.model), *family, *inputs], versions(tool)), sort_keys=True)
+    return json.dumps(stamp(options, [*files_of(args.model, model), *family, *inputs], versions(tool)), sort_keys=True)
 
 
 def calibrate(args: argparse.Namespace) -> None:
     need_folder(args.output)
-    load_model(args.model)  # for its errors
+    model = load_model(args.model)
     inputs = (sample_pictures(args.images, args.number, args.seed, args.strict) if args.images else
               list(array_files(args.inputs)))
-    made = made_by(args, inputs)
+    made = made_by(args, model, inputs)
     if read_metadata(args.output).get("made") == made:
         print(f"{args.output}: of these files, options and versions already; remove it to measure again")
         return
-    measure(args, inputs, made)
+    measure(args, model, inputs, made)
 
 
-def measure(args: argparse.Namespace, inputs: Sequence[str], made: str) -> None:
-    model, look = load_model(args.model), None
+def measure(args: argparse.Namespace, model: onnx.ModelProto, inputs: Sequence[str], made: str) -> None:
+    look = None
     if args.images:
         feeds = picture_feeds(Detector(args.model, args.family, args.size, args.threads, any_head=True), inputs)
     else:

@@ -31,7 +31,7 @@ from int4q.lab.base.progress import progress
 from int4q.lab.base.stamps import stamp
 from int4q.lab.base.tool import add_tool_option, call_int4q, find_int4q, tool_version, versions
 from int4q.lab.base.types import Row
-from int4q.lab.models.session import files_of
+from int4q.lab.models.session import files_of, load_model
 
 ACTIVATIONS = ("float", "uint8", "int8", "uint6", "uint5", "uint4", "int4")
 METHODS, FORMATS, ORDERS = ("absmax", "squant", "calibrated"), ("float", "int8"), ("loss", "byte")
@@ -149,7 +149,7 @@ def make_schemes(args: argparse.Namespace) -> list[Row]:
     rows, measured = read_sensitivities(args.sensitivities) if args.sensitivities else ([], {})
     model = find_model(args, measured)
     options = {key: value for key, value in vars(args).items() if key != "int4q"}
-    files = [*files_of(model), *filter(None, [args.sensitivities, args.calibration])]
+    files = [*files_of(model, load_model(model)), *filter(None, [args.sensitivities, args.calibration])]
     made = stamp(options, files, versions(tool))
     found = known_schemes(path, made)
     if not found:

@@ -53,10 +53,10 @@ def external_files(graph: onnx.GraphProto) -> set[str]:
     return found.union(*map(external_files, bodies))
 
 
-def files_of(path: str) -> list[str]:
-    """The model's file, and those of its external data that are there."""
+def files_of(path: str, model: onnx.ModelProto) -> list[str]:
+    """The file of the model, and those of its external data that are there."""
     folder = os.path.dirname(path)
-    beside = [os.path.join(folder, location) for location in sorted(external_files(load_model(path).graph))]
+    beside = [os.path.join(folder, location) for location in sorted(external_files(model.graph))]
     return [path, *filter(os.path.isfile, beside)]
 
 
