@@ -24,10 +24,10 @@ void i4q_report_export_totals(const struct i4q_export *exported, FILE *stream)
 {
     struct i4q_kinds kinds = {0}, reasons = {0};
     char text[I4Q_TEXT_NAME];
-    unsigned widest = 0;
+    size_t wide = 0;
     for (size_t i = 0; i < exported->n_weights; i++) {
         const struct i4q_exported *weight = exported->weights[i];
-        widest = !weight->reason && weight->bits > widest ? weight->bits : widest;
+        wide += !weight->reason && weight->bits > IMPORTED_BITS;
         i4q_kinds_add(weight->reason ? &reasons : &kinds,
                       weight->reason ? weight->reason : weight->weight.storage);
     }
@@ -37,10 +37,13 @@ void i4q_report_export_totals(const struct i4q_export *exported, FILE *stream)
     if (exported->n_left)
         fprintf(stream, "left       %zu weights: %s\n", exported->n_left,
                 i4q_kinds_text(&reasons, true, text));
+    if (wide && wide < exported->n_widened)
+        snprintf(text, sizeof text, ": %zu of them more than 8, which --import all makes floats of", wide);
+    else
+        snprintf(text, sizeof text, "%s", wide ? ": more than 8, which --import all makes floats of" : "");
     if (exported->n_widened)
         fprintf(stream, "           %zu with more bits than are stored, for their zero points%s\n",
-                exported->n_widened,
-                widest > IMPORTED_BITS ? ": more than 8, which --import all makes floats of" : "");
+                exported->n_widened, text);
     if (exported->n_biases)
         fprintf(stream, "biases     %zu as floats\n", exported->n_biases);
 }

@@ -107,6 +107,19 @@ def test_zero_points_of_bytes(tmp_path):
     np.testing.assert_array_equal(run(back, feeds)[0], run(stored, feeds)[0])
 
 
+def test_zero_points_of_bytes_beside_nibbles(tmp_path):
+    """Only those of more than 8 bits are told to become floats."""
+    def conv(name, source, kind, codes, zero):
+        return ([helper.make_node("DequantizeLinear", [f"c{name}", "s", f"z{name}"], [f"w{name}"], axis=0),
+                 helper.make_node("Conv", [source, f"w{name}"], [name])],
+                [helper.make_tensor(f"c{name}", kind, [3, 3, 3, 3], codes * 27), helper.make_tensor(f"z{name}", kind, [3], zero)])
+    nodes, tensors = conv("a", "x", TensorProto.INT8, [-128, 127, 0], [5, 0, -3])
+    more, others = conv("y", "a", TensorProto.INT4, [-8, 7, 0], [3, 0, -3])
+    stored = make_model([*nodes, *more], [*tensors, *others, numpy_helper.from_array(np.full(3, 0.25, np.float32), "s")], opset=21)
+    _, done = export(stored, tmp_path)
+    assert "2 with more bits than are stored, for their zero points: 1 of them more than 8, which --import all" in done.stdout
+
+
 def test_half_there_and_back(tmp_path):
     """Behind Quant and Cast there are the same integers again."""
     model = half_model()
